@@ -1,0 +1,132 @@
+/* base: what every layer stands on. Errors, log, buffers with a hard maximum, hash, random numbers, files, machine.
+ *
+ * Return values, here and in every layer: 0 is success; a negative value means that something broke, is described in the
+ * Error passed in, and is handed up with context added once at each boundary; a positive value is a named outcome
+ * that the function's comment lists and that the caller must handle.
+ *
+ * Naming: memory that the caller owns is set up by _init and cleared by _deinit; heap objects come from _new and go by
+ * _free. _deinit and _free accept NULL and zeroed structs. */
+#pragma once
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* ---- errors ---- */
+
+enum { ERROR_TEXT_MAX = 1024 };
+
+/* One line of text, without a newline and without a program's name: "sweeps/a.yaml:4:3: grid.depth: ...". */
+typedef struct Error {
+    char text[ERROR_TEXT_MAX];
+} Error;
+
+/* Each sets or extends the text and returns -1, so that a caller can `return error_set(error, ...)`. A NULL error is allowed. */
+int error_set(Error *error, const char *format, ...) __attribute__((format(printf, 2, 3)));
+int error_set_errno(Error *error, int number, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* Puts "context: " before what the error says. */
+int error_prefix(Error *error, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* ---- log: lines to stderr, or to a file opened for append; timestamps in UTC ---- */
+
+typedef enum { LOG_DEBUG, LOG_INFO, LOG_WARNING, LOG_ERROR } LogLevel;
+
+int log_open(const char *path, Error *error);
+void log_set_level(LogLevel level);
+void log_write(LogLevel level, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* ---- buffers ---- */
+
+/* Growable bytes, always followed by a NUL that `size` does not count. Growth past `max` or a failed allocation sets
+ * `failed`; the buffer then keeps what it has and ignores further appends, so that a writer checks once, at the end. */
+typedef struct Buffer {
+    char *data;
+    size_t size, capacity, max;
+    bool failed;
+} Buffer;
+
+void buffer_init(Buffer *buffer, size_t max);
+void buffer_deinit(Buffer *buffer);
+void buffer_clear(Buffer *buffer);
+void buffer_append(Buffer *buffer, const void *data, size_t size);
+void buffer_append_text(Buffer *buffer, const char *text);
+void buffer_printf(Buffer *buffer, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* The shortest decimal text that reads back as the same double ("0.1", "1e+18"). Non-finite values become "null". */
+void buffer_append_double(Buffer *buffer, double value);
+/* The text as a JSON string, quoted and escaped. */
+void buffer_append_json(Buffer *buffer, const char *text);
+/* 0, or an error that says what did not fit when the buffer has failed. */
+int buffer_check(const Buffer *buffer, Error *error, const char *what);
+
+/* Copies with truncation; returns false when the text did not fit. */
+bool text_copy(char *target, size_t capacity, const char *source);
+/* strdup that sets the error. NULL on failure. */
+char *text_duplicate(const char *source, Error *error);
+
+/* ---- hash ---- */
+
+enum { SHA256_HEX_MAX = 65 };
+
+typedef struct Sha256 Sha256;
+int sha256_new(Sha256 **out, Error *error);
+void sha256_free(Sha256 *hash);
+void sha256_update(Sha256 *hash, const void *data, size_t size);
+void sha256_finish(Sha256 *hash, char hex[SHA256_HEX_MAX]);
+/* The digest of one piece of memory, in lower-case hexadecimal. */
+int sha256_hex(const void *data, size_t size, char hex[SHA256_HEX_MAX], Error *error);
+
+/* ---- random numbers: xoshiro256**, seeded by splitmix64 (Blackman and Vigna 2018) ---- */
+
+typedef struct Rng {
+    uint64_t state[4];
+} Rng;
+
+/* Streams of one seed are independent: a use names its stream ("subset", epoch number, ...), so nothing depends on the
+ * order in which numbers are drawn elsewhere. */
+void rng_init(Rng *rng, uint64_t seed, uint64_t stream);
+uint64_t rng_next(Rng *rng);
+double rng_uniform(Rng *rng);                       /* [0, 1), 53 bits */
+uint64_t rng_below(Rng *rng, uint64_t bound);       /* [0, bound), unbiased; bound > 0 */
+double rng_normal(Rng *rng);                        /* mean 0, deviation 1 */
+void rng_shuffle(Rng *rng, uint32_t *items, size_t count);
+
+/* ---- files ---- */
+
+/* Reads a whole file of at most max bytes into an initialised buffer (whose own max must allow it). */
+int file_read(const char *path, size_t max, Buffer *out, Error *error);
+/* Writes to a temporary name beside path, syncs, renames: path holds the old bytes or the new ones, never a part. */
+int file_write_atomic(const char *path, const void *data, size_t size, unsigned mode, Error *error);
+/* Makes the directory and its parents; an existing directory is fine. */
+int directory_make(const char *path, unsigned mode, Error *error);
+bool file_exists(const char *path);
+/* printf into a path-sized array; an error when it does not fit. */
+enum { PATH_TEXT_MAX = 4096 };
+int path_format(char out[PATH_TEXT_MAX], Error *error, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* A program that belongs to this one: $SWEEPD_BIN_DIR/name, else name beside the running program, else name as found on PATH. */
+int path_program(const char *name, char out[PATH_TEXT_MAX], Error *error);
+/* The directory that keeps everything: `home` when given, else $SWEEPD_HOME, else $XDG_DATA_HOME/sweepd,
+ * else ~/.local/share/sweepd. Absolute. Not created. */
+int path_home(const char *home, char out[PATH_TEXT_MAX], Error *error);
+
+/* ---- time, in seconds ---- */
+
+double clock_unix(void);      /* since 1970, for records */
+double clock_monotonic(void); /* for durations */
+/* "2026-11-23T18:20:05Z"; out holds at least 32 bytes. */
+void clock_text(double unix_seconds, char out[32]);
+
+/* ---- machine and build ---- */
+
+enum { MACHINE_TEXT_MAX = 128 };
+
+typedef struct Machine {
+    char host[MACHINE_TEXT_MAX];
+    char cpu[MACHINE_TEXT_MAX]; /* the processor's own model name, with its vector extensions: "AMD EPYC (avx2 avx512)" */
+    int cores;                  /* that this process may use (affinity) */
+    double memory_bytes;
+} Machine;
+
+void machine_read(Machine *machine);
+const char *version_text(void);   /* "0.1.0" */
+const char *version_commit(void); /* "1a2b3c4" with "+" when the tree differed from it; "unknown" outside a checkout */

@@ -1,0 +1,60 @@
+/* model: B-MLP and S-MLP, forward and backward, on a matrix backend; a naive reference beside each fast kernel.
+ *
+ * One allocation holds all parameters, one all gradients, one all activations of a batch; tensors point into them. Nothing is allocated
+ * after model_new. */
+#pragma once
+
+#include "sweepd/arch.h"
+#include "sweepd/base.h"
+
+/* ---- the matrix backend: row-major single-precision products ---- */
+
+typedef enum { BACKEND_OPENBLAS, BACKEND_NAIVE } BackendKind;
+
+/* "openblas 0.3.21 SkylakeX": the library, its version and the kernel it chose on this machine. */
+const char *backend_text(BackendKind kind);
+/* Threads that a product may use; a worker sets it once, before its first model. */
+void backend_set_threads(int threads);
+
+/* ---- models ---- */
+
+typedef struct Tensor {
+    const char *name;     /* "in.weight", "blocks.0.ln.bias", "head.weight", ... */
+    int64_t rows, columns; /* weight: [out, in]; bias and LayerNorm: [1, n], stored in files with the one dimension n */
+    bool is_vector;
+    float *data;          /* owned by the model */
+    float *gradient;
+} Tensor;
+
+typedef struct Model Model;
+
+/* batch_max: the most examples that one call takes. */
+int model_new(Model **out, const Architecture *arch, int64_t batch_max, BackendKind backend, Error *error);
+void model_free(Model *model);
+const Architecture *model_architecture(const Model *model);
+
+/* PyTorch's default: Linear weights and biases U(-1/sqrt(fan_in), 1/sqrt(fan_in)), LayerNorm 1 and 0; drawn from `seed` alone. */
+void model_init_weights(Model *model, uint64_t seed);
+
+size_t model_tensor_count(const Model *model);
+Tensor *model_tensor(Model *model, size_t index); /* in the order in, blocks 0.., head; weight before bias; ln, expand, contract */
+
+/* All parameters as one array of model_parameter_count floats (arch_params_total), in tensor order, and their gradients. */
+size_t model_parameter_count(const Model *model);
+float *model_parameters(Model *model);
+float *model_gradients(Model *model);
+
+/* Forward and backward on one batch. x: [batch, inputs] row-major; labels: [batch], < classes. Fills the gradients of the mean
+ * loss (cross-entropy against (1 - smoothing) one-hot + smoothing / classes) and returns that loss. */
+float model_train_step(Model *model, const float *x, const uint16_t *labels, int64_t batch, float smoothing);
+
+/* Forward only. Adds to loss_sum the cross-entropy (nats, no smoothing) and to errors the wrong top-1 predictions of the batch. */
+void model_evaluate(Model *model, const float *x, const uint16_t *labels, int64_t batch, double *loss_sum, int64_t *errors);
+/* Forward only; logits: [batch, classes], owned by the model, valid until the next call. */
+const float *model_forward(Model *model, const float *x, int64_t batch);
+
+/* The sum of 2 m n k over every matrix product called so far, by training steps and by the rest. */
+uint64_t model_gemm_flops(const Model *model);
+uint64_t model_gemm_flops_forward_only(const Model *model);
+/* Bytes allocated. */
+size_t model_bytes(const Model *model);

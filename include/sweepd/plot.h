@@ -1,0 +1,36 @@
+/* plot: tables for gnuplot; runs the scripts of plots/ (embedded at build time) by a pipe. Every figure comes as PNG and SVG. */
+#pragma once
+
+#include "sweepd/base.h"
+#include "sweepd/fit.h"
+
+/* One training curve. */
+typedef struct PlotCurve {
+    char label[64];       /* the model's name */
+    double params, examples;
+    size_t count;
+    const double *flops;  /* [count] */
+    const double *metric; /* [count] */
+} PlotCurve;
+
+typedef struct PlotStudy {
+    const char *sweep;        /* its name */
+    const char *data_title;   /* "Fashion-MNIST" */
+    const char *metric;       /* "test_error" */
+    const char *flops_text;   /* the convention in words: "exact FLOPs executed in training" */
+    const FitPoint *points;   /* finished runs */
+    size_t point_count;
+    const PlotCurve *curves;
+    size_t curve_count;
+    const ParametricFit *parametric; /* or NULL */
+    const IsoflopFit *isoflop;       /* or NULL */
+} PlotStudy;
+
+typedef enum { PLOT_ERROR_COMPUTE, PLOT_FRONTIER, PLOT_CURVES, PLOT_KINDS } PlotKind;
+
+const char *plot_kind_text(PlotKind kind); /* "error-compute", "frontier", "curves" */
+
+enum { PLOT_NO_GNUPLOT = 1 };
+
+/* Writes directory/SWEEP-KIND.png, .svg and the tables they are drawn from (.tsv). paths: what was written, one per line. 0, PLOT_NO_GNUPLOT, -1. */
+int plot_draw(const PlotStudy *study, PlotKind kind, const char *directory, Buffer *paths, Error *error);

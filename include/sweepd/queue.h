@@ -1,0 +1,45 @@
+/* queue: what runs next; leases, expiry, retry. Time is passed in and nothing here waits, so that it is tested without waiting. */
+#pragma once
+
+#include "sweepd/base.h"
+#include "sweepd/exec.h"
+#include "sweepd/store.h"
+
+typedef struct QueueSettings {
+    double lease_seconds;     /* until a silent lease expires; default 60 */
+    double heartbeat_seconds; /* default 5; lease_seconds is at least five of them */
+    int64_t retry_limit;      /* failures that make a run `failed`; default 3 */
+} QueueSettings;
+
+enum {
+    QUEUE_EMPTY = 10,      /* nothing to lease */
+    QUEUE_STALE = 11,      /* another holds the lease, or the attempt has ended: the worker must drop the run */
+    QUEUE_NOT_FOUND = 12,  /* no such attempt */
+};
+
+/* What the worker should do next. */
+typedef enum { QUEUE_CONTINUE, QUEUE_STOP, QUEUE_DROP } QueueDirective;
+
+typedef struct Queue Queue;
+
+/* Open attempts found in the store, left by an earlier daemon, get a full lease from now, so that their workers can come back. */
+int queue_new(Queue **out, Store *store, const QueueSettings *settings, double now, Error *error);
+void queue_free(Queue *queue);
+
+/* The dearest pending run. 0 with *attempt, *run and the token set; QUEUE_EMPTY. `worker` is the executor's name for it, or "". */
+int queue_lease(Queue *queue, const Environment *environment, const char *worker, double now, AttemptRecord *attempt, char token[SHA256_HEX_MAX], Run *run, char key[RUN_KEY_MAX], Error *error);
+
+/* The three reports. Points: kept once. A result that is repeated is accepted again with no effect. */
+int queue_heartbeat(Queue *queue, int64_t attempt_id, const char *token, double step, double flops, double now, QueueDirective *directive, Error *error);
+int queue_points(Queue *queue, int64_t attempt_id, const char *token, const Point *points, size_t count, double step, double flops, double now, QueueDirective *directive, Error *error);
+int queue_result(Queue *queue, int64_t attempt_id, const char *token, Outcome outcome, RunState state, const char *detail, const Environment *environment, const Point *points, size_t count, double now, Error *error);
+
+/* A worker process has ended: its open attempt, if any, ends as crashed (signal or non-zero exit). */
+int queue_worker_ended(Queue *queue, const ExecWorker *worker, double now, Error *error);
+/* Ends what has expired. Call now and then. */
+int queue_expire(Queue *queue, double now, Error *error);
+/* Asks every running attempt to checkpoint and stop at its next heartbeat (shutdown). */
+void queue_drain(Queue *queue);
+
+/* How many more workers are worth starting, given how many an executor may have and has. */
+int queue_workers_wanted(Queue *queue, size_t alive, size_t capacity, size_t *wanted, Error *error);

@@ -1,0 +1,112 @@
+/* record (layer sweep): what is known about sweeps, runs, attempts and points, as plain data. The store keeps these, the wire carries
+ * them, the command line shows them. Text that is longer than its array is cut. Times are unix seconds; 0 means "not yet". */
+#pragma once
+
+#include "sweepd/sweep.h"
+
+typedef enum { RUN_PENDING, RUN_RUNNING, RUN_DONE, RUN_DIVERGED, RUN_FAILED, RUN_CANCELLED, RUN_STATES } RunState;
+
+typedef enum {
+    OUTCOME_OPEN,          /* the attempt is under way */
+    OUTCOME_OK,            /* done or diverged */
+    OUTCOME_CRASHED,       /* ended by a signal or a non-zero exit: the run's fault */
+    OUTCOME_LOST,          /* its lease ran out */
+    OUTCOME_PREEMPTED,     /* gave the lease back on SIGTERM or SIGUSR1 */
+    OUTCOME_TIMEOUT,       /* the run's fault */
+    OUTCOME_OUT_OF_MEMORY, /* the run's fault */
+    OUTCOME_REFUSED,       /* the worker cannot train it (data missing or another digest, spec not understood) */
+    OUTCOMES
+} Outcome;
+
+const char *run_state_text(RunState state); /* "pending", ... */
+int run_state_find(const char *text, RunState *out); /* 0, or 1: no such state */
+const char *outcome_text(Outcome outcome); /* "open", "ok", "crashed", ... */
+int outcome_find(const char *text, Outcome *out);
+bool outcome_counts(Outcome outcome); /* counts toward the run's retry limit: crashed, timeout, out_of_memory */
+
+enum { POINT_METRICS_MAX = 16, METRIC_NAME_MAX = 48, RECORD_TEXT_MAX = 256 };
+
+typedef struct Metric {
+    char name[METRIC_NAME_MAX]; /* "test_error", "validation_loss"; a share or nats; NaN when it could not be had */
+    double value;
+} Metric;
+
+/* One measurement along a run. */
+typedef struct Point {
+    int64_t step;    /* steps done */
+    double examples; /* examples seen, with repeats */
+    double flops;    /* exact, so far */
+    double seconds;  /* training time so far, without evaluation, over all attempts that led here */
+    size_t metric_count;
+    Metric metrics[POINT_METRICS_MAX];
+} Point;
+
+/* NaN when the point lacks it. */
+double point_metric(const Point *point, const char *name);
+/* Sets or adds; names past POINT_METRICS_MAX are dropped and false is returned. */
+bool point_set_metric(Point *point, const char *name, double value);
+/* The metrics as a JSON object, NaN as null: {"test_error":0.1,...}; and back. */
+void point_format_metrics(const Point *point, Buffer *out);
+int point_parse_metrics(Point *point, const char *json, size_t size, Error *error);
+
+/* Where an attempt ran and with what: enough to repeat it. */
+typedef struct Environment {
+    char host[MACHINE_TEXT_MAX];
+    char cpu[MACHINE_TEXT_MAX];
+    char version[MACHINE_TEXT_MAX]; /* "0.1.0 (1a2b3c4)" */
+    char backend[MACHINE_TEXT_MAX]; /* "openblas 0.3.21 SkylakeX" */
+    char data_digest[SHA256_HEX_MAX];
+    int64_t pid;
+    int64_t threads;
+} Environment;
+
+typedef struct AttemptRecord {
+    int64_t id, run_id, number; /* number: 1 for the run's first */
+    Outcome outcome;
+    char detail[RECORD_TEXT_MAX]; /* why, for people: "signal 9 (Killed)" */
+    Environment environment;
+    double started_at, ended_at, expires_at;
+    double step, flops; /* progress as last heard */
+} AttemptRecord;
+
+typedef struct RunRecord {
+    int64_t id;
+    char key[RUN_KEY_MAX];
+    RunState state;
+    int64_t attempts;         /* that were made */
+    int64_t failures;         /* that count toward the limit */
+    char model[ARCH_NAME_MAX];
+    int64_t params, params_body, depth, width, examples;
+    uint64_t seed;
+    double lr;
+    Flops flops;              /* planned */
+    double done_flops;        /* exact, as last heard; flops.exact when done */
+    double started_at, ended_at; /* of the last attempt */
+    double seconds;           /* training time, from the last point */
+    bool has_point;
+    Point last;               /* the latest point */
+    char detail[RECORD_TEXT_MAX]; /* of the last attempt that ended other than ok */
+} RunRecord;
+
+typedef struct SweepRecord {
+    int64_t id;
+    char name[SWEEP_NAME_MAX];
+    char data[SWEEP_NAME_MAX];
+    char digest[SHA256_HEX_MAX]; /* of the file */
+    char state[16];              /* "active", "paused", "cancelled" */
+    double submitted_at;
+    int64_t runs;
+    int64_t by_state[RUN_STATES];
+    double planned_flops, done_flops; /* exact; done counts finished runs in full, failed and cancelled ones too, and running ones as last heard */
+    double first_started_at, last_ended_at;
+} SweepRecord;
+
+/* What a submit did. */
+typedef struct SubmitRecord {
+    int64_t sweep_id;
+    char name[SWEEP_NAME_MAX];
+    int64_t runs;   /* in this file */
+    int64_t added;  /* new to the store */
+    int64_t shared; /* already there, from this sweep or another */
+    int64_t removed; /* were in the sweep and are not in this file */
+} SubmitRecord;

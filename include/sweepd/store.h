@@ -1,0 +1,99 @@
+/* store: SQLite in WAL mode, through the numbered migrations of db/ (embedded at build time). docs/database.md describes the tables.
+ * One process writes: sweepd, which holds HOME/lock while it lives. Everything here is for one thread. Statements are prepared once.
+ * What changes together changes in one transaction; a function that writes is one transaction unless a batch is open. */
+#pragma once
+
+#include "sweepd/base.h"
+#include "sweepd/record.h"
+#include "sweepd/sweep.h"
+
+enum {
+    STORE_NOT_FOUND = 1, /* no such sweep, run or attempt; for opening read-only: no database in the home */
+    STORE_STALE = 2,     /* the token is not the attempt's current one, or the attempt has ended */
+    STORE_AMBIGUOUS = 3, /* a key prefix that several runs share */
+    STORE_NONE = 4,      /* nothing is pending */
+    STORE_CONFLICT = 5,  /* the state does not allow it (pause of a cancelled sweep, ...) */
+};
+
+typedef struct Store Store;
+
+typedef enum { STORE_WRITE, STORE_READ_ONLY } StoreMode;
+
+/* home/sweepd.db, made when absent and writable. A database of a newer version is an error that says so. */
+int store_open(Store **out, const char *home, StoreMode mode, Error *error);
+void store_free(Store *store);
+
+/* A batch groups many writes into one transaction; not nested. */
+int store_batch_begin(Store *store, Error *error);
+int store_batch_end(Store *store, Error *error);
+
+/* ---- sweeps ---- */
+
+/* Adds the sweep, or, when one of its name is there, makes it what the file says now: new cells are added, cells that are no longer
+ * named leave the sweep (and are cancelled when pending and in no other sweep). Runs that are in the store already are shared, whatever their state;
+ * cancelled ones become pending again. */
+int store_sweep_submit(Store *store, const Sweep *sweep, const char *text, size_t size, double now, SubmitRecord *out, Error *error);
+/* By name, or by id in decimal. 0 or STORE_NOT_FOUND. Does not visit the runs: counts are kept as runs change. */
+int store_sweep_find(Store *store, const char *name, SweepRecord *out, Error *error);
+/* Newest first; at most capacity, *count says how many. */
+int store_sweep_list(Store *store, SweepRecord *out, size_t capacity, size_t *count, Error *error);
+/* The file as submitted last. */
+int store_sweep_text(Store *store, int64_t sweep_id, Buffer *out, Error *error);
+/* "active" or "paused" or "cancelled"; cancelling makes the sweep's pending runs cancelled when no other active or paused sweep has them, and running ones
+ * are dropped at their next heartbeat. *changed: runs that changed state. */
+int store_sweep_set_state(Store *store, int64_t sweep_id, const char *state, double now, int64_t *changed, Error *error);
+/* Failed and cancelled runs of the sweep (run_id 0) or the one run become pending, their failures forgotten. */
+int store_retry(Store *store, int64_t sweep_id, int64_t run_id, double now, int64_t *changed, Error *error);
+int store_run_cancel(Store *store, int64_t run_id, double now, int64_t *changed, Error *error);
+
+/* ---- runs ---- */
+
+typedef struct RunFilter {
+    int64_t sweep_id; /* 0: all */
+    int state;        /* RunState, or -1: any */
+    int64_t after;    /* only runs with a greater position: the last RunPage's `next`, 0 to begin */
+    size_t limit;
+} RunFilter;
+
+/* The runs in the sweep's order (by id without a sweep). out: [filter->limit]. *next: pass as `after` for the next page, 0 at the end. */
+int store_run_list(Store *store, const RunFilter *filter, RunRecord *out, size_t *count, int64_t *next, Error *error);
+/* By id in decimal, or by a unique prefix of the key of at least 6 digits. 0, STORE_NOT_FOUND, STORE_AMBIGUOUS. */
+int store_run_find(Store *store, const char *name, RunRecord *out, Error *error);
+int store_run_spec(Store *store, int64_t run_id, Run *out, Error *error);
+int store_attempt_list(Store *store, int64_t run_id, AttemptRecord *out, size_t capacity, size_t *count, Error *error);
+int store_point_list(Store *store, int64_t run_id, Point *out, size_t capacity, size_t *count, Error *error);
+
+/* ---- what the queue builds on; `queue` alone calls these ---- */
+
+typedef struct AttemptStart {
+    int64_t run_id;
+    Environment environment; /* as far as known at lease time */
+    double now, expires_at;
+    char token[SHA256_HEX_MAX]; /* fencing token, chosen by the queue */
+} AttemptStart;
+
+/* The pending run of an active sweep with the most planned exact flops. 0, or STORE_NONE. */
+int store_next_pending(Store *store, int64_t *run_id, Error *error);
+int store_attempt_begin(Store *store, const AttemptStart *start, AttemptRecord *out, Error *error);
+/* The attempt when the token is current and it is open; STORE_STALE (recorded as an event), STORE_NOT_FOUND. */
+int store_attempt_check(Store *store, int64_t attempt_id, const char *token, double now, AttemptRecord *out, Error *error);
+int store_attempt_renew(Store *store, int64_t attempt_id, double expires_at, double step, double flops, Error *error);
+int store_attempt_environment(Store *store, int64_t attempt_id, const Environment *environment, Error *error);
+/* Points with a step that the run already has (from an earlier attempt or a repeated message) are kept once: the same run gives the same numbers. */
+int store_point_add(Store *store, int64_t attempt_id, const Point *points, size_t count, Error *error);
+/* Ends the attempt and sets the run's state, in one transaction. failures_add: 0 or 1. */
+int store_attempt_end(Store *store, int64_t attempt_id, Outcome outcome, const char *detail, RunState run_state, int failures_add, double now, Error *error);
+/* Open attempts that expired at or before now / of one worker pid on one host; [capacity]. */
+int store_attempt_expired(Store *store, double now, AttemptRecord *out, size_t capacity, size_t *count, Error *error);
+int store_attempt_open_list(Store *store, AttemptRecord *out, size_t capacity, size_t *count, Error *error);
+int store_pending_count(Store *store, int64_t *pending, int64_t *running, Error *error); /* pending: of active sweeps */
+/* True in *wanted when some active or paused sweep still has the run and it was not cancelled. */
+int store_run_wanted(Store *store, int64_t run_id, bool *wanted, bool *paused, Error *error);
+
+/* ---- fits and events ---- */
+
+/* json: the fit as `sweepctl fit --json` prints it. */
+int store_fit_add(Store *store, int64_t sweep_id, const char *method, const char *json, double now, int64_t *fit_id, Error *error);
+int store_fit_latest(Store *store, int64_t sweep_id, const char *method, Buffer *json, Error *error);
+/* kind: a word ("submitted", "lease_expired", "stale_message", "worker_exited"); detail for people. */
+int store_event_add(Store *store, double now, const char *kind, int64_t sweep_id, int64_t run_id, int64_t attempt_id, const char *detail, Error *error);

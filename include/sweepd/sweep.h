@@ -1,0 +1,99 @@
+/* sweep: the sweep file (YAML) -> a checked tree -> the list of runs; the canonical form and key of a run.
+ * docs/sweep-file.md and man/sweepfile.5 describe the file. */
+#pragma once
+
+#include "sweepd/arch.h"
+#include "sweepd/base.h"
+#include "sweepd/optim.h"
+
+enum {
+    SWEEP_NAME_MAX = 64,          /* letters, digits, '-', '_', '.'; starts with a letter or digit */
+    SWEEP_FILE_MAX = 1 << 20,     /* bytes */
+    SWEEP_CELLS_MAX = 10000000,
+    RUN_SPEC_MAX = 4096,          /* bytes of canonical text */
+    RUN_KEY_MAX = SHA256_HEX_MAX, /* the key as 64 hexadecimal digits */
+};
+
+typedef enum { PRECISION_FP32 } Precision;
+typedef enum { TRAINER_BUILTIN } TrainerKind;
+
+/* Everything that decides a run's result. */
+typedef struct Run {
+    Architecture model; /* inputs and classes come from the data */
+    char data_name[SWEEP_NAME_MAX];
+    char data_digest[SHA256_HEX_MAX]; /* SHA-256 of the data set, see sweep_dataset_find; empty: sizes for planning only */
+    int64_t validation;   /* examples set apart before any subset is drawn; the same for every seed */
+    uint64_t subset_seed; /* which examples: class-proportional, nested. The file's data.subset_seed, else the run's seed */
+    int64_t examples;     /* N, distinct training examples */
+    uint64_t seed;        /* initial weights and the order of examples */
+    int64_t epochs, batch;
+    int64_t evaluations;  /* points along the run, log-spaced in steps from the end of the first epoch to the end of the last;
+                             the last is always at the end */
+    OptimizerSettings optimizer; /* lr resolved to a number */
+    ScheduleSettings schedule;
+    double label_smoothing;
+    Precision precision;
+    TrainerKind trainer;
+} Run;
+
+Training run_training(const Run *run);
+Flops run_flops(const Run *run);
+/* Where the points are: fills steps[] (ascending, distinct, last = arch_steps) and returns how many, at most capacity. */
+size_t run_evaluation_steps(const Run *run, int64_t *steps, size_t capacity);
+
+/* The canonical text: one line of JSON, keys sorted, numbers in their shortest form. A setting that a later version adds is left
+ * out while it has its default, so that keys stay. Its SHA-256 is the run's key. */
+int run_format(const Run *run, Buffer *out, Error *error);
+int run_key(const Run *run, char key[RUN_KEY_MAX], Error *error);
+/* Reads a run's JSON, in any order and spacing, with the sweep file's checks (unknown key, type, range). Returns 0, -1, or
+ * SWEEP_INVALID with the error naming path:line:column or the field. */
+int run_parse(Run *out, const char *text, size_t size, const char *path, Error *error);
+
+/* Data sets that the program knows by name. The digest is the SHA-256 over train images, train labels, test images and test
+ * labels (the uncompressed IDX payloads without their headers, in that order). */
+typedef struct Dataset {
+    const char *name;
+    const char *title;   /* for figures: "Fashion-MNIST" */
+    int64_t inputs, classes, examples, test_examples;
+    const char *digest;
+} Dataset;
+
+const Dataset *sweep_dataset_find(const char *name); /* NULL when unknown */
+
+/* ---- the file ---- */
+
+enum { SWEEP_INVALID = 1 }; /* the input is wrong; the error names file:line:column, the key's path, what was found, what is allowed */
+
+typedef enum { FIT_PARAMETRIC = 1 << 0, FIT_ISOFLOP = 1 << 1 } FitMethod;
+
+typedef struct FitSettings {
+    char metric[SWEEP_NAME_MAX]; /* default "test_error" */
+    unsigned methods;            /* FitMethod bits, default both */
+    int64_t bootstrap;           /* resamples, default 1000; 0: none */
+} FitSettings;
+
+typedef struct Sweep Sweep;
+
+/* path is used in messages only. Returns 0, -1, or SWEEP_INVALID. */
+int sweep_parse(Sweep **out, const char *text, size_t size, const char *path, Error *error);
+void sweep_free(Sweep *sweep);
+const char *sweep_name(const Sweep *sweep);
+const char *sweep_data_name(const Sweep *sweep);
+const FitSettings *sweep_fit_settings(const Sweep *sweep);
+/* The file states sizes instead of naming data: it can be planned, not run. */
+bool sweep_is_plan_only(const Sweep *sweep);
+
+/* Distinct runs, after include and exclude. Cheap: found once, while parsing. */
+int64_t sweep_run_count(const Sweep *sweep);
+
+/* Runs in the file's order, the last axis fastest, each run once. Runs are made as they are asked for, so that a large grid takes no
+ * memory. A cursor is a value; it needs no clearing. */
+typedef struct SweepCursor {
+    const Sweep *sweep;
+    int64_t cell;
+    size_t include;
+} SweepCursor;
+
+void sweep_cursor_init(SweepCursor *cursor, const Sweep *sweep);
+/* true with *out filled; false after the last run. */
+bool sweep_cursor_next(SweepCursor *cursor, Run *out);

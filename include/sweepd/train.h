@@ -1,0 +1,86 @@
+/* train: the training loop, evaluation, checkpoints; the seam through which a worker trains anything. */
+#pragma once
+
+#include "sweepd/base.h"
+#include "sweepd/data.h"
+#include "sweepd/model.h"
+#include "sweepd/optim.h"
+#include "sweepd/record.h"
+#include "sweepd/sweep.h"
+
+enum {
+    TRAIN_REFUSED = 1,  /* the run cannot be trained here: data missing, another digest, weights that do not fit; see the error */
+    TRAIN_STOPPED = 2,  /* `should_stop` said so; a checkpoint was written when the trainer has a directory */
+    TRAIN_DIVERGED = 3, /* the loss became non-finite: a result */
+};
+
+/* ---- the seam: every kind of trainer is one of these ---- */
+
+typedef struct Trainer Trainer;
+
+typedef struct TrainerInterface {
+    const char *name; /* "builtin" */
+    /* Up to `limit` steps from where the trainer stands, fewer at the end. 0, TRAIN_DIVERGED or -1. */
+    int (*step)(Trainer *trainer, int64_t limit, Error *error);
+    /* Measures the metrics at the current step. */
+    int (*evaluate)(Trainer *trainer, Point *out, Error *error);
+    int (*save)(Trainer *trainer, const char *path, Error *error);
+    /* 0, TRAIN_REFUSED when the checkpoint is not this run's or is damaged. */
+    int (*load)(Trainer *trainer, const char *path, Error *error);
+    void (*free)(Trainer *trainer);
+} TrainerInterface;
+
+struct Trainer {
+    const TrainerInterface *interface;
+    Run run;
+    int64_t step, steps;    /* done, planned */
+    double seconds;         /* in training steps so far, over all attempts */
+    double flops;           /* exact, so far */
+    Environment environment; /* backend, threads, data digest; the worker fills the rest */
+};
+
+typedef struct TrainerOptions {
+    const char *home;         /* for data; see path_home */
+    int threads;
+    const char *init_weights; /* safetensors to start from, or NULL */
+} TrainerOptions;
+
+/* Prepares the trainer that run->trainer names. 0, TRAIN_REFUSED, -1. */
+int trainer_new(Trainer **out, const Run *run, const TrainerOptions *options, Error *error);
+void trainer_free(Trainer *trainer);
+/* Writes the model's weights as safetensors (float32). Builtin trainer only. */
+int trainer_save_weights(Trainer *trainer, const char *path, Error *error);
+
+/* ---- the loop ---- */
+
+typedef struct TrainLoop {
+    const char *checkpoint_path;   /* NULL: none are written */
+    double checkpoint_seconds;     /* between checkpoints */
+    bool (*should_stop)(void *context);                       /* asked between chunks of steps of about 50 ms; may be NULL */
+    void (*on_progress)(void *context, const Trainer *trainer); /* then too; may be NULL */
+    int (*on_point)(void *context, const Point *point, Error *error); /* at every evaluation, the last one included */
+    void *context;
+} TrainLoop;
+
+/* From where the trainer stands to its end, points at run_evaluation_steps. The same bits come out whether or not it was stopped and
+ * resumed. 0, TRAIN_STOPPED, TRAIN_DIVERGED (a last point with what there is, NaN as NaN, was given to on_point), -1. */
+int train_run(Trainer *trainer, const TrainLoop *loop, Error *error);
+
+/* ---- safetensors: 8 bytes little-endian header size, a JSON header, raw little-endian data ---- */
+
+typedef struct SafetensorsEntry {
+    const char *name;
+    int dimensions;
+    int64_t shape[2];
+    const float *data; /* F32; row-major */
+} SafetensorsEntry;
+
+int safetensors_write(const char *path, const SafetensorsEntry *entries, size_t count, const char *const *metadata_pairs, size_t pairs, Error *error);
+
+typedef struct Safetensors Safetensors; /* an opened file */
+int safetensors_open(Safetensors **out, const char *path, Error *error); /* 0, TRAIN_REFUSED for a bad file, -1 */
+void safetensors_free(Safetensors *file);
+size_t safetensors_count(const Safetensors *file);
+const SafetensorsEntry *safetensors_entry(const Safetensors *file, size_t index);
+const SafetensorsEntry *safetensors_find(const Safetensors *file, const char *name); /* NULL when absent */
+const char *safetensors_metadata(const Safetensors *file, const char *key);          /* NULL when absent */

@@ -1,0 +1,143 @@
+/* wire: the messages between programs, as C structs and as JSON; the HTTP server and client that carry them. docs/api.md lists every
+ * route. One encoder and one decoder per message, so that the daemon, the worker and the command line cannot disagree. */
+#pragma once
+
+#include "sweepd/base.h"
+#include "sweepd/record.h"
+#include "sweepd/sweep.h"
+
+enum { WIRE_SCHEMA_VERSION = 1, WIRE_BODY_MAX = 8 << 20, WIRE_POINTS_MAX = 64, WIRE_TOKEN_MAX = SHA256_HEX_MAX };
+
+/* ---- messages of the lease protocol ---- */
+
+typedef struct LeaseRequest {  /* POST /v1/leases */
+    Environment environment;   /* of the worker; data_digest empty */
+    char worker[MACHINE_TEXT_MAX]; /* the executor's name for it, "" when started by hand */
+} LeaseRequest;
+
+typedef struct Lease {          /* its answer */
+    bool granted;               /* false: nothing to do, and `leave` says whether to exit or to ask again after retry_seconds */
+    bool leave;
+    double retry_seconds;
+    int64_t attempt_id, run_id, attempt_number;
+    char token[WIRE_TOKEN_MAX];
+    char key[RUN_KEY_MAX];
+    Run run;
+    char directory[PATH_TEXT_MAX]; /* the run directory; the worker makes it */
+    double heartbeat_seconds;   /* interval */
+    double expires_seconds;     /* from now; at least five intervals */
+} Lease;
+
+typedef enum { DIRECTIVE_CONTINUE, DIRECTIVE_STOP, DIRECTIVE_DROP } Directive; /* "continue", "stop" (checkpoint, release), "drop" */
+
+typedef enum { REPORT_HEARTBEAT, REPORT_POINTS, REPORT_RESULT } ReportKind;
+
+/* POST /v1/attempts/ID/heartbeat | points | result. A report may be sent twice with no effect: `sequence` counts a worker's
+ * reports of one attempt from 1. */
+typedef struct Report {
+    ReportKind kind;
+    int64_t attempt_id;
+    char token[WIRE_TOKEN_MAX];
+    int64_t sequence;
+    double step, flops;         /* progress */
+    size_t point_count;         /* points and result */
+    Point points[WIRE_POINTS_MAX];
+    Outcome outcome;            /* result: ok, preempted, refused, out_of_memory, timeout, crashed */
+    RunState state;             /* result, when ok: done or diverged */
+    char detail[RECORD_TEXT_MAX];
+    Environment environment;    /* result */
+} Report;
+
+typedef struct ReportAnswer {
+    Directive directive;
+    double expires_seconds;
+} ReportAnswer;
+
+/* Encoders append JSON to an initialised buffer. Decoders return 0, or WIRE_INVALID with an error that names the field. */
+enum { WIRE_INVALID = 1 };
+
+void lease_request_encode(const LeaseRequest *message, Buffer *out);
+int lease_request_decode(LeaseRequest *out, const char *json, size_t size, Error *error);
+void lease_encode(const Lease *message, Buffer *out);
+int lease_decode(Lease *out, const char *json, size_t size, Error *error);
+void report_encode(const Report *message, Buffer *out);
+int report_decode(Report *out, const char *json, size_t size, Error *error); /* kind, attempt_id come from the route and are not read */
+void report_answer_encode(const ReportAnswer *message, Buffer *out);
+int report_answer_decode(ReportAnswer *out, const char *json, size_t size, Error *error);
+
+/* Records, for the command line. One JSON object each; lists are {"schema_version":1,"sweeps":[...]} and the like. */
+void sweep_record_encode(const SweepRecord *record, Buffer *out);
+int sweep_record_decode(SweepRecord *out, const char *json, size_t size, Error *error);
+int sweep_records_decode(SweepRecord *out, size_t capacity, size_t *count, const char *json, size_t size, Error *error); /* {"sweeps":[]} */
+void run_record_encode(const RunRecord *record, Buffer *out);
+int run_records_decode(RunRecord *out, size_t capacity, size_t *count, int64_t *next, const char *json, size_t size, Error *error); /* {"runs":[],"next":N} */
+void submit_record_encode(const SubmitRecord *record, Buffer *out);
+int submit_record_decode(SubmitRecord *out, const char *json, size_t size, Error *error);
+
+typedef struct RunDetail { /* GET /v1/runs/ID: all that is known of one run */
+    RunRecord record;
+    Run spec;
+    AttemptRecord *attempts; /* owned */
+    size_t attempt_count;
+    Point *points;           /* owned */
+    size_t point_count;
+} RunDetail;
+
+void run_detail_encode(const RunDetail *detail, Buffer *out);
+int run_detail_decode(RunDetail *out, const char *json, size_t size, Error *error);
+void run_detail_deinit(RunDetail *detail);
+
+/* {"error":{"message":"...","field":"..."}}; field may be NULL. */
+void wire_error_encode(const char *message, const char *field, Buffer *out);
+
+/* ---- HTTP server (libevent) ---- */
+
+struct event_base;
+typedef struct HttpServer HttpServer;
+
+typedef struct HttpRequest {
+    const char *method;      /* "GET", "POST" */
+    const char *path;        /* decoded, without the query: "/v1/runs" */
+    const char *query;       /* raw, "" when none; see http_query_get */
+    const char *body;
+    size_t body_size;
+} HttpRequest;
+
+typedef struct HttpResponse {
+    int status;              /* 200 when untouched */
+    const char *content_type; /* "application/json" when untouched */
+    Buffer body;
+} HttpResponse;
+
+typedef void (*HttpHandler)(void *context, const HttpRequest *request, HttpResponse *response);
+
+typedef struct HttpLimits {
+    size_t header_max, body_max; /* bytes */
+    int seconds;                 /* for a request to arrive */
+    int connections;             /* at once; more are closed at accept */
+} HttpLimits;
+
+int http_server_new(HttpServer **out, struct event_base *base, const HttpLimits *limits, HttpHandler handler, void *context, Error *error);
+void http_server_free(HttpServer *server);
+/* A stale socket file is replaced; one that answers is an error. Mode 0600. */
+int http_server_listen_unix(HttpServer *server, const char *path, Error *error);
+/* Every request on TCP must carry "Authorization: Bearer TOKEN". */
+int http_server_listen_tcp(HttpServer *server, const char *address, int port, const char *token, Error *error);
+/* The value of name in a query string, decoded, into out; false when absent. */
+bool http_query_get(const char *query, const char *name, char *out, size_t capacity);
+
+/* ---- HTTP client (libcurl) ---- */
+
+enum { WIRE_NO_DAEMON = 2, WIRE_STATUS = 3, WIRE_TIMEOUT = 4 };
+
+typedef struct HttpClient HttpClient; /* one connection, kept open; for one thread */
+
+/* socket_path, or a URL "http://host:port" with a token. */
+int http_client_new(HttpClient **out, const char *socket_path, const char *url, const char *token, Error *error);
+void http_client_free(HttpClient *client);
+/* body NULL: GET, else POST. out: initialised, replaced by the answer's body; *status the HTTP status. 0 when the daemon answered 2xx; WIRE_STATUS for
+ * 4xx and 5xx with the daemon's message in the error; WIRE_NO_DAEMON when nobody listens; WIRE_TIMEOUT; -1. */
+int http_client_call(HttpClient *client, const char *path, const char *body, size_t body_size, double timeout_seconds, Buffer *out, int *status, Error *error);
+
+/* HOME/sweepd.sock, or, where that is too long for a socket address, a stable name under $XDG_RUNTIME_DIR or /tmp made from the home's hash. */
+int wire_socket_path(const char *home, char out[PATH_TEXT_MAX], Error *error);

@@ -1,0 +1,46 @@
+#include "sweepd/base.h"
+
+#include <stdio.h>
+#include <string.h>
+
+int error_set(Error *error, const char *format, ...)
+{
+    if (error) {
+        va_list arguments;
+        va_start(arguments, format);
+        vsnprintf(error->text, sizeof error->text, format, arguments);
+        va_end(arguments);
+    }
+    return -1;
+}
+
+int error_set_errno(Error *error, int number, const char *format, ...)
+{
+    if (!error)
+        return -1;
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(error->text, sizeof error->text, format, arguments);
+    va_end(arguments);
+
+    char reason[128];
+    size_t used = strlen(error->text);
+    snprintf(error->text + used, sizeof error->text - used, ": %s", strerror_r(number, reason, sizeof reason));
+    return -1;
+}
+
+int error_prefix(Error *error, const char *format, ...)
+{
+    if (!error)
+        return -1;
+    char old[ERROR_TEXT_MAX];
+    memcpy(old, error->text, sizeof old);
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(error->text, sizeof error->text, format, arguments);
+    va_end(arguments);
+
+    size_t used = strlen(error->text);
+    snprintf(error->text + used, sizeof error->text - used, ": %s", old);
+    return -1;
+}

@@ -1,0 +1,126 @@
+#include "sweepd/base.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+int file_read(const char *path, size_t max, Buffer *out, Error *error)
+{
+    int result = -1;
+    int descriptor = open(path, O_RDONLY | O_CLOEXEC);
+    if (descriptor < 0)
+        return error_set_errno(error, errno, "cannot open %s", path);
+    char chunk[16384];
+    for (;;) {
+        ssize_t size = read(descriptor, chunk, sizeof chunk);
+        if (size < 0 && errno == EINTR)
+            continue;
+        if (size < 0) {
+            error_set_errno(error, errno, "cannot read %s", path);
+            goto out;
+        }
+        if (size == 0)
+            break;
+        if (out->size + (size_t)size > max) {
+            error_set(error, "%s is larger than %zu bytes", path, max);
+            goto out;
+        }
+        buffer_append(out, chunk, (size_t)size);
+    }
+    buffer_append(out, "", 0); /* an empty file is an empty text, not NULL */
+    result = buffer_check(out, error, path);
+out:
+    close(descriptor);
+    return result;
+}
+
+static int write_whole(int descriptor, const char *data, size_t size)
+{
+    while (size) {
+        ssize_t done = write(descriptor, data, size);
+        if (done < 0 && errno == EINTR)
+            continue;
+        if (done < 0)
+            return -errno;
+        data += done;
+        size -= (size_t)done;
+    }
+    return 0;
+}
+
+/* A rename is durable only when the directory that holds the name is. */
+static void directory_sync(const char *path)
+{
+    char parent[PATH_TEXT_MAX];
+    text_copy(parent, sizeof parent, path);
+    char *slash = strrchr(parent, '/');
+    if (slash)
+        slash[slash == parent] = '\0';
+    int descriptor = open(slash ? parent : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (descriptor < 0)
+        return;
+    fsync(descriptor);
+    close(descriptor);
+}
+
+int file_write_atomic(const char *path, const void *data, size_t size, unsigned mode, Error *error)
+{
+    char temporary[PATH_TEXT_MAX];
+    if (path_format(temporary, error, "%s.XXXXXX", path))
+        return -1;
+    int descriptor = mkostemp(temporary, O_CLOEXEC);
+    if (descriptor < 0)
+        return error_set_errno(error, errno, "cannot write %s", path);
+    int problem = write_whole(descriptor, data, size);
+    if (!problem && fchmod(descriptor, (mode_t)mode))
+        problem = -errno;
+    if (!problem && fsync(descriptor))
+        problem = -errno;
+    if (close(descriptor) && !problem)
+        problem = -errno;
+    if (!problem && rename(temporary, path))
+        problem = -errno;
+    if (problem) {
+        unlink(temporary);
+        return error_set_errno(error, -problem, "cannot write %s", path);
+    }
+    directory_sync(path);
+    return 0;
+}
+
+static int directory_make_one(const char *path, unsigned mode, Error *error)
+{
+    struct stat status;
+    if (!mkdir(path, (mode_t)mode))
+        return 0;
+    int number = errno;
+    if (number == EEXIST && !stat(path, &status) && S_ISDIR(status.st_mode))
+        return 0;
+    return error_set_errno(error, number, "cannot make the directory %s", path);
+}
+
+int directory_make(const char *path, unsigned mode, Error *error)
+{
+    char part[PATH_TEXT_MAX];
+    if (!*path || !text_copy(part, sizeof part, path))
+        return error_set(error, "not a usable directory name: \"%.64s\"", path);
+    for (char *at = part + 1; *at; at++) {
+        if (*at != '/')
+            continue;
+        *at = '\0';
+        struct stat status;
+        if (stat(part, &status) && directory_make_one(part, mode, error))
+            return -1;
+        *at = '/';
+    }
+    return directory_make_one(part, mode, error);
+}
+
+bool file_exists(const char *path)
+{
+    return access(path, F_OK) == 0;
+}

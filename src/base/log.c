@@ -1,0 +1,50 @@
+#include "sweepd/base.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { LOG_LINE_MAX = 2048 };
+
+static int log_descriptor = STDERR_FILENO;
+static LogLevel log_level = LOG_INFO;
+
+int log_open(const char *path, Error *error)
+{
+    int descriptor = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    if (descriptor < 0)
+        return error_set_errno(error, errno, "cannot open the log %s", path);
+    if (log_descriptor != STDERR_FILENO)
+        close(log_descriptor);
+    log_descriptor = descriptor;
+    return 0;
+}
+
+void log_set_level(LogLevel level)
+{
+    log_level = level;
+}
+
+/* One write per line, so that lines of several processes that append to one file do not mix. */
+void log_write(LogLevel level, const char *format, ...)
+{
+    static const char *const names[] = {"debug", "info", "warning", "error"};
+    if (level < log_level)
+        return;
+
+    char line[LOG_LINE_MAX], stamp[32];
+    clock_text(clock_unix(), stamp);
+    int used = snprintf(line, sizeof line, "%s %s ", stamp, names[level]);
+    va_list arguments;
+    va_start(arguments, format);
+    int more = vsnprintf(line + used, sizeof line - (size_t)used - 1, format, arguments);
+    va_end(arguments);
+    size_t size = more < 0 ? (size_t)used : (size_t)used + (size_t)more;
+    if (size > sizeof line - 2)
+        size = sizeof line - 2;
+    line[size++] = '\n';
+    ssize_t ignored = write(log_descriptor, line, size);
+    (void)ignored;
+}
