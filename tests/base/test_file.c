@@ -1,0 +1,142 @@
+#include "sweepd/base.h"
+
+#include <setjmp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static char folder[] = "/tmp/sweepd-test-XXXXXX";
+
+static int folder_make(void **state)
+{
+    (void)state;
+    return mkdtemp(folder) ? 0 : -1;
+}
+
+static void path_of(char out[PATH_TEXT_MAX], const char *name)
+{
+    assert_int_equal(path_format(out, NULL, "%s/%s", folder, name), 0);
+}
+
+static void test_atomic_write_reads_back_with_its_mode(void **state)
+{
+    (void)state;
+    char path[PATH_TEXT_MAX];
+    Error error;
+    path_of(path, "atomic");
+    assert_int_equal(file_write_atomic(path, "first", 5, 0600, &error), 0);
+    assert_int_equal(file_write_atomic(path, "second", 6, 0640, &error), 0);
+    Buffer text;
+    buffer_init(&text, 100);
+    assert_int_equal(file_read(path, 100, &text, &error), 0);
+    assert_string_equal(text.data, "second");
+    struct stat status;
+    assert_int_equal(stat(path, &status), 0);
+    assert_int_equal(status.st_mode & 0777, 0640);
+    buffer_deinit(&text);
+    unlink(path);
+}
+
+static void test_failed_write_leaves_nothing(void **state)
+{
+    (void)state;
+    char path[PATH_TEXT_MAX];
+    Error error;
+    path_of(path, "no-such-folder/file");
+    assert_int_equal(file_write_atomic(path, "x", 1, 0600, &error), -1);
+    assert_non_null(strstr(error.text, path));
+    assert_non_null(strstr(error.text, "No such file"));
+    assert_false(file_exists(path));
+}
+
+static void test_read_is_bounded(void **state)
+{
+    (void)state;
+    char path[PATH_TEXT_MAX];
+    Error error;
+    path_of(path, "big");
+    assert_int_equal(file_write_atomic(path, "0123456789", 10, 0600, &error), 0);
+    Buffer text;
+    buffer_init(&text, 100);
+    assert_int_equal(file_read(path, 9, &text, &error), -1);
+    assert_non_null(strstr(error.text, "larger than 9 bytes"));
+    buffer_deinit(&text);
+    unlink(path);
+}
+
+static void test_directories_are_made_with_parents(void **state)
+{
+    (void)state;
+    char path[PATH_TEXT_MAX], file[PATH_TEXT_MAX];
+    Error error;
+    path_of(path, "a/b/c");
+    assert_int_equal(directory_make(path, 0700, &error), 0);
+    assert_int_equal(directory_make(path, 0700, &error), 0);
+    path_of(file, "a/file");
+    assert_int_equal(file_write_atomic(file, "", 0, 0600, &error), 0);
+    assert_int_equal(directory_make(file, 0700, &error), -1);
+    assert_int_equal(directory_make("", 0700, &error), -1);
+    unlink(file);
+    rmdir(path);
+    path_of(path, "a/b");
+    rmdir(path);
+    path_of(path, "a");
+    assert_int_equal(rmdir(path), 0);
+}
+
+static void test_home_follows_option_then_environment(void **state)
+{
+    (void)state;
+    char home[PATH_TEXT_MAX];
+    setenv("SWEEPD_HOME", "/from/environment", 1);
+    assert_int_equal(path_home("/given", home, NULL), 0);
+    assert_string_equal(home, "/given");
+    assert_int_equal(path_home(NULL, home, NULL), 0);
+    assert_string_equal(home, "/from/environment");
+    unsetenv("SWEEPD_HOME");
+    setenv("XDG_DATA_HOME", "/data", 1);
+    assert_int_equal(path_home(NULL, home, NULL), 0);
+    assert_string_equal(home, "/data/sweepd");
+    unsetenv("XDG_DATA_HOME");
+    setenv("HOME", "/people/ada", 1);
+    assert_int_equal(path_home(NULL, home, NULL), 0);
+    assert_string_equal(home, "/people/ada/.local/share/sweepd");
+}
+
+static void test_programs_are_found_where_the_variable_says(void **state)
+{
+    (void)state;
+    char path[PATH_TEXT_MAX];
+    Error error;
+    setenv("SWEEPD_BIN_DIR", "/bin", 1);
+    assert_int_equal(path_program("sh", path, &error), 0);
+    assert_string_equal(path, "/bin/sh");
+    assert_int_equal(path_program("no-such-program", path, &error), -1);
+    unsetenv("SWEEPD_BIN_DIR");
+    assert_int_equal(path_program("sh", path, &error), 0);
+    assert_int_equal(path_program("no-such-program", path, &error), -1);
+    assert_non_null(strstr(error.text, "no-such-program"));
+}
+
+static int folder_remove(void **state)
+{
+    (void)state;
+    return rmdir(folder);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_atomic_write_reads_back_with_its_mode),
+        cmocka_unit_test(test_failed_write_leaves_nothing),
+        cmocka_unit_test(test_read_is_bounded),
+        cmocka_unit_test(test_directories_are_made_with_parents),
+        cmocka_unit_test(test_home_follows_option_then_environment),
+        cmocka_unit_test(test_programs_are_found_where_the_variable_says),
+    };
+    return cmocka_run_group_tests(tests, folder_make, folder_remove);
+}

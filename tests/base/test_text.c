@@ -1,0 +1,83 @@
+#include "sweepd/base.h"
+
+#include <setjmp.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static void test_errors_gather_context(void **state)
+{
+    (void)state;
+    Error error;
+    assert_int_equal(error_set_errno(&error, 2, "cannot open %s", "x"), -1);
+    assert_int_equal(error_prefix(&error, "run %d", 7), -1);
+    assert_string_equal(error.text, "run 7: cannot open x: No such file or directory");
+    assert_int_equal(error_set(NULL, "ignored"), -1);
+}
+
+static void test_long_errors_are_cut(void **state)
+{
+    (void)state;
+    Error error;
+    char text[3000];
+    memset(text, 'x', sizeof text - 1);
+    text[sizeof text - 1] = '\0';
+    error_set(&error, "%s", text);
+    error_prefix(&error, "context");
+    assert_int_equal(strlen(error.text), ERROR_TEXT_MAX - 1);
+    assert_memory_equal(error.text, "context: xxx", 12);
+}
+
+/* The published test vectors of SHA-256 (FIPS 180-2, appendix B). */
+static void test_sha256_vectors(void **state)
+{
+    (void)state;
+    char hex[SHA256_HEX_MAX];
+    assert_int_equal(sha256_hex("abc", 3, hex, NULL), 0);
+    assert_string_equal(hex, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    Sha256 *hash = NULL;
+    assert_int_equal(sha256_new(&hash, NULL), 0);
+    for (int i = 0; i < 1000; i++)
+        sha256_update(hash, "aaaaaaaaaa", 10);
+    for (int i = 0; i < 99; i++)
+        for (int j = 0; j < 1000; j++)
+            sha256_update(hash, "aaaaaaaaaa", 10);
+    sha256_finish(hash, hex);
+    sha256_free(hash);
+    assert_string_equal(hex, "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
+}
+
+static void test_copies_say_when_they_cut(void **state)
+{
+    (void)state;
+    char target[4];
+    assert_true(text_copy(target, sizeof target, "abc"));
+    assert_false(text_copy(target, sizeof target, "abcd"));
+    assert_string_equal(target, "abc");
+}
+
+static void test_machine_and_time_are_read(void **state)
+{
+    (void)state;
+    Machine machine;
+    machine_read(&machine);
+    assert_true(machine.cores >= 1);
+    assert_true(machine.memory_bytes > 1e6);
+    assert_true(strlen(machine.host) > 0 && strlen(machine.cpu) > 0);
+    char text[32];
+    clock_text(1795458005, text);
+    assert_string_equal(text, "2026-11-23T18:20:05Z");
+    double before = clock_monotonic();
+    assert_true(clock_monotonic() >= before);
+    assert_string_equal(version_text(), "0.1.0");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_errors_gather_context), cmocka_unit_test(test_long_errors_are_cut),
+        cmocka_unit_test(test_sha256_vectors),        cmocka_unit_test(test_copies_say_when_they_cut),
+        cmocka_unit_test(test_machine_and_time_are_read),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
