@@ -15,12 +15,12 @@ typedef enum { SMLP_TEXT, SMLP_CODE } SmlpForm;
 
 typedef struct Architecture {
     ModelKind kind;
-    SmlpForm form;         /* S-MLP only; SMLP_TEXT otherwise */
-    int64_t inputs;        /* values an example has, e.g. 784 */
+    SmlpForm form;  /* S-MLP only; SMLP_TEXT otherwise */
+    int64_t inputs; /* values an example has, e.g. 784 */
     int64_t classes;
-    int64_t depth;         /* blocks, >= 1 */
-    int64_t width;         /* >= 1 */
-    int64_t expansion;     /* B-MLP only, >= 1; 0 otherwise */
+    int64_t depth;     /* blocks, >= 1 */
+    int64_t width;     /* >= 1 */
+    int64_t expansion; /* B-MLP only, >= 1; 0 otherwise */
 } Architecture;
 
 const char *model_kind_text(ModelKind kind); /* "bmlp", "smlp" */
@@ -31,7 +31,7 @@ enum { ARCH_NAME_MAX = 64 };
 void arch_name(const Architecture *arch, char out[ARCH_NAME_MAX]);
 
 int64_t arch_params_total(const Architecture *arch);
-int64_t arch_params_body(const Architecture *arch); /* without input layer and head */
+int64_t arch_params_body(const Architecture *arch);  /* without input layer and head */
 int64_t arch_forward_macs(const Architecture *arch); /* multiply-adds of the matrix products, one example */
 
 /* FLOPs in three conventions, plus the part of `exact` that matrix products do. */

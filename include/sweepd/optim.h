@@ -8,7 +8,7 @@ typedef enum { OPTIMIZER_LION, OPTIMIZER_ADAMW, OPTIMIZER_SGD } OptimizerKind;
 /* Settings that a kind does not use are 0, so that two equal settings are equal field by field. */
 typedef struct OptimizerSettings {
     OptimizerKind kind;
-    double lr;           /* the peak rate; the schedule multiplies it */
+    double lr; /* the peak rate; the schedule multiplies it */
     double weight_decay;
     double beta1, beta2; /* lion (.9, .99), adamw (.9, .999) */
     double epsilon;      /* adamw 1e-8 */
@@ -24,8 +24,8 @@ void optimizer_settings_default(OptimizerKind kind, OptimizerSettings *out);
 int64_t optimizer_flops(OptimizerKind kind);
 
 /* Lion   (Chen et al. 2023): u = sign(beta1 m + (1-beta1) g); p <- p - lr (u + wd p); m <- beta2 m + (1-beta2) g.
- * AdamW  (Loshchilov and Hutter 2019, as PyTorch has it): p <- p (1 - lr wd); moments bias-corrected; p <- p - lr mh / (sqrt(vh) + epsilon).
- * SGD    (as PyTorch has it): g <- g + wd p; b <- momentum b + g; p <- p - lr b. */
+ * AdamW  (Loshchilov and Hutter 2019, as PyTorch has it): p <- p (1 - lr wd); moments bias-corrected; p <- p - lr mh / (sqrt(vh) +
+ * epsilon). SGD    (as PyTorch has it): g <- g + wd p; b <- momentum b + g; p <- p - lr b. */
 typedef struct Optimizer Optimizer;
 
 int optimizer_new(Optimizer **out, const OptimizerSettings *settings, size_t parameters, Error *error);

@@ -1,0 +1,93 @@
+/* FLOPs of a training step, counted from what the model layer's kernels and the optimizers execute.
+ *
+ * One addition, subtraction, multiplication, division or square root is one flop; a fused multiply-add is two. Comparisons,
+ * selections, sign changes, absolute values, conversions and bit operations are none. docs/flops.md takes each constant
+ * apart; a kernel of src/model that changes its arithmetic changes its constant here and its line there. */
+#include "sweepd/arch.h"
+
+/* Flops per element of the matrix that an operation passes over, or per row where the name says so. */
+enum {
+    FLOPS_BIAS = 1,
+    FLOPS_BIAS_GRADIENT = 1,
+    FLOPS_RESIDUAL = 0, /* the contracting product accumulates onto the stream: its own additions do it */
+    FLOPS_RESIDUAL_GRADIENT = 1,
+    FLOPS_RELU = 0,
+    FLOPS_RELU_GRADIENT = 0,
+    FLOPS_GELU = 38, /* the value and the derivative that the backward pass will want */
+    FLOPS_GELU_GRADIENT = 1,
+    FLOPS_NORM = 8,
+    FLOPS_NORM_ROW = 5,
+    FLOPS_NORM_GRADIENT = 12,
+    FLOPS_NORM_GRADIENT_ROW = 2,
+    FLOPS_LOSS = 21, /* softmax, smoothed cross-entropy, and the gradient of the logits */
+    FLOPS_LOSS_ROW = 15,
+};
+
+enum { PAPER_FLOPS_PER_NORM_ELEMENT = 5 };
+
+static uint64_t layer_bias_flops(int64_t outputs) {
+    return (uint64_t)outputs * (FLOPS_BIAS + FLOPS_BIAS_GRADIENT);
+}
+
+static uint64_t norm_flops(int64_t width) {
+    return (uint64_t)width * (FLOPS_NORM + FLOPS_NORM_GRADIENT) + FLOPS_NORM_ROW + FLOPS_NORM_GRADIENT_ROW;
+}
+
+static uint64_t gelu_flops(int64_t elements) {
+    return (uint64_t)elements * (FLOPS_GELU + FLOPS_GELU_GRADIENT);
+}
+
+static uint64_t block_flops(const Architecture *arch) {
+    int64_t width = arch->width, hidden = arch->expansion * width;
+    uint64_t common = norm_flops(width) + layer_bias_flops(width);
+    if (arch->kind == MODEL_BMLP) {
+        return common + layer_bias_flops(hidden) + gelu_flops(hidden) + (uint64_t)width * (FLOPS_RESIDUAL + FLOPS_RESIDUAL_GRADIENT);
+    }
+    return common + (arch->form == SMLP_TEXT ? (uint64_t)width * (FLOPS_RELU + FLOPS_RELU_GRADIENT) : gelu_flops(width));
+}
+
+/* Of everything but the matrix products and the optimizer, for one example. */
+static uint64_t example_elementwise_flops(const Architecture *arch) {
+    uint64_t loss = (uint64_t)arch->classes * FLOPS_LOSS + FLOPS_LOSS_ROW;
+    return layer_bias_flops(arch->width) + (uint64_t)arch->depth * block_flops(arch) + layer_bias_flops(arch->classes) + loss;
+}
+
+uint64_t arch_forward_gemm_flops(const Architecture *arch, int64_t batch) {
+    return 2 * (uint64_t)batch * (uint64_t)arch_forward_macs(arch);
+}
+
+uint64_t arch_step_gemm_flops(const Architecture *arch, int64_t batch) {
+    uint64_t first_input_gradient = 2 * (uint64_t)batch * (uint64_t)arch->inputs * (uint64_t)arch->width;
+    return 3 * arch_forward_gemm_flops(arch, batch) - first_input_gradient;
+}
+
+uint64_t arch_step_flops(const Architecture *arch, int64_t batch, int64_t optimizer) {
+    return arch_step_gemm_flops(arch, batch) + (uint64_t)batch * example_elementwise_flops(arch) +
+           (uint64_t)arch_params_total(arch) * (uint64_t)optimizer;
+}
+
+static int64_t training_batch(const Training *training) {
+    return training->batch < training->examples ? training->batch : training->examples;
+}
+
+int64_t arch_steps_per_epoch(const Training *training) {
+    int64_t batch = training_batch(training);
+    return batch > 0 ? training->examples / batch : 0;
+}
+
+int64_t arch_steps(const Training *training) {
+    return arch_steps_per_epoch(training) * training->epochs;
+}
+
+Flops arch_training_flops(const Architecture *arch, const Training *training) {
+    int64_t batch = training_batch(training);
+    double steps = (double)arch_steps(training);
+    double shown = (double)training->examples * (double)training->epochs;
+    double paper_example = (double)arch_forward_macs(arch) + (double)(PAPER_FLOPS_PER_NORM_ELEMENT * arch->depth * arch->width);
+    return (Flops){
+        .exact = steps * (double)arch_step_flops(arch, batch, training->optimizer),
+        .gemm = steps * (double)arch_step_gemm_flops(arch, batch),
+        .paper = 3 * shown * paper_example,
+        .nd6 = 6 * shown * (double)arch_params_total(arch),
+    };
+}
