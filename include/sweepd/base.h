@@ -86,9 +86,9 @@ typedef struct Rng {
  * order in which numbers are drawn elsewhere. */
 void rng_init(Rng *rng, uint64_t seed, uint64_t stream);
 uint64_t rng_next(Rng *rng);
-double rng_uniform(Rng *rng);                       /* [0, 1), 53 bits */
-uint64_t rng_below(Rng *rng, uint64_t bound);       /* [0, bound), unbiased; bound > 0 */
-double rng_normal(Rng *rng);                        /* mean 0, deviation 1 */
+double rng_uniform(Rng *rng);                 /* [0, 1), 53 bits */
+uint64_t rng_below(Rng *rng, uint64_t bound); /* [0, bound), unbiased; bound > 0 */
+double rng_normal(Rng *rng);                  /* mean 0, deviation 1 */
 void rng_shuffle(Rng *rng, uint32_t *items, size_t count);
 
 /* ---- files ---- */

@@ -5,21 +5,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-void buffer_init(Buffer *buffer, size_t max)
-{
+void buffer_init(Buffer *buffer, size_t max) {
     *buffer = (Buffer){.max = max};
 }
 
-void buffer_deinit(Buffer *buffer)
-{
+void buffer_deinit(Buffer *buffer) {
     if (!buffer)
         return;
     free(buffer->data);
     *buffer = (Buffer){.max = buffer->max};
 }
 
-void buffer_clear(Buffer *buffer)
-{
+void buffer_clear(Buffer *buffer) {
     buffer->size = 0;
     buffer->failed = false;
     if (buffer->data)
@@ -27,8 +24,7 @@ void buffer_clear(Buffer *buffer)
 }
 
 /* Makes room for `more` bytes and the closing NUL. */
-static bool buffer_reserve(Buffer *buffer, size_t more)
-{
+static bool buffer_reserve(Buffer *buffer, size_t more) {
     if (buffer->failed || more > buffer->max || buffer->size > buffer->max - more) {
         buffer->failed = true;
         return false;
@@ -49,8 +45,7 @@ static bool buffer_reserve(Buffer *buffer, size_t more)
     return true;
 }
 
-void buffer_append(Buffer *buffer, const void *data, size_t size)
-{
+void buffer_append(Buffer *buffer, const void *data, size_t size) {
     if (!buffer_reserve(buffer, size))
         return;
     if (size)
@@ -59,13 +54,11 @@ void buffer_append(Buffer *buffer, const void *data, size_t size)
     buffer->data[buffer->size] = '\0';
 }
 
-void buffer_append_text(Buffer *buffer, const char *text)
-{
+void buffer_append_text(Buffer *buffer, const char *text) {
     buffer_append(buffer, text, strlen(text));
 }
 
-void buffer_printf(Buffer *buffer, const char *format, ...)
-{
+void buffer_printf(Buffer *buffer, const char *format, ...) {
     va_list arguments, again;
     va_start(arguments, format);
     va_copy(again, arguments);
@@ -78,8 +71,7 @@ void buffer_printf(Buffer *buffer, const char *format, ...)
     va_end(arguments);
 }
 
-void buffer_append_double(Buffer *buffer, double value)
-{
+void buffer_append_double(Buffer *buffer, double value) {
     if (!isfinite(value)) {
         buffer_append_text(buffer, "null");
         return;
@@ -93,8 +85,7 @@ void buffer_append_double(Buffer *buffer, double value)
     buffer_append_text(buffer, text);
 }
 
-void buffer_append_json(Buffer *buffer, const char *text)
-{
+void buffer_append_json(Buffer *buffer, const char *text) {
     buffer_append(buffer, "\"", 1);
     for (const char *from = text; *from;) {
         size_t plain = 0;
@@ -115,15 +106,13 @@ void buffer_append_json(Buffer *buffer, const char *text)
     buffer_append(buffer, "\"", 1);
 }
 
-int buffer_check(const Buffer *buffer, Error *error, const char *what)
-{
+int buffer_check(const Buffer *buffer, Error *error, const char *what) {
     if (!buffer->failed)
         return 0;
     return error_set(error, "%s is larger than %zu bytes, or memory ran out", what, buffer->max);
 }
 
-bool text_copy(char *target, size_t capacity, const char *source)
-{
+bool text_copy(char *target, size_t capacity, const char *source) {
     size_t size = strlen(source);
     bool fits = size < capacity;
     if (!fits)
@@ -133,8 +122,7 @@ bool text_copy(char *target, size_t capacity, const char *source)
     return fits;
 }
 
-char *text_duplicate(const char *source, Error *error)
-{
+char *text_duplicate(const char *source, Error *error) {
     char *copy = strdup(source);
     if (!copy)
         error_set(error, "out of memory");

@@ -3,8 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-int error_set(Error *error, const char *format, ...)
-{
+int error_set(Error *error, const char *format, ...) {
     if (error) {
         va_list arguments;
         va_start(arguments, format);
@@ -14,8 +13,7 @@ int error_set(Error *error, const char *format, ...)
     return -1;
 }
 
-int error_set_errno(Error *error, int number, const char *format, ...)
-{
+int error_set_errno(Error *error, int number, const char *format, ...) {
     if (!error)
         return -1;
     va_list arguments;
@@ -29,8 +27,7 @@ int error_set_errno(Error *error, int number, const char *format, ...)
     return -1;
 }
 
-int error_prefix(Error *error, const char *format, ...)
-{
+int error_prefix(Error *error, const char *format, ...) {
     if (!error)
         return -1;
     char old[ERROR_TEXT_MAX];

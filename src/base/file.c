@@ -8,8 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-int file_read(const char *path, size_t max, Buffer *out, Error *error)
-{
+int file_read(const char *path, size_t max, Buffer *out, Error *error) {
     int result = -1;
     int descriptor = open(path, O_RDONLY | O_CLOEXEC);
     if (descriptor < 0)
@@ -38,8 +37,7 @@ out:
     return result;
 }
 
-static int write_whole(int descriptor, const char *data, size_t size)
-{
+static int write_whole(int descriptor, const char *data, size_t size) {
     while (size) {
         ssize_t done = write(descriptor, data, size);
         if (done < 0 && errno == EINTR)
@@ -53,8 +51,7 @@ static int write_whole(int descriptor, const char *data, size_t size)
 }
 
 /* A rename is durable only when the directory that holds the name is. */
-static void directory_sync(const char *path)
-{
+static void directory_sync(const char *path) {
     char parent[PATH_TEXT_MAX];
     text_copy(parent, sizeof parent, path);
     char *slash = strrchr(parent, '/');
@@ -67,8 +64,7 @@ static void directory_sync(const char *path)
     close(descriptor);
 }
 
-int file_write_atomic(const char *path, const void *data, size_t size, unsigned mode, Error *error)
-{
+int file_write_atomic(const char *path, const void *data, size_t size, unsigned mode, Error *error) {
     char temporary[PATH_TEXT_MAX];
     if (path_format(temporary, error, "%s.XXXXXX", path))
         return -1;
@@ -92,8 +88,7 @@ int file_write_atomic(const char *path, const void *data, size_t size, unsigned 
     return 0;
 }
 
-static int directory_make_one(const char *path, unsigned mode, Error *error)
-{
+static int directory_make_one(const char *path, unsigned mode, Error *error) {
     struct stat status;
     if (!mkdir(path, (mode_t)mode))
         return 0;
@@ -103,8 +98,7 @@ static int directory_make_one(const char *path, unsigned mode, Error *error)
     return error_set_errno(error, number, "cannot make the directory %s", path);
 }
 
-int directory_make(const char *path, unsigned mode, Error *error)
-{
+int directory_make(const char *path, unsigned mode, Error *error) {
     char part[PATH_TEXT_MAX];
     if (!*path || !text_copy(part, sizeof part, path))
         return error_set(error, "not a usable directory name: \"%.64s\"", path);
@@ -120,7 +114,6 @@ int directory_make(const char *path, unsigned mode, Error *error)
     return directory_make_one(part, mode, error);
 }
 
-bool file_exists(const char *path)
-{
+bool file_exists(const char *path) {
     return access(path, F_OK) == 0;
 }

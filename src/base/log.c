@@ -11,8 +11,7 @@ enum { LOG_LINE_MAX = 2048 };
 static int log_descriptor = STDERR_FILENO;
 static LogLevel log_level = LOG_INFO;
 
-int log_open(const char *path, Error *error)
-{
+int log_open(const char *path, Error *error) {
     int descriptor = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     if (descriptor < 0)
         return error_set_errno(error, errno, "cannot open the log %s", path);
@@ -22,14 +21,12 @@ int log_open(const char *path, Error *error)
     return 0;
 }
 
-void log_set_level(LogLevel level)
-{
+void log_set_level(LogLevel level) {
     log_level = level;
 }
 
 /* One write per line, so that lines of several processes that append to one file do not mix. */
-void log_write(LogLevel level, const char *format, ...)
-{
+void log_write(LogLevel level, const char *format, ...) {
     static const char *const names[] = {"debug", "info", "warning", "error"};
     if (level < log_level)
         return;

@@ -7,25 +7,21 @@
 #include <time.h>
 #include <unistd.h>
 
-static double clock_read(clockid_t id)
-{
+static double clock_read(clockid_t id) {
     struct timespec now;
     clock_gettime(id, &now);
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
-double clock_unix(void)
-{
+double clock_unix(void) {
     return clock_read(CLOCK_REALTIME);
 }
 
-double clock_monotonic(void)
-{
+double clock_monotonic(void) {
     return clock_read(CLOCK_MONOTONIC);
 }
 
-void clock_text(double unix_seconds, char out[32])
-{
+void clock_text(double unix_seconds, char out[32]) {
     time_t seconds = (time_t)unix_seconds;
     struct tm parts;
     gmtime_r(&seconds, &parts);
@@ -33,8 +29,7 @@ void clock_text(double unix_seconds, char out[32])
 }
 
 /* The value after the colon of a /proc/cpuinfo line that begins with key. */
-static bool cpuinfo_value(const char *line, const char *key, char *out, size_t capacity)
-{
+static bool cpuinfo_value(const char *line, const char *key, char *out, size_t capacity) {
     if (strncmp(line, key, strlen(key)))
         return false;
     const char *colon = strchr(line, ':');
@@ -46,8 +41,7 @@ static bool cpuinfo_value(const char *line, const char *key, char *out, size_t c
     return true;
 }
 
-static void flags_append(char *out, size_t capacity, const char *flags)
-{
+static void flags_append(char *out, size_t capacity, const char *flags) {
     static const char *const wanted[] = {"avx2", "avx512f", "avx512_bf16", "amx_bf16", "asimd", "sve"};
     const char *before = " (";
     for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
@@ -65,8 +59,7 @@ static void flags_append(char *out, size_t capacity, const char *flags)
     }
 }
 
-static void cpu_read(char *out, size_t capacity)
-{
+static void cpu_read(char *out, size_t capacity) {
     char line[8192], name[96] = "unknown processor", flags[8192] = "";
     FILE *file = fopen("/proc/cpuinfo", "re");
     while (file && fgets(line, sizeof line, file)) {
@@ -80,8 +73,7 @@ static void cpu_read(char *out, size_t capacity)
     flags_append(out, capacity, flags);
 }
 
-void machine_read(Machine *machine)
-{
+void machine_read(Machine *machine) {
     *machine = (Machine){.cores = 1};
     if (gethostname(machine->host, sizeof machine->host - 1))
         text_copy(machine->host, sizeof machine->host, "unknown");
@@ -92,12 +84,10 @@ void machine_read(Machine *machine)
     machine->memory_bytes = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
 }
 
-const char *version_text(void)
-{
+const char *version_text(void) {
     return SWEEPD_VERSION;
 }
 
-const char *version_commit(void)
-{
+const char *version_commit(void) {
     return SWEEPD_COMMIT;
 }

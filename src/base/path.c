@@ -6,8 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-int path_format(char out[PATH_TEXT_MAX], Error *error, const char *format, ...)
-{
+int path_format(char out[PATH_TEXT_MAX], Error *error, const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
     int size = vsnprintf(out, PATH_TEXT_MAX, format, arguments);
@@ -17,13 +16,11 @@ int path_format(char out[PATH_TEXT_MAX], Error *error, const char *format, ...)
     return 0;
 }
 
-static bool path_is_program(const char *path)
-{
+static bool path_is_program(const char *path) {
     return access(path, X_OK) == 0;
 }
 
-static int path_search(const char *name, char out[PATH_TEXT_MAX], Error *error)
-{
+static int path_search(const char *name, char out[PATH_TEXT_MAX], Error *error) {
     const char *at = getenv("PATH");
     while (at && *at) {
         size_t size = strcspn(at, ":");
@@ -34,8 +31,7 @@ static int path_search(const char *name, char out[PATH_TEXT_MAX], Error *error)
     return error_set(error, "the program %s is not beside this one and not on PATH; reinstall, or set SWEEPD_BIN_DIR", name);
 }
 
-int path_program(const char *name, char out[PATH_TEXT_MAX], Error *error)
-{
+int path_program(const char *name, char out[PATH_TEXT_MAX], Error *error) {
     const char *directory = getenv("SWEEPD_BIN_DIR");
     if (directory && *directory) {
         if (path_format(out, error, "%s/%s", directory, name))
@@ -53,8 +49,7 @@ int path_program(const char *name, char out[PATH_TEXT_MAX], Error *error)
     return path_search(name, out, error);
 }
 
-static int path_absolute(const char *path, char out[PATH_TEXT_MAX], Error *error)
-{
+static int path_absolute(const char *path, char out[PATH_TEXT_MAX], Error *error) {
     char current[PATH_TEXT_MAX];
     if (*path == '/')
         return path_format(out, error, "%s", path);
@@ -63,8 +58,7 @@ static int path_absolute(const char *path, char out[PATH_TEXT_MAX], Error *error
     return path_format(out, error, "%s/%s", current, path);
 }
 
-int path_home(const char *home, char out[PATH_TEXT_MAX], Error *error)
-{
+int path_home(const char *home, char out[PATH_TEXT_MAX], Error *error) {
     const char *chosen = home && *home ? home : getenv("SWEEPD_HOME");
     if (chosen && *chosen)
         return path_absolute(chosen, out, error);

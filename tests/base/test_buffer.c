@@ -6,8 +6,7 @@
 
 #include <cmocka.h>
 
-static void test_growth_keeps_the_closing_nul(void **state)
-{
+static void test_growth_keeps_the_closing_nul(void **state) {
     (void)state;
     Buffer buffer;
     buffer_init(&buffer, 1000);
@@ -20,8 +19,7 @@ static void test_growth_keeps_the_closing_nul(void **state)
     buffer_deinit(&buffer);
 }
 
-static void test_growth_past_the_maximum_fails_and_keeps_the_text(void **state)
-{
+static void test_growth_past_the_maximum_fails_and_keeps_the_text(void **state) {
     (void)state;
     Buffer buffer;
     Error error;
@@ -39,14 +37,20 @@ static void test_growth_past_the_maximum_fails_and_keeps_the_text(void **state)
     buffer_deinit(&buffer);
 }
 
-static void test_doubles_read_back_and_stay_short(void **state)
-{
+static void test_doubles_read_back_and_stay_short(void **state) {
     (void)state;
     static const struct {
         double value;
         const char *text;
-    } cases[] = {{0.1, "0.1"}, {1e18, "1e+18"}, {2e-3, "0.002"}, {0, "0"}, {1.0 / 3, "0.3333333333333333"}, {128, "128"},
-                 {5e-324, "4.94065645841247e-324"}, {1.0 / 0.0, "null"}, {0.1 + 0.2, "0.30000000000000004"}};
+    } cases[] = {{0.1, "0.1"},
+                 {1e18, "1e+18"},
+                 {2e-3, "0.002"},
+                 {0, "0"},
+                 {1.0 / 3, "0.3333333333333333"},
+                 {128, "128"},
+                 {5e-324, "4.94065645841247e-324"},
+                 {1.0 / 0.0, "null"},
+                 {0.1 + 0.2, "0.30000000000000004"}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         Buffer buffer;
         buffer_init(&buffer, 64);
@@ -56,8 +60,7 @@ static void test_doubles_read_back_and_stay_short(void **state)
     }
 }
 
-static void test_random_doubles_read_back(void **state)
-{
+static void test_random_doubles_read_back(void **state) {
     (void)state;
     Rng rng;
     rng_init(&rng, 7, 0);
@@ -76,8 +79,7 @@ static void test_random_doubles_read_back(void **state)
     }
 }
 
-static void test_json_strings_are_escaped(void **state)
-{
+static void test_json_strings_are_escaped(void **state) {
     (void)state;
     Buffer buffer;
     buffer_init(&buffer, 100);
@@ -86,13 +88,10 @@ static void test_json_strings_are_escaped(void **state)
     buffer_deinit(&buffer);
 }
 
-int main(void)
-{
+int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_growth_keeps_the_closing_nul),
-        cmocka_unit_test(test_growth_past_the_maximum_fails_and_keeps_the_text),
-        cmocka_unit_test(test_doubles_read_back_and_stay_short),
-        cmocka_unit_test(test_random_doubles_read_back),
+        cmocka_unit_test(test_growth_keeps_the_closing_nul),     cmocka_unit_test(test_growth_past_the_maximum_fails_and_keeps_the_text),
+        cmocka_unit_test(test_doubles_read_back_and_stay_short), cmocka_unit_test(test_random_doubles_read_back),
         cmocka_unit_test(test_json_strings_are_escaped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

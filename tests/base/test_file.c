@@ -11,19 +11,16 @@
 
 static char folder[] = "/tmp/sweepd-test-XXXXXX";
 
-static int folder_make(void **state)
-{
+static int folder_make(void **state) {
     (void)state;
     return mkdtemp(folder) ? 0 : -1;
 }
 
-static void path_of(char out[PATH_TEXT_MAX], const char *name)
-{
+static void path_of(char out[PATH_TEXT_MAX], const char *name) {
     assert_int_equal(path_format(out, NULL, "%s/%s", folder, name), 0);
 }
 
-static void test_atomic_write_reads_back_with_its_mode(void **state)
-{
+static void test_atomic_write_reads_back_with_its_mode(void **state) {
     (void)state;
     char path[PATH_TEXT_MAX];
     Error error;
@@ -41,8 +38,7 @@ static void test_atomic_write_reads_back_with_its_mode(void **state)
     unlink(path);
 }
 
-static void test_failed_write_leaves_nothing(void **state)
-{
+static void test_failed_write_leaves_nothing(void **state) {
     (void)state;
     char path[PATH_TEXT_MAX];
     Error error;
@@ -53,8 +49,7 @@ static void test_failed_write_leaves_nothing(void **state)
     assert_false(file_exists(path));
 }
 
-static void test_read_is_bounded(void **state)
-{
+static void test_read_is_bounded(void **state) {
     (void)state;
     char path[PATH_TEXT_MAX];
     Error error;
@@ -68,8 +63,7 @@ static void test_read_is_bounded(void **state)
     unlink(path);
 }
 
-static void test_directories_are_made_with_parents(void **state)
-{
+static void test_directories_are_made_with_parents(void **state) {
     (void)state;
     char path[PATH_TEXT_MAX], file[PATH_TEXT_MAX];
     Error error;
@@ -88,8 +82,7 @@ static void test_directories_are_made_with_parents(void **state)
     assert_int_equal(rmdir(path), 0);
 }
 
-static void test_home_follows_option_then_environment(void **state)
-{
+static void test_home_follows_option_then_environment(void **state) {
     (void)state;
     char home[PATH_TEXT_MAX];
     setenv("SWEEPD_HOME", "/from/environment", 1);
@@ -107,8 +100,7 @@ static void test_home_follows_option_then_environment(void **state)
     assert_string_equal(home, "/people/ada/.local/share/sweepd");
 }
 
-static void test_programs_are_found_where_the_variable_says(void **state)
-{
+static void test_programs_are_found_where_the_variable_says(void **state) {
     (void)state;
     char path[PATH_TEXT_MAX];
     Error error;
@@ -122,14 +114,12 @@ static void test_programs_are_found_where_the_variable_says(void **state)
     assert_non_null(strstr(error.text, "no-such-program"));
 }
 
-static int folder_remove(void **state)
-{
+static int folder_remove(void **state) {
     (void)state;
     return rmdir(folder);
 }
 
-int main(void)
-{
+int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_atomic_write_reads_back_with_its_mode),
         cmocka_unit_test(test_failed_write_leaves_nothing),

@@ -6,8 +6,7 @@
 #include <cmocka.h>
 
 /* The generator's own recurrence from a state of 1, 2, 3, 4, worked out from its published definition. */
-static void test_first_outputs_from_a_known_state(void **state)
-{
+static void test_first_outputs_from_a_known_state(void **state) {
     (void)state;
     Rng rng = {{1, 2, 3, 4}};
     static const uint64_t expected[] = {11520, 0, 1509978240, 1215971899390074240};
@@ -15,8 +14,7 @@ static void test_first_outputs_from_a_known_state(void **state)
         assert_true(rng_next(&rng) == expected[i]);
 }
 
-static void test_streams_differ_and_repeat(void **state)
-{
+static void test_streams_differ_and_repeat(void **state) {
     (void)state;
     Rng a, b, c;
     rng_init(&a, 1, 0);
@@ -31,8 +29,7 @@ static void test_streams_differ_and_repeat(void **state)
     assert_int_equal(equal, 0);
 }
 
-static void test_below_is_uniform(void **state)
-{
+static void test_below_is_uniform(void **state) {
     (void)state;
     Rng rng;
     rng_init(&rng, 3, 0);
@@ -46,8 +43,7 @@ static void test_below_is_uniform(void **state)
     assert_int_equal(rng_below(&rng, 1), 0);
 }
 
-static void test_normal_moments(void **state)
-{
+static void test_normal_moments(void **state) {
     (void)state;
     Rng rng;
     rng_init(&rng, 5, 0);
@@ -62,8 +58,7 @@ static void test_normal_moments(void **state)
     assert_true(fabs(squares / count - 1) < 0.02);
 }
 
-static void test_shuffle_is_a_permutation(void **state)
-{
+static void test_shuffle_is_a_permutation(void **state) {
     (void)state;
     uint32_t items[1000];
     unsigned char seen[1000] = {0};
@@ -81,8 +76,7 @@ static void test_shuffle_is_a_permutation(void **state)
     assert_true(fixed < 10);
 }
 
-int main(void)
-{
+int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_first_outputs_from_a_known_state),
         cmocka_unit_test(test_streams_differ_and_repeat),

@@ -5,8 +5,7 @@
 
 #include <cmocka.h>
 
-static void test_errors_gather_context(void **state)
-{
+static void test_errors_gather_context(void **state) {
     (void)state;
     Error error;
     assert_int_equal(error_set_errno(&error, 2, "cannot open %s", "x"), -1);
@@ -15,8 +14,7 @@ static void test_errors_gather_context(void **state)
     assert_int_equal(error_set(NULL, "ignored"), -1);
 }
 
-static void test_long_errors_are_cut(void **state)
-{
+static void test_long_errors_are_cut(void **state) {
     (void)state;
     Error error;
     char text[3000];
@@ -29,8 +27,7 @@ static void test_long_errors_are_cut(void **state)
 }
 
 /* The published test vectors of SHA-256 (FIPS 180-2, appendix B). */
-static void test_sha256_vectors(void **state)
-{
+static void test_sha256_vectors(void **state) {
     (void)state;
     char hex[SHA256_HEX_MAX];
     assert_int_equal(sha256_hex("abc", 3, hex, NULL), 0);
@@ -47,8 +44,7 @@ static void test_sha256_vectors(void **state)
     assert_string_equal(hex, "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
 }
 
-static void test_copies_say_when_they_cut(void **state)
-{
+static void test_copies_say_when_they_cut(void **state) {
     (void)state;
     char target[4];
     assert_true(text_copy(target, sizeof target, "abc"));
@@ -56,8 +52,7 @@ static void test_copies_say_when_they_cut(void **state)
     assert_string_equal(target, "abc");
 }
 
-static void test_machine_and_time_are_read(void **state)
-{
+static void test_machine_and_time_are_read(void **state) {
     (void)state;
     Machine machine;
     machine_read(&machine);
@@ -72,11 +67,12 @@ static void test_machine_and_time_are_read(void **state)
     assert_string_equal(version_text(), "0.1.0");
 }
 
-int main(void)
-{
+int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_errors_gather_context), cmocka_unit_test(test_long_errors_are_cut),
-        cmocka_unit_test(test_sha256_vectors),        cmocka_unit_test(test_copies_say_when_they_cut),
+        cmocka_unit_test(test_errors_gather_context),
+        cmocka_unit_test(test_long_errors_are_cut),
+        cmocka_unit_test(test_sha256_vectors),
+        cmocka_unit_test(test_copies_say_when_they_cut),
         cmocka_unit_test(test_machine_and_time_are_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
