@@ -1,0 +1,22 @@
+#include "sweepd/sweep.h"
+
+#include <string.h>
+
+static const Dataset datasets[] = {
+    {
+        .name = "fashion-mnist",
+        .title = "Fashion-MNIST",
+        .inputs = 784,
+        .classes = 10,
+        .examples = 60000,
+        .test_examples = 10000,
+        .digest = "ca3ab2a37f845e1b8ae23cab1b51749a3011ba3bf1d9016176d75cbaabac376f",
+    },
+};
+
+const Dataset *sweep_dataset_find(const char *name) {
+    for (size_t i = 0; i < sizeof datasets / sizeof *datasets; i++)
+        if (strcmp(datasets[i].name, name) == 0)
+            return &datasets[i];
+    return NULL;
+}

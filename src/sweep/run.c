@@ -1,0 +1,121 @@
+#include "schema.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+Training run_training(const Run *run) {
+    return (Training){
+        .examples = run->examples,
+        .epochs = run->epochs,
+        .batch = run->batch,
+        .optimizer = optimizer_flops(run->optimizer.kind),
+    };
+}
+
+Flops run_flops(const Run *run) {
+    Training training = run_training(run);
+    return arch_training_flops(&run->model, &training);
+}
+
+size_t run_evaluation_steps(const Run *run, int64_t *steps, size_t capacity) {
+    Training training = run_training(run);
+    int64_t first = arch_steps_per_epoch(&training), last = arch_steps(&training);
+    size_t points = run->evaluations < 1 ? 1 : (size_t)run->evaluations;
+    if (points > capacity)
+        points = capacity;
+    size_t count = 0;
+    for (size_t i = 0; i < points; i++) {
+        double share = points > 1 ? (double)i / (double)(points - 1) : 1.0;
+        int64_t step = llround((double)first * pow((double)last / (double)first, share));
+        if (i == points - 1)
+            step = last;
+        if (count == 0 || step > steps[count - 1])
+            steps[count++] = step;
+    }
+    return count;
+}
+
+/* ---- the canonical text ---- */
+
+/* The fields of a run's JSON in the order of their paths, which is the order of keys at every level. */
+static const FieldId canonical_order[] = {
+    FIELD_DATA_DIGEST, FIELD_DATA_NAME,       FIELD_SUBSET_SEED, FIELD_VALIDATION, FIELD_EXAMPLES, FIELD_CLASSES,
+    FIELD_DEPTH,       FIELD_EXPANSION,       FIELD_FORM,        FIELD_INPUTS,     FIELD_KIND,     FIELD_WIDTH,
+    FIELD_SEED,        FIELD_BATCH,           FIELD_EPOCHS,      FIELD_EVALUATIONS, FIELD_LABEL_SMOOTHING,
+    FIELD_BETA1,       FIELD_BETA2,           FIELD_EPSILON,     FIELD_LR,         FIELD_MOMENTUM, FIELD_OPTIMIZER,
+    FIELD_WEIGHT_DECAY, FIELD_PRECISION,      FIELD_DECAY,       FIELD_SCHEDULE,   FIELD_WARMUP,   FIELD_TRAINER,
+    FIELD_VERSION,
+};
+
+/* Length of the groups that two paths share: "train.optimizer.lr", "train.schedule.name": "train.". */
+static size_t shared_groups(const char *a, const char *b) {
+    size_t shared = 0;
+    for (size_t i = 0; a[i] && a[i] == b[i]; i++)
+        if (a[i] == '.')
+            shared = i + 1;
+    return shared;
+}
+
+/* Closes the objects that `previous` was in and `path` is not, and opens those of `path`, its key included. */
+static void append_key(const char *previous, const char *path, Buffer *out) {
+    size_t shared = shared_groups(previous, path);
+    for (const char *at = previous + shared; (at = strchr(at, '.')); at++)
+        buffer_append_text(out, "}");
+    buffer_append_text(out, *previous ? "," : "{");
+    const char *at = path + shared;
+    for (const char *dot; (dot = strchr(at, '.')); at = dot + 1) {
+        buffer_append_text(out, "\"");
+        buffer_append(out, at, (size_t)(dot - at));
+        buffer_append_text(out, "\":{");
+    }
+    buffer_append_text(out, "\"");
+    buffer_append_text(out, at);
+    buffer_append_text(out, "\":");
+}
+
+static void append_value(const Field *field, const Run *run, Buffer *out) {
+    Value value;
+    switch (field->type) {
+    case TYPE_INTEGER:
+        buffer_printf(out, "%" PRId64, value_load(field, run).integer);
+        break;
+    case TYPE_NUMBER:
+        buffer_append_double(out, value_load(field, run).number);
+        break;
+    case TYPE_CHOICE:
+        value = value_load(field, run);
+        buffer_append_json(out, field->choices[value.choice]);
+        break;
+    default:
+        buffer_append_json(out, (const char *)run + field->offset);
+        break;
+    }
+}
+
+int run_format(const Run *run, Buffer *out, Error *error) {
+    const char *previous = "";
+    for (size_t i = 0; i < sizeof canonical_order / sizeof *canonical_order; i++) {
+        const Field *field = &schema_fields[canonical_order[i]];
+        if (!schema_applies(field, run))
+            continue;
+        append_key(previous, field->run, out);
+        if (canonical_order[i] == FIELD_VERSION)
+            buffer_append_text(out, "1"); /* of this text, and no part of a Run */
+        else
+            append_value(field, run, out);
+        previous = field->run;
+    }
+    buffer_append_text(out, "}");
+    return buffer_check(out, error, "a run's canonical text");
+}
+
+int run_key(const Run *run, char key[RUN_KEY_MAX], Error *error) {
+    Buffer text;
+    buffer_init(&text, RUN_SPEC_MAX);
+    int result = run_format(run, &text, error);
+    if (result == 0)
+        result = sha256_hex(text.data, text.size, key, error);
+    buffer_deinit(&text);
+    return result;
+}

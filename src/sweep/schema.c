@@ -1,0 +1,151 @@
+#include "schema.h"
+
+#include <string.h>
+
+#define AT(member) offsetof(Draft, member)
+
+static const char *const model_kinds[] = {"bmlp", "smlp", NULL};
+static const char *const smlp_forms[] = {"text", "code", NULL};
+static const char *const optimizer_kinds[] = {"lion", "adamw", "sgd", NULL};
+static const char *const schedule_kinds[] = {"constant", "linear", "cosine", "wsd", NULL};
+static const char *const precisions[] = {"fp32", NULL};
+static const char *const trainers[] = {"builtin", NULL};
+static const char *const fit_methods[] = {"parametric", "isoflop", NULL};
+
+enum {
+    ON_BMLP = 1 << MODEL_BMLP,
+    ON_SMLP = 1 << MODEL_SMLP,
+    ON_LION = 1 << OPTIMIZER_LION,
+    ON_ADAMW = 1 << OPTIMIZER_ADAMW,
+    ON_SGD = 1 << OPTIMIZER_SGD,
+    ON_WSD = 1 << SCHEDULE_WSD,
+};
+
+const Field schema_fields[FIELDS] = {
+    [FIELD_VERSION] = {"version", "version", TYPE_INTEGER, AT(version), .least = 1, .most = 1, .required = true,
+                       .meaning = "version of this file form"},
+    [FIELD_NAME] = {"name", NULL, TYPE_NAME, AT(name), .required = true, .meaning = "name of the sweep"},
+
+    [FIELD_DATA_NAME] = {"data.name", "data.name", TYPE_NAME, AT(run.data_name), .meaning = "data set to train on"},
+    [FIELD_DATA_DIGEST] = {NULL, "data.digest", TYPE_DIGEST, AT(run.data_digest), .required = true, .meaning = "SHA-256 of the data set"},
+    [FIELD_VALIDATION] = {"data.validation", "data.validation", TYPE_INTEGER, AT(run.validation), .least = 0, .most = 1000000000000,
+                          .standard = "0", .meaning = "examples set apart for validation, the same for every run"},
+    [FIELD_SUBSET_SEED] = {"data.subset_seed", "data.subset_seed", TYPE_INTEGER, AT(run.subset_seed), .least = 0, .most = INT64_MAX,
+                           .meaning = "seed that picks the subset of examples; without it, the run's seed"},
+    [FIELD_INPUTS] = {"data.inputs", "model.inputs", TYPE_INTEGER, AT(run.model.inputs), .least = 1, .most = 100000000,
+                      .meaning = "values that an example has"},
+    [FIELD_CLASSES] = {"data.classes", "model.classes", TYPE_INTEGER, AT(run.model.classes), .least = 2, .most = 65535,
+                       .meaning = "classes"},
+    [FIELD_DATA_EXAMPLES] = {"data.examples", NULL, TYPE_INTEGER, AT(data_examples), .least = 1, .most = 1000000000000,
+                             .meaning = "training examples that there are"},
+
+    [FIELD_KIND] = {"model.kind", "model.kind", TYPE_CHOICE, AT(run.model.kind), .choices = model_kinds, .required = true,
+                    .meaning = "the model"},
+    [FIELD_EXPANSION] = {"model.expansion", "model.expansion", TYPE_INTEGER, AT(run.model.expansion), .least = 1, .most = 64,
+                         .standard = "4", .chooser = FIELD_KIND, .chosen = ON_BMLP,
+                         .meaning = "hidden width of a block over its width"},
+    [FIELD_FORM] = {"model.form", "model.form", TYPE_CHOICE, AT(run.model.form), .choices = smlp_forms, .standard = "text",
+                    .chooser = FIELD_KIND, .chosen = ON_SMLP, .meaning = "block as the paper's text or its authors' code has it"},
+
+    [FIELD_DEPTH] = {"grid.depth", "model.depth", TYPE_INTEGER, AT(run.model.depth), .least = 1, .most = 1000, .required = true,
+                     .axis = true, .meaning = "blocks"},
+    [FIELD_WIDTH] = {"grid.width", "model.width", TYPE_INTEGER, AT(run.model.width), .least = 1, .most = 65536, .required = true,
+                     .axis = true, .meaning = "width of a block"},
+    [FIELD_EXAMPLES] = {"grid.examples", "examples", TYPE_INTEGER, AT(run.examples), .least = 1, .most = 1000000000000,
+                        .required = true, .axis = true, .meaning = "distinct training examples"},
+    [FIELD_SEED] = {"grid.seed", "seed", TYPE_INTEGER, AT(run.seed), .least = 0, .most = INT64_MAX, .standard = "0", .axis = true,
+                    .meaning = "seed of the initial weights and of the order of examples"},
+
+    [FIELD_EPOCHS] = {"train.epochs", "train.epochs", TYPE_INTEGER, AT(run.epochs), .least = 1, .most = 1000000, .required = true,
+                      .axis = true, .meaning = "passes over the examples"},
+    [FIELD_BATCH] = {"train.batch", "train.batch", TYPE_INTEGER, AT(run.batch), .least = 1, .most = 1000000, .required = true,
+                     .axis = true, .meaning = "examples in a step"},
+    [FIELD_OPTIMIZER] = {"train.optimizer.name", "train.optimizer.name", TYPE_CHOICE, AT(run.optimizer.kind),
+                         .choices = optimizer_kinds, .required = true, .axis = true, .meaning = "the optimizer"},
+    [FIELD_LR] = {"train.optimizer.lr", "train.optimizer.lr", TYPE_NUMBER, AT(run.optimizer.lr), .low = 0, .high = 1000,
+                  .low_open = true, .required = true, .axis = true, .meaning = "peak learning rate"},
+    [FIELD_WEIGHT_DECAY] = {"train.optimizer.weight_decay", "train.optimizer.weight_decay", TYPE_NUMBER,
+                            AT(run.optimizer.weight_decay), .low = 0, .high = 1000, .standard = "0", .axis = true,
+                            .meaning = "weight decay, multiplied by the learning rate"},
+    [FIELD_BETA1] = {"train.optimizer.beta1", "train.optimizer.beta1", TYPE_NUMBER, AT(run.optimizer.beta1), .low = 0, .high = 1,
+                     .high_open = true, .axis = true, .chooser = FIELD_OPTIMIZER, .chosen = ON_LION | ON_ADAMW,
+                     .meaning = "decay of the first moment"},
+    [FIELD_BETA2] = {"train.optimizer.beta2", "train.optimizer.beta2", TYPE_NUMBER, AT(run.optimizer.beta2), .low = 0, .high = 1,
+                     .high_open = true, .axis = true, .chooser = FIELD_OPTIMIZER, .chosen = ON_LION | ON_ADAMW,
+                     .meaning = "decay of the momentum (lion) or of the second moment (adamw)"},
+    [FIELD_EPSILON] = {"train.optimizer.epsilon", "train.optimizer.epsilon", TYPE_NUMBER, AT(run.optimizer.epsilon), .low = 0,
+                       .high = 1, .low_open = true, .axis = true, .chooser = FIELD_OPTIMIZER, .chosen = ON_ADAMW,
+                       .meaning = "added to the root of the second moment"},
+    [FIELD_MOMENTUM] = {"train.optimizer.momentum", "train.optimizer.momentum", TYPE_NUMBER, AT(run.optimizer.momentum), .low = 0,
+                        .high = 1, .high_open = true, .axis = true, .chooser = FIELD_OPTIMIZER, .chosen = ON_SGD,
+                        .meaning = "momentum"},
+    [FIELD_SCHEDULE] = {"train.schedule.name", "train.schedule.name", TYPE_CHOICE, AT(run.schedule.kind), .choices = schedule_kinds,
+                        .standard = "constant", .axis = true, .meaning = "how the learning rate goes along the run"},
+    [FIELD_WARMUP] = {"train.schedule.warmup", "train.schedule.warmup", TYPE_NUMBER, AT(run.schedule.warmup), .low = 0, .high = 1,
+                      .standard = "0", .axis = true, .meaning = "share of the run's steps in which the rate rises"},
+    [FIELD_DECAY] = {"train.schedule.decay", "train.schedule.decay", TYPE_NUMBER, AT(run.schedule.decay), .low = 0, .high = 1,
+                     .low_open = true, .standard = "0.2", .axis = true, .chooser = FIELD_SCHEDULE, .chosen = ON_WSD,
+                     .meaning = "share of the run's steps in which the rate falls"},
+    [FIELD_LABEL_SMOOTHING] = {"train.label_smoothing", "train.label_smoothing", TYPE_NUMBER, AT(run.label_smoothing), .low = 0,
+                               .high = 1, .high_open = true, .standard = "0", .axis = true,
+                               .meaning = "share of the target spread over all classes"},
+    [FIELD_EVALUATIONS] = {"train.evaluations", "train.evaluations", TYPE_INTEGER, AT(run.evaluations), .least = 1, .most = 1000,
+                           .standard = "5", .axis = true, .meaning = "points measured along the run"},
+    [FIELD_PRECISION] = {"train.precision", "train.precision", TYPE_CHOICE, AT(run.precision), .choices = precisions,
+                         .standard = "fp32", .axis = true, .meaning = "arithmetic of the matrix products"},
+    [FIELD_TRAINER] = {NULL, "trainer.kind", TYPE_CHOICE, AT(run.trainer), .choices = trainers, .standard = "builtin",
+                       .meaning = "what trains the run"},
+
+    [FIELD_INCLUDE] = {"include", NULL, TYPE_CELLS, .meaning = "cells to add to the grid"},
+    [FIELD_EXCLUDE] = {"exclude", NULL, TYPE_CELLS, .meaning = "cells to drop from the grid"},
+
+    [FIELD_FIT_METRIC] = {"fit.metric", NULL, TYPE_NAME, AT(fit.metric), .standard = "test_error", .meaning = "metric that is fitted"},
+    [FIELD_FIT_METHODS] = {"fit.methods", NULL, TYPE_CHOICES, AT(fit.methods), .choices = fit_methods,
+                           .standard = "parametric, isoflop", .meaning = "fits to make"},
+    [FIELD_FIT_BOOTSTRAP] = {"fit.bootstrap", NULL, TYPE_INTEGER, AT(fit.bootstrap), .least = 0, .most = 1000000, .standard = "1000",
+                             .meaning = "resamples behind the intervals; 0 for none"},
+
+    [FIELD_RULE_VALUE] = {"train.optimizer.lr.value", NULL, TYPE_NUMBER, AT(rule.value), .low = 0, .high = 1000, .low_open = true,
+                          .required = true, .meaning = "rate at base_width"},
+    [FIELD_RULE_BASE_WIDTH] = {"train.optimizer.lr.base_width", NULL, TYPE_INTEGER, AT(rule.base_width), .least = 1, .most = 65536,
+                               .required = true, .meaning = "width at which the rate is `value`"},
+    [FIELD_RULE_POWER] = {"train.optimizer.lr.power", NULL, TYPE_NUMBER, AT(rule.power), .low = -4, .high = 4, .required = true,
+                          .meaning = "power of width / base_width"},
+    [FIELD_RULE_MAX] = {"train.optimizer.lr.max", NULL, TYPE_NUMBER, AT(rule.max), .low = 0, .high = 1000, .low_open = true,
+                        .standard = "1000", .meaning = "the rate is never above it"},
+};
+
+static const Field *find_path(const char *path, bool file) {
+    for (size_t i = 0; i < FIELDS; i++) {
+        const char *candidate = file ? schema_fields[i].file : schema_fields[i].run;
+        if (candidate && strcmp(candidate, path) == 0)
+            return &schema_fields[i];
+    }
+    return NULL;
+}
+
+static bool has_group(const char *path, bool file) {
+    size_t size = strlen(path);
+    for (size_t i = 0; i < FIELDS; i++) {
+        const char *candidate = file ? schema_fields[i].file : schema_fields[i].run;
+        if (candidate && strncmp(candidate, path, size) == 0 && candidate[size] == '.')
+            return true;
+    }
+    return false;
+}
+
+const Field *schema_find_file(const char *path) {
+    return find_path(path, true);
+}
+
+const Field *schema_find_run(const char *path) {
+    return find_path(path, false);
+}
+
+bool schema_has_group_file(const char *path) {
+    return has_group(path, true);
+}
+
+bool schema_has_group_run(const char *path) {
+    return has_group(path, false);
+}

@@ -1,0 +1,142 @@
+/* schema (private to sweep): one table of every key that a sweep file or a run's JSON may have. Type checks, ranges, defaults, the texts
+ * that say what is allowed, the canonical form of a run and the reference in docs/sweep-file.md all come from it or are tested against it. */
+#pragma once
+
+#include "sweepd/sweep.h"
+
+/* lr as a rule: value x (width / base_width)^power, at most max. */
+typedef struct RateRule {
+    double value;
+    int64_t base_width;
+    double power;
+    double max;
+} RateRule;
+
+/* What a field's offset points into. `run` comes first, so that the offset of one of its fields serves for a bare Run too. */
+typedef struct Draft {
+    Run run;
+    RateRule rule;
+    int64_t version;
+    char name[SWEEP_NAME_MAX];
+    int64_t data_examples;
+    FitSettings fit;
+} Draft;
+
+_Static_assert(offsetof(Draft, run) == 0, "field offsets serve for Draft and Run");
+
+typedef enum {
+    TYPE_INTEGER, /* int64_t, or uint64_t below 2^63 */
+    TYPE_NUMBER,  /* double */
+    TYPE_CHOICE,  /* an enum whose values index `choices` */
+    TYPE_CHOICES, /* unsigned: bit i for choices[i] */
+    TYPE_NAME,    /* char[SWEEP_NAME_MAX] */
+    TYPE_DIGEST,  /* char[SHA256_HEX_MAX] */
+    TYPE_CELLS,   /* a list of maps of grid keys; stored elsewhere */
+} FieldType;
+
+typedef enum {
+    FIELD_VERSION,
+    FIELD_NAME,
+    FIELD_DATA_NAME,
+    FIELD_DATA_DIGEST,
+    FIELD_VALIDATION,
+    FIELD_SUBSET_SEED,
+    FIELD_INPUTS,
+    FIELD_CLASSES,
+    FIELD_DATA_EXAMPLES,
+    FIELD_KIND,
+    FIELD_EXPANSION,
+    FIELD_FORM,
+    FIELD_DEPTH,
+    FIELD_WIDTH,
+    FIELD_EXAMPLES,
+    FIELD_SEED,
+    FIELD_EPOCHS,
+    FIELD_BATCH,
+    FIELD_OPTIMIZER,
+    FIELD_LR,
+    FIELD_WEIGHT_DECAY,
+    FIELD_BETA1,
+    FIELD_BETA2,
+    FIELD_EPSILON,
+    FIELD_MOMENTUM,
+    FIELD_SCHEDULE,
+    FIELD_WARMUP,
+    FIELD_DECAY,
+    FIELD_LABEL_SMOOTHING,
+    FIELD_EVALUATIONS,
+    FIELD_PRECISION,
+    FIELD_TRAINER,
+    FIELD_INCLUDE,
+    FIELD_EXCLUDE,
+    FIELD_FIT_METRIC,
+    FIELD_FIT_METHODS,
+    FIELD_FIT_BOOTSTRAP,
+    FIELD_RULE_VALUE,
+    FIELD_RULE_BASE_WIDTH,
+    FIELD_RULE_POWER,
+    FIELD_RULE_MAX,
+    FIELDS,
+} FieldId;
+
+typedef struct Field {
+    const char *file; /* its path in a sweep file; NULL: not there */
+    const char *run;  /* its path in a run's JSON; NULL: not there */
+    FieldType type;
+    size_t offset;       /* into Draft */
+    int64_t least, most; /* TYPE_INTEGER */
+    double low, high;    /* TYPE_NUMBER */
+    bool low_open, high_open;
+    const char *const *choices; /* ends with NULL */
+    const char *standard;       /* the default as text; NULL: none, or one that depends on the optimizer or the schedule */
+    bool required;
+    bool axis; /* may be in grid, include and exclude */
+    FieldId chooser;  /* with `chosen`: the field exists only for these of the chooser's values (a bit each); 0: always */
+    unsigned chosen;
+    const char *meaning;
+} Field;
+
+extern const Field schema_fields[FIELDS];
+
+/* NULL when no field has the path. */
+const Field *schema_find_file(const char *path);
+const Field *schema_find_run(const char *path);
+bool schema_has_group_file(const char *path); /* some field lies below the path */
+bool schema_has_group_run(const char *path);
+
+/* "an integer from 1 to 1000". */
+void schema_expected(const Field *field, Buffer *out);
+/* Whether the field exists for the run's model, optimizer and schedule. */
+bool schema_applies(const Field *field, const Run *run);
+/* "lion has no momentum": for a field that does not apply. */
+void schema_absence(const Field *field, const Run *run, Buffer *out);
+
+/* A scalar, not yet stored. */
+typedef union Value {
+    int64_t integer;
+    double number;
+    int choice;
+} Value;
+
+/* Reads a scalar's text as the field's type, TYPE_INTEGER, TYPE_NUMBER or TYPE_CHOICE, within its range; false when it is none. */
+bool value_read(const Field *field, const char *text, Value *out);
+bool value_in_range(const Field *field, Value value);
+bool value_equal(const Field *field, Value a, Value b);
+void value_store(const Field *field, Value value, void *draft);
+Value value_load(const Field *field, const void *draft);
+bool value_is_name(const char *text);   /* see SWEEP_NAME_MAX */
+bool value_is_digest(const char *text); /* 64 lower-case hexadecimal digits */
+/* Text as a number, whatever its range: decimal, with an optional fraction and exponent. */
+bool value_read_integer(const char *text, int64_t *out);
+bool value_read_number(const char *text, double *out);
+
+/* Fills the fields that `given` [FIELDS] lacks and that have a default, those of the optimizer and the schedule included. */
+void schema_fill(Draft *draft, const bool given[FIELDS]);
+/* The same for the fields of a run's optimizer and schedule alone, whose kinds are set. */
+void schema_fill_kinds(Run *run, const bool given[FIELDS]);
+
+/* Of `count` candidates the nearest to a mistyped word, or NULL when none is near. */
+const char *schema_nearest(const char *word, const char *const *candidates, size_t count);
+
+/* What a run may not be although each of its fields is in range: 0, or 1 with the reason. */
+int schema_check_run(const Run *run, char *reason, size_t capacity);

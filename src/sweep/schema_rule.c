@@ -1,0 +1,151 @@
+#include "schema.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static void append_range(const Field *field, Buffer *out) {
+    const char *lowest = field->low_open ? "above " : "from ";
+    buffer_append_text(out, "a number ");
+    buffer_append_text(out, lowest);
+    buffer_append_double(out, field->low);
+    if (field->low_open)
+        buffer_append_text(out, field->high_open ? " and below " : " to ");
+    else
+        buffer_append_text(out, field->high_open ? " to below " : " to ");
+    buffer_append_double(out, field->high);
+}
+
+static void append_choices(const Field *field, Buffer *out) {
+    if (field->choices[1] && field->type == TYPE_CHOICE)
+        buffer_append_text(out, "one of ");
+    if (field->type == TYPE_CHOICES)
+        buffer_append_text(out, "a list of one or more of ");
+    for (size_t i = 0; field->choices[i]; i++)
+        buffer_printf(out, "%s%s", i ? ", " : "", field->choices[i]);
+}
+
+void schema_expected(const Field *field, Buffer *out) {
+    switch (field->type) {
+    case TYPE_INTEGER:
+        if (field->least == field->most)
+            buffer_printf(out, "%lld", (long long)field->least);
+        else
+            buffer_printf(out, "an integer from %lld to %lld", (long long)field->least, (long long)field->most);
+        break;
+    case TYPE_NUMBER:
+        append_range(field, out);
+        break;
+    case TYPE_CHOICE:
+    case TYPE_CHOICES:
+        append_choices(field, out);
+        break;
+    case TYPE_NAME:
+        buffer_printf(out, "a name of at most %d letters, digits, '-', '_' and '.'", SWEEP_NAME_MAX - 1);
+        break;
+    case TYPE_DIGEST:
+        buffer_printf(out, "%d lower-case hexadecimal digits", SHA256_HEX_MAX - 1);
+        break;
+    case TYPE_CELLS:
+        buffer_append_text(out, "a list of cells, each a map of grid keys");
+        break;
+    }
+}
+
+bool schema_applies(const Field *field, const Run *run) {
+    if (!field->chosen)
+        return true;
+    return field->chosen >> value_load(&schema_fields[field->chooser], run).choice & 1U;
+}
+
+void schema_absence(const Field *field, const Run *run, Buffer *out) {
+    const Field *chooser = &schema_fields[field->chooser];
+    const char *path = field->file ? field->file : field->run;
+    const char *last = strrchr(path, '.');
+    buffer_printf(out, "%s has no %s", chooser->choices[value_load(chooser, run).choice], last ? last + 1 : path);
+}
+
+void schema_fill_kinds(Run *run, const bool given[FIELDS]) {
+    static const FieldId by_optimizer[] = {FIELD_BETA1, FIELD_BETA2, FIELD_EPSILON, FIELD_MOMENTUM};
+    Run standard = {0};
+    optimizer_settings_default(run->optimizer.kind, &standard.optimizer);
+    for (size_t i = 0; i < sizeof by_optimizer / sizeof *by_optimizer; i++) {
+        const Field *field = &schema_fields[by_optimizer[i]];
+        if (!given[by_optimizer[i]] || !schema_applies(field, run))
+            value_store(field, value_load(field, &standard), run);
+    }
+    if (run->schedule.kind != SCHEDULE_WSD)
+        run->schedule.decay = 0;
+}
+
+void schema_fill(Draft *draft, const bool given[FIELDS]) {
+    for (size_t i = 0; i < FIELDS; i++) {
+        const Field *field = &schema_fields[i];
+        bool scalar = field->type == TYPE_INTEGER || field->type == TYPE_NUMBER || field->type == TYPE_CHOICE;
+        if (given[i] || !field->standard || !scalar)
+            continue;
+        Value value;
+        if (!value_read(field, field->standard, &value) || !schema_applies(field, &draft->run))
+            memset(&value, 0, sizeof value);
+        value_store(field, value, draft);
+    }
+    if (!given[FIELD_FIT_METRIC])
+        text_copy(draft->fit.metric, sizeof draft->fit.metric, schema_fields[FIELD_FIT_METRIC].standard);
+    if (!given[FIELD_FIT_METHODS])
+        draft->fit.methods = FIT_PARAMETRIC | FIT_ISOFLOP;
+    schema_fill_kinds(&draft->run, given);
+}
+
+/* Edits (a letter more, less, or other; two swapped) between two short words. */
+enum { WORD_MAX = 48 };
+
+static size_t word_distance(const char *a, const char *b) {
+    size_t m = strlen(a), n = strlen(b);
+    size_t rows[3][WORD_MAX + 1];
+    if (m > WORD_MAX || n > WORD_MAX)
+        return WORD_MAX;
+    for (size_t j = 0; j <= n; j++)
+        rows[0][j] = j;
+    for (size_t i = 1; i <= m; i++) {
+        size_t *row = rows[i % 3], *above = rows[(i + 2) % 3], *higher = rows[(i + 1) % 3];
+        row[0] = i;
+        for (size_t j = 1; j <= n; j++) {
+            size_t best = above[j - 1] + (a[i - 1] != b[j - 1]);
+            best = above[j] + 1 < best ? above[j] + 1 : best;
+            best = row[j - 1] + 1 < best ? row[j - 1] + 1 : best;
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] && higher[j - 2] + 1 < best)
+                best = higher[j - 2] + 1;
+            row[j] = best;
+        }
+    }
+    return rows[m % 3][n];
+}
+
+const char *schema_nearest(const char *word, const char *const *candidates, size_t count) {
+    const char *nearest = NULL;
+    size_t best = strlen(word) / 3 + 2;
+    for (size_t i = 0; i < count; i++) {
+        size_t distance = word_distance(word, candidates[i]);
+        if (distance < best && distance < strlen(candidates[i])) {
+            best = distance;
+            nearest = candidates[i];
+        }
+    }
+    return nearest;
+}
+
+int schema_check_run(const Run *run, char *reason, size_t capacity) {
+    /* A step's FLOPs are counted in 64 bits; 32 is well above what a multiply-add costs in a step with everything counted. */
+    double step = 32.0 * (double)run->batch * ((double)arch_params_total(&run->model) + (double)run->model.inputs);
+    if (step > 9.0e18) {
+        snprintf(reason, capacity, "a step of %lld examples through %lld parameters is more FLOPs than can be counted",
+                 (long long)run->batch, (long long)arch_params_total(&run->model));
+        return 1;
+    }
+    const Dataset *data = sweep_dataset_find(run->data_name);
+    if (data && run->examples > data->examples - run->validation) {
+        snprintf(reason, capacity, "%lld examples are more than %s's %lld less %lld for validation", (long long)run->examples, data->name,
+                 (long long)data->examples, (long long)run->validation);
+        return 1;
+    }
+    return 0;
+}
