@@ -2,7 +2,8 @@
  *
  * Packed file (docs/packed-data.md): a header page with magic, version, counts, shapes, per-data-set mean and deviation, and digest, then
  * train images, train labels, test images, test labels, each section aligned to 4096 bytes. Bytes as they are in the source
- * (uint8 pixels); normalisation happens when a batch is gathered. Mapped read-only and shared, so that any number of workers holds one copy. */
+ * (uint8 pixels); normalisation happens when a batch is gathered. Mapped read-only and shared, so that any number of workers holds one
+ * copy. */
 #pragma once
 
 #include "sweepd/base.h"
@@ -12,10 +13,10 @@ enum { DATA_REFUSED = 1 }; /* a file is wrong or missing; the error names it and
 /* ---- IDX (LeCun's format), plain or gzipped ---- */
 
 typedef struct Idx {
-    int dimensions;        /* 1 to 3 */
-    int64_t shape[3];      /* unused ones are 1 */
-    uint8_t *bytes;        /* owned */
-    size_t size;           /* product of the shape */
+    int dimensions;   /* 1 to 3 */
+    int64_t shape[3]; /* unused ones are 1 */
+    uint8_t *bytes;   /* owned */
+    size_t size;      /* product of the shape */
 } Idx;
 
 /* Reads unsigned-byte IDX. Truncated, oversized, wrong magic, trailing bytes: DATA_REFUSED. */
@@ -38,8 +39,8 @@ typedef struct DataInfo {
  * fashion-mnist from $SWEEPD_DATA/fashion-mnist or /usr/share/datasets/fashion-mnist. A digest other than `digest` is DATA_REFUSED. */
 int dataset_open(DatasetMap **out, const char *home, const char *name, const char *digest, Error *error);
 /* Packs four IDX files. */
-int dataset_pack_idx(const char *name, const char *train_images, const char *train_labels, const char *test_images,
-                     const char *test_labels, float mean, float deviation, const char *out_path, Error *error);
+int dataset_pack_idx(const char *name, const char *train_images, const char *train_labels, const char *test_images, const char *test_labels,
+                     float mean, float deviation, const char *out_path, Error *error);
 /* Maps a packed file. verify: check the digest against the bytes, else only the header and sizes. */
 int dataset_map(DatasetMap **out, const char *path, bool verify, Error *error);
 void dataset_free(DatasetMap *data);
@@ -48,15 +49,16 @@ const DataInfo *dataset_info(const DatasetMap *data);
 /* ---- splits and subsets: arrays of indices into the train section ---- */
 
 typedef struct Split {
-    uint32_t *train;      /* [train_count] the run's subset, owned */
+    uint32_t *train; /* [train_count] the run's subset, owned */
     int64_t train_count;
     uint32_t *validation; /* [validation_count], owned */
     int64_t validation_count;
 } Split;
 
 /* The validation examples are class-proportional and depend on the data alone (fixed seed), so that no run of any seed trains on them.
- * The subset is class-proportional (largest remainder), drawn from the rest by subset_seed, and nested: the first n of a larger one
- * of the same seed. Asking for more than there is: DATA_REFUSED. */
+ * The subset is drawn from the rest by subset_seed. It is nested: the first n of a larger one of the same seed, so the order is
+ * class-proportional at every size: each class has its share of n, rounded down or up, and exactly its share where all
+ * shares are whole. (Largest remainders size by size would not nest.) Asking for more than there is: DATA_REFUSED. */
 int split_make(Split *out, const DatasetMap *data, int64_t validation, int64_t examples, uint64_t subset_seed, Error *error);
 void split_deinit(Split *split);
 

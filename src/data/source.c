@@ -1,0 +1,100 @@
+/* Data sets by name: where their files are, and the pack that a home keeps of each. */
+#include "dataset.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct Source {
+    const char *name;
+    float mean, deviation;
+    const char *files[PACK_PARTS]; /* without ".gz" */
+    const char *mend;
+} Source;
+
+static const Source sources[] = {
+    {"fashion-mnist",
+     0.286f,
+     0.353f,
+     {"train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"},
+     "install the package dataset-fashion-mnist, or set SWEEPD_DATA to the directory that holds fashion-mnist"},
+};
+
+static const Source *source_find(const char *name)
+{
+    for (size_t i = 0; i < sizeof sources / sizeof *sources; i++)
+        if (!strcmp(sources[i].name, name))
+            return &sources[i];
+    return NULL;
+}
+
+static int source_pack(const Source *source, const char *digest, const char *out_path, Error *error)
+{
+    char text[PACK_PARTS][PATH_TEXT_MAX];
+    const char *paths[PACK_PARTS];
+    const char *root = getenv("SWEEPD_DATA");
+    if (!root || !*root)
+        root = "/usr/share/datasets";
+    for (int i = 0; i < PACK_PARTS; i++) {
+        paths[i] = text[i];
+        if (path_format(text[i], error, "%s/%s/%s.gz", root, source->name, source->files[i]))
+            return -1;
+        if (!file_exists(text[i]))
+            text[i][strlen(text[i]) - strlen(".gz")] = '\0';
+        if (!file_exists(text[i]))
+            return data_refuse(error, "%s: neither %s nor %s.gz is there; %s", source->name, text[i], text[i], source->mend);
+    }
+    return pack_idx(source->name, paths, source->mean, source->deviation, digest, out_path, error);
+}
+
+/* Both become part of a path. */
+static bool name_is_plain(const char *name)
+{
+    if (!isalnum((unsigned char)*name))
+        return false;
+    for (; *name; name++)
+        if (!isalnum((unsigned char)*name) && !strchr("-_.", *name))
+            return false;
+    return true;
+}
+
+static bool digest_is_plain(const char *digest)
+{
+    return strlen(digest) == SHA256_HEX_MAX - 1 && strspn(digest, "0123456789abcdef") == SHA256_HEX_MAX - 1;
+}
+
+static int pack_make(const char *home, const char *name, const char *digest, const char *path, Error *error)
+{
+    char directory[PATH_TEXT_MAX];
+    const Source *source = source_find(name);
+    if (!source)
+        return data_refuse(error, "no data set is known as \"%s\", and %s is not there", name, path);
+    if (path_format(directory, error, "%s/data", home) || directory_make(directory, 0755, error))
+        return -1;
+    return source_pack(source, digest, path, error);
+}
+
+int dataset_open(DatasetMap **out, const char *home, const char *name, const char *digest, Error *error)
+{
+    char root[PATH_TEXT_MAX], path[PATH_TEXT_MAX];
+    *out = NULL;
+    if (!name_is_plain(name))
+        return data_refuse(error, "not a data set's name: \"%.80s\"", name);
+    if (!digest_is_plain(digest))
+        return data_refuse(error, "%s: not a data set's digest: \"%.80s\"", name, digest);
+    if (path_home(home, root, error) || path_format(path, error, "%s/data/%s-%s.pack", root, name, digest))
+        return -1;
+    int result = file_exists(path) ? 0 : pack_make(root, name, digest, path, error);
+    if (!result)
+        result = dataset_map(out, path, false, error);
+    if (result)
+        return result;
+    const DataInfo *info = dataset_info(*out);
+    if (strcmp(info->name, name) || strcmp(info->digest, digest)) {
+        error_set(error, "%s: its header says %s, digest %s", path, info->name, info->digest);
+        dataset_free(*out);
+        *out = NULL;
+        return DATA_REFUSED;
+    }
+    return 0;
+}

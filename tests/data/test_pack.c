@@ -1,0 +1,219 @@
+#include "fixture.h"
+
+#include <glob.h>
+#include <sys/wait.h>
+
+static const uint8_t labels[] = {0, 1, 2, 3, 0, 1, 2, 3, 0, 1};
+enum { TRAIN = 10, TEST = 4, PAGE = 4096 };
+
+static void test_round_trip(void **state)
+{
+    (void)state;
+    DatasetMap *data;
+    Error error = {0};
+    const char *path = fixture_pack("a.pack", labels, TRAIN, TEST);
+    assert_int_equal(dataset_map(&data, path, true, &error), 0);
+    const DataInfo *info = dataset_info(data);
+    assert_string_equal(info->name, "small");
+    assert_int_equal(info->inputs, 6);
+    assert_int_equal(info->classes, 4);
+    assert_int_equal(info->train_count, TRAIN);
+    assert_int_equal(info->test_count, TEST);
+
+    /* The digest by its definition: the payloads, one after the other. */
+    uint8_t payload[TRAIN * 7 + TEST * 7];
+    size_t size = 0;
+    for (int i = 0; i < 6 * TRAIN; i++)
+        payload[size++] = (uint8_t)(7 * (i / 6) + i % 6);
+    memcpy(payload + size, labels, TRAIN);
+    size += TRAIN;
+    for (int i = 0; i < 6 * TEST; i++)
+        payload[size++] = (uint8_t)(7 * (i / 6) + i % 6);
+    memcpy(payload + size, labels, TEST);
+    size += TEST;
+    char digest[SHA256_HEX_MAX];
+    assert_int_equal(sha256_hex(payload, size, digest, &error), 0);
+    assert_string_equal(info->digest, digest);
+    dataset_free(data);
+}
+
+static uint8_t *pack_bytes(const char *path, size_t *size)
+{
+    Buffer buffer;
+    Error error;
+    buffer_init(&buffer, 1 << 20);
+    assert_int_equal(file_read(path, 1 << 20, &buffer, &error), 0);
+    *size = buffer.size;
+    return (uint8_t *)buffer.data;
+}
+
+static void assert_refused(const char *path, bool verify, const char *part)
+{
+    DatasetMap *data;
+    Error error = {0};
+    assert_int_equal(dataset_map(&data, path, verify, &error), DATA_REFUSED);
+    assert_null(data);
+    if (!strstr(error.text, path) || !strstr(error.text, part))
+        fail_msg("\"%s\" does not say \"%s\"", error.text, part);
+}
+
+typedef struct Damage {
+    size_t offset;
+    uint8_t byte;
+    bool verify;
+    const char *part;
+} Damage;
+
+static void test_damaged_packs(void **state)
+{
+    (void)state;
+    static const Damage damages[] = {
+        {0, 'x', false, "byte 0: not a packed data set"},
+        {8, 2, false, "byte 8: packed by another version"},
+        {16, 1, false, "byte 16:"},
+        {24, 0, false, "byte 24: the number of inputs"},
+        {31, 0x80, false, "byte 24: the number of inputs"},
+        {33, 2, false, "byte 32: the number of classes"},
+        {44, 1, false, "byte 40: the number of training examples"},
+        {48, 0, false, "byte 48: the number of test examples"},
+        {41, 0xff, false, "byte 16:"}, /* more examples than the file holds */
+        {59, 0xff, false, "byte 56: the mean"},
+        {63, 0xbf, false, "byte 56: the mean or the deviation"},
+        {73, 0x11, false, "byte 72: a section"},
+        {159, 'x', false, "byte 96: the name"},
+        {2 * PAGE + 1, 4, false, "byte 8193: label 4, but there are 4 classes"},
+        {PAGE, 9, true, "byte 160: the bytes do not have the header's digest"},
+    };
+    size_t size;
+    uint8_t *bytes = pack_bytes(fixture_pack("b.pack", labels, TRAIN, TEST), &size);
+    assert_int_equal(size, 5 * PAGE);
+    const char *path = fixture_path("damaged.pack");
+    for (size_t i = 0; i < sizeof damages / sizeof *damages; i++) {
+        uint8_t whole = bytes[damages[i].offset];
+        bytes[damages[i].offset] = damages[i].byte;
+        fixture_write(path, bytes, size);
+        assert_refused(path, damages[i].verify, damages[i].part);
+        bytes[damages[i].offset] = whole;
+    }
+    static const size_t lengths[] = {0, 100, PAGE - 1, PAGE, 2 * PAGE, 5 * PAGE - 1};
+    for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
+        fixture_write(path, bytes, lengths[i]);
+        assert_refused(path, false, lengths[i] < PAGE ? "no file of at least 4096 bytes" : "byte 16:");
+    }
+    free(bytes);
+}
+
+/* Sources that do not go together. */
+static void test_refused_sources(void **state)
+{
+    (void)state;
+    fixture_pack("c.pack", labels, TRAIN, TEST);
+    const char *images = fixture_path("train-images"), *train = fixture_path("train-labels"), *others = fixture_path("test-images"),
+               *test = fixture_path("test-labels"), *out = fixture_path("d.pack");
+    Error error;
+    assert_int_equal(dataset_pack_idx("small", images, test, others, test, 0, 1, out, &error), DATA_REFUSED);
+    assert_non_null(strstr(error.text, "4 labels for the 10 images"));
+    assert_int_equal(dataset_pack_idx("small", train, train, others, test, 0, 1, out, &error), DATA_REFUSED);
+    assert_non_null(strstr(error.text, "images have 2 or 3 dimensions"));
+    assert_int_equal(dataset_pack_idx("small", images, images, others, test, 0, 1, out, &error), DATA_REFUSED);
+    assert_non_null(strstr(error.text, "labels have 1 dimension, these 3"));
+    assert_int_equal(dataset_pack_idx("small", others, test, images, train, 0, 1, fixture_path("missing/d.pack"), &error), -1);
+    static const uint8_t more[] = {0, 1, 0, 1, 5}; /* a test label that no training example has */
+    int shape = 4;
+    size_t size;
+    uint8_t *bytes = fixture_idx(more + 1, 1, &shape, &size);
+    fixture_write(test, bytes, size);
+    free(bytes);
+    assert_int_equal(dataset_pack_idx("small", images, train, others, test, 0, 1, out, &error), DATA_REFUSED);
+    assert_non_null(strstr(error.text, "byte 11: label 5, but there are 4 classes"));
+    assert_false(file_exists(out));
+}
+
+static const char fashion_digest[] = "ca3ab2a37f845e1b8ae23cab1b51749a3011ba3bf1d9016176d75cbaabac376f";
+
+static void test_open_refuses(void **state)
+{
+    (void)state;
+    DatasetMap *data;
+    Error error = {0};
+    char digest[SHA256_HEX_MAX];
+    memset(digest, 'a', sizeof digest - 1);
+    digest[sizeof digest - 1] = '\0';
+    assert_int_equal(dataset_open(&data, fixture_root, "../small", fashion_digest, &error), DATA_REFUSED);
+    assert_int_equal(dataset_open(&data, fixture_root, "", fashion_digest, &error), DATA_REFUSED);
+    assert_int_equal(dataset_open(&data, fixture_root, "small", "../../../etc", &error), DATA_REFUSED);
+    assert_int_equal(dataset_open(&data, fixture_root, "nowhere", digest, &error), DATA_REFUSED);
+    assert_non_null(strstr(error.text, "no data set is known as \"nowhere\""));
+    setenv("SWEEPD_DATA", "/nonexistent", 1);
+    assert_int_equal(dataset_open(&data, fixture_root, "fashion-mnist", fashion_digest, &error), DATA_REFUSED);
+    assert_non_null(strstr(error.text, "install the package dataset-fashion-mnist"));
+
+    /* Files that are there and well formed, but other data. */
+    fixture_pack("e.pack", labels, TRAIN, TEST);
+    assert_int_equal(mkdir(fixture_path("fashion-mnist"), 0755), 0);
+    static const char *const from[] = {"train-images", "train-labels", "test-images", "test-labels"};
+    static const char *const to[] = {"train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"};
+    for (int i = 0; i < 4; i++) {
+        char target[128];
+        snprintf(target, sizeof target, "fashion-mnist/%s", to[i]);
+        assert_int_equal(rename(fixture_path(from[i]), fixture_path(target)), 0);
+    }
+    setenv("SWEEPD_DATA", fixture_root, 1);
+    assert_int_equal(dataset_open(&data, fixture_root, "fashion-mnist", fashion_digest, &error), DATA_REFUSED);
+    assert_non_null(strstr(error.text, "has the digest"));
+    unsetenv("SWEEPD_DATA");
+
+    /* A pack under another pack's name. */
+    char path[PATH_TEXT_MAX];
+    snprintf(path, sizeof path, "%s/data/small-%s.pack", fixture_root, digest);
+    assert_int_equal(rename(fixture_path("e.pack"), path), 0);
+    assert_int_equal(dataset_open(&data, fixture_root, "small", digest, &error), DATA_REFUSED);
+    assert_null(data);
+    assert_non_null(strstr(error.text, "its header says small"));
+}
+
+/* The real data, packed by three makers at once; each then maps a whole pack, and no other file is left. */
+static void test_fashion_mnist(void **state)
+{
+    (void)state;
+    if (!file_exists("/usr/share/datasets/fashion-mnist/train-images-idx3-ubyte.gz"))
+        skip();
+    DatasetMap *data;
+    Error error = {0};
+    for (int i = 0; i < 3; i++) {
+        pid_t child = fork();
+        assert_true(child >= 0);
+        if (child == 0) {
+            int result = dataset_open(&data, fixture_root, "fashion-mnist", fashion_digest, &error);
+            dataset_free(data);
+            _exit(result != 0);
+        }
+    }
+    int status;
+    while (wait(&status) > 0)
+        assert_int_equal(status, 0);
+    char path[PATH_TEXT_MAX];
+    snprintf(path, sizeof path, "%s/data/fashion-mnist-%s.pack", fixture_root, fashion_digest);
+    assert_int_equal(dataset_map(&data, path, true, &error), 0);
+    const DataInfo *info = dataset_info(data);
+    assert_string_equal(info->digest, fashion_digest);
+    assert_int_equal(info->inputs, 784);
+    assert_int_equal(info->classes, 10);
+    assert_int_equal(info->train_count, 60000);
+    assert_int_equal(info->test_count, 10000);
+    assert_true(info->mean == 0.286f && info->deviation == 0.353f);
+    dataset_free(data);
+    glob_t found;
+    assert_int_equal(glob(fixture_path("data/fashion*"), 0, NULL, &found), 0);
+    assert_int_equal(found.gl_pathc, 1);
+    globfree(&found);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_round_trip),   cmocka_unit_test(test_damaged_packs), cmocka_unit_test(test_refused_sources),
+        cmocka_unit_test(test_open_refuses), cmocka_unit_test(test_fashion_mnist),
+    };
+    return cmocka_run_group_tests(tests, fixture_setup, fixture_teardown);
+}
