@@ -1,0 +1,117 @@
+/* From a start to a minimum. L-BFGS walks the long way; it slows down where residuals cross the Huber loss's narrow
+ * quadratic zone, so a damped Newton method with the exact Hessian finishes. The damping adds the curvature of iteratively reweighted least
+ * squares, which a step can always lean on: it majorizes the Huber loss. */
+#include "surface.h"
+
+#include <lbfgs.h>
+#include <math.h>
+#include <stdalign.h>
+#include <string.h>
+
+static lbfgsfloatval_t evaluate(void *context, const lbfgsfloatval_t *variables, lbfgsfloatval_t *gradient, int count,
+                                lbfgsfloatval_t step) {
+    (void)count;
+    (void)step;
+    return surface_evaluate(context, variables, gradient, NULL, NULL);
+}
+
+static void descend_quasi_newton(const Surface *surface, double *variables, bool thorough) {
+    lbfgs_parameter_t parameters;
+    lbfgs_parameter_init(&parameters);
+    parameters.epsilon = 1e-9;
+    parameters.past = 5;
+    parameters.delta = thorough ? 1e-6 : 1e-3;
+    parameters.max_iterations = thorough ? 500 : 100;
+    parameters.max_linesearch = 40;
+    parameters.linesearch = LBFGS_LINESEARCH_BACKTRACKING_ARMIJO;
+    alignas(32) double x[SURFACE_PADDED];
+    memcpy(x, variables, sizeof x);
+    double value;
+    /* Its outcome is not asked for: whatever it reached is where Newton goes on, and what that reaches is compared. */
+    lbfgs(SURFACE_PADDED, x, &value, evaluate, NULL, (void *)surface, &parameters);
+    for (int i = 0; i < SURFACE_PADDED; i++) {
+        if (!isfinite(x[i])) {
+            return;
+        }
+    }
+    memcpy(variables, x, sizeof x);
+}
+
+/* Solves matrix step = -gradient by Cholesky; the matrix's lower triangle is overwritten. False when it is not positive definite. */
+static bool solve(double (*matrix)[SURFACE_VARIABLES], const double *gradient, double *step) {
+    enum { N = SURFACE_VARIABLES };
+    for (int j = 0; j < N; j++) {
+        double original = matrix[j][j];
+        for (int k = 0; k < j; k++) {
+            matrix[j][j] -= matrix[j][k] * matrix[j][k];
+        }
+        if (!(matrix[j][j] > 1e-15 * fabs(original)) || original <= 0) {
+            return false;
+        }
+        matrix[j][j] = sqrt(matrix[j][j]);
+        for (int i = j + 1; i < N; i++) {
+            for (int k = 0; k < j; k++) {
+                matrix[i][j] -= matrix[i][k] * matrix[j][k];
+            }
+            matrix[i][j] /= matrix[j][j];
+        }
+    }
+    for (int i = 0; i < N; i++) {
+        step[i] = -gradient[i];
+        for (int k = 0; k < i; k++) {
+            step[i] -= matrix[i][k] * step[k];
+        }
+        step[i] /= matrix[i][i];
+    }
+    for (int i = N - 1; i >= 0; i--) {
+        for (int k = i + 1; k < N; k++) {
+            step[i] -= matrix[k][i] * step[k];
+        }
+        step[i] /= matrix[i][i];
+    }
+    return true;
+}
+
+/* One damped step; true when it went down. */
+static bool newton_step(const Surface *surface, double *variables, double *value, const double *gradient,
+                        double (*hessian)[SURFACE_VARIABLES], double (*majorant)[SURFACE_VARIABLES], double damping) {
+    double matrix[SURFACE_VARIABLES][SURFACE_VARIABLES], step[SURFACE_VARIABLES], trial[SURFACE_PADDED] = {0};
+    for (int i = 0; i < SURFACE_VARIABLES; i++) {
+        for (int j = 0; j <= i; j++) {
+            matrix[i][j] = hessian[i][j] + damping * majorant[i][j];
+        }
+        matrix[i][i] += damping * 1e-9 * (1 + majorant[i][i]);
+    }
+    if (!solve(matrix, gradient, step)) {
+        return false;
+    }
+    for (int i = 0; i < SURFACE_VARIABLES; i++) {
+        trial[i] = variables[i] + fmax(-2, fmin(2, step[i]));
+    }
+    double reached = surface_evaluate(surface, trial, NULL, NULL, NULL);
+    if (!(reached < *value)) {
+        return false;
+    }
+    memcpy(variables, trial, sizeof trial);
+    *value = reached;
+    return true;
+}
+
+double surface_descend(const Surface *surface, double *variables, bool thorough) {
+    enum { STEPS = 100 };
+    descend_quasi_newton(surface, variables, thorough);
+    double gradient[SURFACE_PADDED], damping = 1e-2;
+    double hessian[SURFACE_VARIABLES][SURFACE_VARIABLES], majorant[SURFACE_VARIABLES][SURFACE_VARIABLES];
+    double value = surface_evaluate(surface, variables, gradient, hessian, majorant);
+    for (int i = 0, still = 0; i < STEPS && damping < 1e8 && still < 3; i++) {
+        double before = value;
+        if (newton_step(surface, variables, &value, gradient, hessian, majorant, damping)) {
+            damping = fmax(damping / 8, 1e-12);
+            still = before - value > 1e-10 * before ? 0 : still + 1;
+            surface_evaluate(surface, variables, gradient, hessian, majorant);
+        } else {
+            damping *= 8;
+        }
+    }
+    return isfinite(value) ? value : NAN;
+}

@@ -1,0 +1,103 @@
+#include "internal.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void fit_warn(FitWarnings *warnings, const char *code, const char *format, ...) {
+    if (warnings->count == FIT_WARNINGS_MAX) {
+        return;
+    }
+    FitWarning *warning = &warnings->items[warnings->count++];
+    text_copy(warning->code, sizeof warning->code, code);
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(warning->text, sizeof warning->text, format, arguments);
+    va_end(arguments);
+}
+
+static bool is_positive(double value) {
+    return isfinite(value) && value > 0;
+}
+
+bool fit_point_usable(const FitPoint *point) {
+    return is_positive(point->params) && is_positive(point->examples) && is_positive(point->flops) && is_positive(point->loss);
+}
+
+FitPoint *fit_points_usable(const FitPoint *points, size_t count, size_t *kept, FitWarnings *warnings, Error *error) {
+    FitPoint *usable = calloc(count + 1, sizeof *usable);
+    if (usable == NULL) {
+        error_set(error, "out of memory for %zu points", count);
+        return NULL;
+    }
+    *kept = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (fit_point_usable(&points[i])) {
+            usable[(*kept)++] = points[i];
+        }
+    }
+    if (*kept < count) {
+        fit_warn(warnings, "points_dropped", "%zu of %zu points were left out: a value was not positive and finite.", count - *kept, count);
+    }
+    return usable;
+}
+
+static int double_compare(const void *left, const void *right) {
+    double a = *(const double *)left, b = *(const double *)right;
+    return (a > b) - (a < b);
+}
+
+size_t fit_distinct(double *values, size_t count) {
+    qsort(values, count, sizeof *values, double_compare);
+    size_t distinct = 0;
+    double last = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (distinct == 0 || values[i] > last * (1 + 1e-9)) {
+            distinct++;
+            last = values[i];
+        }
+    }
+    return distinct;
+}
+
+/* Column `offset` of the points: how many distinct values, and how many decades they span. */
+static size_t survey_column(const FitPoint *points, size_t count, size_t offset, double *values, double *decades) {
+    for (size_t i = 0; i < count; i++) {
+        memcpy(&values[i], (const char *)&points[i] + offset, sizeof values[i]);
+    }
+    size_t distinct = fit_distinct(values, count);
+    *decades = count > 0 ? log10(values[count - 1] / values[0]) : 0;
+    return distinct;
+}
+
+int fit_points_survey(const FitPoint *points, size_t count, size_t *sizes, size_t *examples, FitWarnings *warnings, Error *error) {
+    double *values = calloc(count + 1, sizeof *values);
+    if (values == NULL) {
+        return error_set(error, "out of memory for %zu points", count);
+    }
+    static const struct {
+        const char *name, *what;
+        size_t offset;
+    } columns[] = {{"model sizes", "model size", offsetof(FitPoint, params)},
+                   {"numbers of examples", "number of examples", offsetof(FitPoint, examples)},
+                   {"compute budgets", "compute", offsetof(FitPoint, flops)}};
+    for (size_t i = 0; i < sizeof columns / sizeof *columns; i++) {
+        double decades;
+        size_t distinct = survey_column(points, count, columns[i].offset, values, &decades);
+        if (i < 2) {
+            *(i == 0 ? sizes : examples) = distinct;
+        }
+        if (i < 2 && distinct < 5) {
+            fit_warn(warnings, "few_sizes", "Only %zu distinct %s: at least 5 are needed to tell a power law from a bend.", distinct,
+                     columns[i].name);
+        }
+        if (decades < 1) {
+            fit_warn(warnings, "short_extent", "The %s spans a factor of %.3g, under one decade: exponents from it extrapolate poorly.",
+                     columns[i].what, pow(10, decades));
+        }
+    }
+    free(values);
+    return 0;
+}
