@@ -1,5 +1,5 @@
-/* exec: where workers come from. An executor starts workers, tells which have ended and how, and stops them. It knows nothing of runs: workers
- * lease those by themselves. */
+/* exec: where workers come from. An executor starts workers, tells which have ended and how, and stops them. It knows nothing of runs:
+ * workers lease those by themselves. */
 #pragma once
 
 #include "sweepd/base.h"
@@ -11,8 +11,8 @@ typedef struct ExecWorker {
     int64_t pid;              /* 0 when the executor has none */
     bool ended;
     bool by_signal;
-    int code;                 /* exit code, or the signal */
-    char detail[128];         /* for people: "signal 9 (Killed)", "exit code 1" */
+    int code;         /* exit code, or the signal */
+    char detail[128]; /* for people: "signal 9 (Killed)", "exit code 1" */
 } ExecWorker;
 
 typedef struct Executor Executor;
@@ -34,13 +34,14 @@ struct Executor {
 };
 
 typedef struct ExecLocalSettings {
-    const char *program;     /* sweep-worker */
+    const char *program; /* sweep-worker */
     const char *home;
     const char *socket_path;
-    int threads;             /* per worker */
-    const char *log_path;    /* workers' stdout and stderr are appended here */
+    int threads;          /* per worker */
+    const char *log_path; /* workers' stdout and stderr are appended here */
 } ExecLocalSettings;
 
-/* Local processes, each in a session of its own so that a terminal's Ctrl-C does not reach it; they outlive the daemon. The strings are copied. */
+/* Local processes, each in a session of its own so that a terminal's Ctrl-C does not reach it; they outlive the daemon. The strings are
+ * copied. */
 int exec_local_new(Executor **out, const ExecLocalSettings *settings, Error *error);
 void exec_free(Executor *executor);

@@ -10,13 +10,13 @@ enum { WIRE_SCHEMA_VERSION = 1, WIRE_BODY_MAX = 8 << 20, WIRE_POINTS_MAX = 64, W
 
 /* ---- messages of the lease protocol ---- */
 
-typedef struct LeaseRequest {  /* POST /v1/leases */
-    Environment environment;   /* of the worker; data_digest empty */
+typedef struct LeaseRequest {      /* POST /v1/leases */
+    Environment environment;       /* of the worker; data_digest empty */
     char worker[MACHINE_TEXT_MAX]; /* the executor's name for it, "" when started by hand */
 } LeaseRequest;
 
-typedef struct Lease {          /* its answer */
-    bool granted;               /* false: nothing to do, and `leave` says whether to exit or to ask again after retry_seconds */
+typedef struct Lease { /* its answer */
+    bool granted;      /* false: nothing to do, and `leave` says whether to exit or to ask again after retry_seconds */
     bool leave;
     double retry_seconds;
     int64_t attempt_id, run_id, attempt_number;
@@ -24,8 +24,8 @@ typedef struct Lease {          /* its answer */
     char key[RUN_KEY_MAX];
     Run run;
     char directory[PATH_TEXT_MAX]; /* the run directory; the worker makes it */
-    double heartbeat_seconds;   /* interval */
-    double expires_seconds;     /* from now; at least five intervals */
+    double heartbeat_seconds;      /* interval */
+    double expires_seconds;        /* from now; at least five intervals */
 } Lease;
 
 typedef enum { DIRECTIVE_CONTINUE, DIRECTIVE_STOP, DIRECTIVE_DROP } Directive; /* "continue", "stop" (checkpoint, release), "drop" */
@@ -39,13 +39,13 @@ typedef struct Report {
     int64_t attempt_id;
     char token[WIRE_TOKEN_MAX];
     int64_t sequence;
-    double step, flops;         /* progress */
-    size_t point_count;         /* points and result */
+    double step, flops; /* progress */
+    size_t point_count; /* points and result */
     Point points[WIRE_POINTS_MAX];
-    Outcome outcome;            /* result: ok, preempted, refused, out_of_memory, timeout, crashed */
-    RunState state;             /* result, when ok: done or diverged */
+    Outcome outcome; /* result: ok, preempted, refused, out_of_memory, timeout, crashed */
+    RunState state;  /* result, when ok: done or diverged */
     char detail[RECORD_TEXT_MAX];
-    Environment environment;    /* result */
+    Environment environment; /* result */
 } Report;
 
 typedef struct ReportAnswer {
@@ -61,7 +61,7 @@ int lease_request_decode(LeaseRequest *out, const char *json, size_t size, Error
 void lease_encode(const Lease *message, Buffer *out);
 int lease_decode(Lease *out, const char *json, size_t size, Error *error);
 void report_encode(const Report *message, Buffer *out);
-int report_decode(Report *out, const char *json, size_t size, Error *error); /* kind, attempt_id come from the route and are not read */
+int report_decode(Report *out, const char *json, size_t size, Error *error); /* the caller sets kind and attempt_id first, from the route */
 void report_answer_encode(const ReportAnswer *message, Buffer *out);
 int report_answer_decode(ReportAnswer *out, const char *json, size_t size, Error *error);
 
@@ -69,8 +69,11 @@ int report_answer_decode(ReportAnswer *out, const char *json, size_t size, Error
 void sweep_record_encode(const SweepRecord *record, Buffer *out);
 int sweep_record_decode(SweepRecord *out, const char *json, size_t size, Error *error);
 int sweep_records_decode(SweepRecord *out, size_t capacity, size_t *count, const char *json, size_t size, Error *error); /* {"sweeps":[]} */
+void sweep_records_encode(const SweepRecord *records, size_t count, Buffer *out);
 void run_record_encode(const RunRecord *record, Buffer *out);
-int run_records_decode(RunRecord *out, size_t capacity, size_t *count, int64_t *next, const char *json, size_t size, Error *error); /* {"runs":[],"next":N} */
+void run_records_encode(const RunRecord *records, size_t count, int64_t next, Buffer *out);
+int run_records_decode(RunRecord *out, size_t capacity, size_t *count, int64_t *next, const char *json, size_t size,
+                       Error *error); /* {"runs":[],"next":N} */
 void submit_record_encode(const SubmitRecord *record, Buffer *out);
 int submit_record_decode(SubmitRecord *out, const char *json, size_t size, Error *error);
 
@@ -79,7 +82,7 @@ typedef struct RunDetail { /* GET /v1/runs/ID: all that is known of one run */
     Run spec;
     AttemptRecord *attempts; /* owned */
     size_t attempt_count;
-    Point *points;           /* owned */
+    Point *points; /* owned */
     size_t point_count;
 } RunDetail;
 
@@ -96,15 +99,15 @@ struct event_base;
 typedef struct HttpServer HttpServer;
 
 typedef struct HttpRequest {
-    const char *method;      /* "GET", "POST" */
-    const char *path;        /* decoded, without the query: "/v1/runs" */
-    const char *query;       /* raw, "" when none; see http_query_get */
+    const char *method; /* "GET", "POST" */
+    const char *path;   /* decoded, without the query: "/v1/runs" */
+    const char *query;  /* raw, "" when none; see http_query_get */
     const char *body;
     size_t body_size;
 } HttpRequest;
 
 typedef struct HttpResponse {
-    int status;              /* 200 when untouched */
+    int status;               /* 200 when untouched */
     const char *content_type; /* "application/json" when untouched */
     Buffer body;
 } HttpResponse;
@@ -123,6 +126,8 @@ void http_server_free(HttpServer *server);
 int http_server_listen_unix(HttpServer *server, const char *path, Error *error);
 /* Every request on TCP must carry "Authorization: Bearer TOKEN". */
 int http_server_listen_tcp(HttpServer *server, const char *address, int port, const char *token, Error *error);
+/* The port of the first TCP listener (for one that was opened as port 0), or 0. */
+int http_server_port(const HttpServer *server);
 /* The value of name in a query string, decoded, into out; false when absent. */
 bool http_query_get(const char *query, const char *name, char *out, size_t capacity);
 
@@ -135,9 +140,11 @@ typedef struct HttpClient HttpClient; /* one connection, kept open; for one thre
 /* socket_path, or a URL "http://host:port" with a token. */
 int http_client_new(HttpClient **out, const char *socket_path, const char *url, const char *token, Error *error);
 void http_client_free(HttpClient *client);
-/* body NULL: GET, else POST. out: initialised, replaced by the answer's body; *status the HTTP status. 0 when the daemon answered 2xx; WIRE_STATUS for
- * 4xx and 5xx with the daemon's message in the error; WIRE_NO_DAEMON when nobody listens; WIRE_TIMEOUT; -1. */
-int http_client_call(HttpClient *client, const char *path, const char *body, size_t body_size, double timeout_seconds, Buffer *out, int *status, Error *error);
+/* body NULL: GET, else POST. out: initialised, replaced by the answer's body; *status the HTTP status. 0 when the daemon answered 2xx;
+ * WIRE_STATUS for 4xx and 5xx with the daemon's message in the error; WIRE_NO_DAEMON when nobody listens; WIRE_TIMEOUT; -1. */
+int http_client_call(HttpClient *client, const char *path, const char *body, size_t body_size, double timeout_seconds, Buffer *out,
+                     int *status, Error *error);
 
-/* HOME/sweepd.sock, or, where that is too long for a socket address, a stable name under $XDG_RUNTIME_DIR or /tmp made from the home's hash. */
+/* HOME/sweepd.sock, or, where that is too long for a socket address, a stable name under $XDG_RUNTIME_DIR or /tmp made from the home's
+ * hash. */
 int wire_socket_path(const char *home, char out[PATH_TEXT_MAX], Error *error);
