@@ -12,29 +12,40 @@ typedef struct QueueSettings {
 } QueueSettings;
 
 enum {
-    QUEUE_EMPTY = 10,      /* nothing to lease */
-    QUEUE_STALE = 11,      /* another holds the lease, or the attempt has ended: the worker must drop the run */
-    QUEUE_NOT_FOUND = 12,  /* no such attempt */
+    QUEUE_EMPTY = 10,     /* nothing to lease */
+    QUEUE_STALE = 11,     /* another holds the lease, or the attempt has ended: the worker must drop the run */
+    QUEUE_NOT_FOUND = 12, /* no such attempt */
+    QUEUE_INVALID = 13,   /* a result that no worker can have: ok without done or diverged, lost, open */
 };
 
-/* What the worker should do next. */
+/* What the worker should do next. Drop: the run was cancelled, and the attempt has been ended. A paused sweep's running runs go on. */
 typedef enum { QUEUE_CONTINUE, QUEUE_STOP, QUEUE_DROP } QueueDirective;
 
 typedef struct Queue Queue;
 
-/* Open attempts found in the store, left by an earlier daemon, get a full lease from now, so that their workers can come back. */
+/* Settings that are 0 take their defaults; a lease shorter than five heartbeats is an error. The store outlives the queue. Every function
+ * is one transaction, or a part of the batch that is open: the daemon may acknowledge nothing before store_batch_end.
+ * Open attempts found in the store, left by an earlier daemon, get a full lease from now, so that their workers can come back. */
 int queue_new(Queue **out, Store *store, const QueueSettings *settings, double now, Error *error);
 void queue_free(Queue *queue);
 
-/* The dearest pending run. 0 with *attempt, *run and the token set; QUEUE_EMPTY. `worker` is the executor's name for it, or "". */
-int queue_lease(Queue *queue, const Environment *environment, const char *worker, double now, AttemptRecord *attempt, char token[SHA256_HEX_MAX], Run *run, char key[RUN_KEY_MAX], Error *error);
+/* The dearest pending run. A worker that has a lease and asks again gives the first one up (matched by its name). 0 with *attempt, *run and
+ * the token set; QUEUE_EMPTY. `worker` is the executor's name for it, or "". */
+int queue_lease(Queue *queue, const Environment *environment, const char *worker, double now, AttemptRecord *attempt,
+                char token[SHA256_HEX_MAX], Run *run, char key[RUN_KEY_MAX], Error *error);
 
-/* The three reports. Points: kept once. A result that is repeated is accepted again with no effect. */
-int queue_heartbeat(Queue *queue, int64_t attempt_id, const char *token, double step, double flops, double now, QueueDirective *directive, Error *error);
-int queue_points(Queue *queue, int64_t attempt_id, const char *token, const Point *points, size_t count, double step, double flops, double now, QueueDirective *directive, Error *error);
-int queue_result(Queue *queue, int64_t attempt_id, const char *token, Outcome outcome, RunState state, const char *detail, const Environment *environment, const Point *points, size_t count, double now, Error *error);
+/* The three reports. 0, QUEUE_STALE, QUEUE_NOT_FOUND; a result also QUEUE_INVALID. Points: kept once. A result that is repeated is
+ * accepted again with no effect. A result that arrives while the attempt is open is taken even when the lease has run out or the run was
+ * cancelled. src/queue/queue.c lists what each outcome makes of the run. */
+int queue_heartbeat(Queue *queue, int64_t attempt_id, const char *token, double step, double flops, double now, QueueDirective *directive,
+                    Error *error);
+int queue_points(Queue *queue, int64_t attempt_id, const char *token, const Point *points, size_t count, double step, double flops,
+                 double now, QueueDirective *directive, Error *error);
+int queue_result(Queue *queue, int64_t attempt_id, const char *token, Outcome outcome, RunState state, const char *detail,
+                 const Environment *environment, const Point *points, size_t count, double now, Error *error);
 
-/* A worker process has ended: its open attempt, if any, ends as crashed (signal or non-zero exit). */
+/* A worker process has ended: its open attempt, if any, found by its name or else its pid on this host, ends as crashed (signal or non-zero
+ * exit), preempted (SIGTERM, SIGINT, SIGHUP, SIGUSR1) or lost (exit code 0). */
 int queue_worker_ended(Queue *queue, const ExecWorker *worker, double now, Error *error);
 /* Ends what has expired. Call now and then. */
 int queue_expire(Queue *queue, double now, Error *error);

@@ -12,26 +12,36 @@ enum {
     STORE_STALE = 2,     /* the token is not the attempt's current one, or the attempt has ended */
     STORE_AMBIGUOUS = 3, /* a key prefix that several runs share */
     STORE_NONE = 4,      /* nothing is pending */
-    STORE_CONFLICT = 5,  /* the state does not allow it (pause of a cancelled sweep, ...) */
+    STORE_CONFLICT = 5,  /* the state does not allow it (pause of a cancelled sweep, cancel of a finished run, ...) */
+    STORE_ENDED = 6,     /* the token is the attempt's own, and the attempt has ended */
 };
 
 typedef struct Store Store;
 
 typedef enum { STORE_WRITE, STORE_READ_ONLY } StoreMode;
 
-/* home/sweepd.db, made when absent and writable. A database of a newer version is an error that says so. */
+/* home/sweepd.db, made when absent and writable; home exists. STORE_WRITE takes HOME/lock (flock) until store_free; that another process
+ * holds it is an error that names its pid. A damaged file, another program's database and one of a newer version are errors that say so.
+ * STORE_READ_ONLY works beside a writer and after one that was cut off. */
 int store_open(Store **out, const char *home, StoreMode mode, Error *error);
 void store_free(Store *store);
 
-/* A batch groups many writes into one transaction; not nested. */
+/* A batch groups many writes into one transaction, and so into one sync of the disk; not nested. A function that fails within it is undone
+ * by itself. Nothing is kept, and nothing may be acknowledged, before store_batch_end has returned 0; when it fails, all of the batch is
+ * undone. */
 int store_batch_begin(Store *store, Error *error);
 int store_batch_end(Store *store, Error *error);
+/* What a caller does in between is kept or undone as one; a savepoint when a transaction or batch is open. _end keeps when result is 0 or
+ * positive, undoes when it is negative, and returns result, or -1 when keeping failed. */
+int store_transaction_begin(Store *store, Error *error);
+int store_transaction_end(Store *store, int result, Error *error);
 
 /* ---- sweeps ---- */
 
 /* Adds the sweep, or, when one of its name is there, makes it what the file says now: new cells are added, cells that are no longer
- * named leave the sweep (and are cancelled when pending and in no other sweep). Runs that are in the store already are shared, whatever their state;
- * cancelled ones become pending again. */
+ * named leave the sweep (and are cancelled when pending and in no other sweep). Runs that are in the store already are shared, whatever
+ * their state; cancelled ones become pending again. Asking for the runs makes a paused or cancelled sweep active. A sweep for planning only
+ * is an error. */
 int store_sweep_submit(Store *store, const Sweep *sweep, const char *text, size_t size, double now, SubmitRecord *out, Error *error);
 /* By name, or by id in decimal. 0 or STORE_NOT_FOUND. Does not visit the runs: counts are kept as runs change. */
 int store_sweep_find(Store *store, const char *name, SweepRecord *out, Error *error);
@@ -39,11 +49,14 @@ int store_sweep_find(Store *store, const char *name, SweepRecord *out, Error *er
 int store_sweep_list(Store *store, SweepRecord *out, size_t capacity, size_t *count, Error *error);
 /* The file as submitted last. */
 int store_sweep_text(Store *store, int64_t sweep_id, Buffer *out, Error *error);
-/* "active" or "paused" or "cancelled"; cancelling makes the sweep's pending runs cancelled when no other active or paused sweep has them, and running ones
- * are dropped at their next heartbeat. *changed: runs that changed state. */
+/* "active" or "paused" or "cancelled", which is final until the next submit: STORE_CONFLICT, STORE_NOT_FOUND. A paused sweep's runs that
+ * are under way go on, its pending ones wait; cancelling makes the sweep's pending runs cancelled when no other active or paused sweep has
+ * them, and running ones are dropped at their next heartbeat. *changed: runs that changed state. */
 int store_sweep_set_state(Store *store, int64_t sweep_id, const char *state, double now, int64_t *changed, Error *error);
-/* Failed and cancelled runs of the sweep (run_id 0) or the one run become pending, their failures forgotten. */
+/* Failed and cancelled runs of the sweep (run_id 0) or the one run become pending, their failures forgotten. STORE_NOT_FOUND, or
+ * STORE_CONFLICT when no active or paused sweep would have them. */
 int store_retry(Store *store, int64_t sweep_id, int64_t run_id, double now, int64_t *changed, Error *error);
+/* A pending run becomes cancelled, a running one is dropped at its next heartbeat. STORE_NOT_FOUND, STORE_CONFLICT (it has ended). */
 int store_run_cancel(Store *store, int64_t run_id, double now, int64_t *changed, Error *error);
 
 /* ---- runs ---- */
@@ -59,7 +72,9 @@ typedef struct RunFilter {
 int store_run_list(Store *store, const RunFilter *filter, RunRecord *out, size_t *count, int64_t *next, Error *error);
 /* By id in decimal, or by a unique prefix of the key of at least 6 digits. 0, STORE_NOT_FOUND, STORE_AMBIGUOUS. */
 int store_run_find(Store *store, const char *name, RunRecord *out, Error *error);
+int store_run_get(Store *store, int64_t run_id, RunRecord *out, Error *error); /* 0, STORE_NOT_FOUND */
 int store_run_spec(Store *store, int64_t run_id, Run *out, Error *error);
+int store_run_key(Store *store, int64_t run_id, char key[RUN_KEY_MAX], Error *error);
 int store_attempt_list(Store *store, int64_t run_id, AttemptRecord *out, size_t capacity, size_t *count, Error *error);
 int store_point_list(Store *store, int64_t run_id, Point *out, size_t capacity, size_t *count, Error *error);
 
@@ -69,24 +84,35 @@ typedef struct AttemptStart {
     int64_t run_id;
     Environment environment; /* as far as known at lease time */
     double now, expires_at;
-    char token[SHA256_HEX_MAX]; /* fencing token, chosen by the queue */
+    char token[SHA256_HEX_MAX];    /* fencing token, chosen by the queue */
+    char worker[MACHINE_TEXT_MAX]; /* the executor's name for the worker, or "" */
 } AttemptStart;
 
 /* The pending run of an active sweep with the most planned exact flops. 0, or STORE_NONE. */
 int store_next_pending(Store *store, int64_t *run_id, Error *error);
+/* STORE_CONFLICT: the run is not pending. */
 int store_attempt_begin(Store *store, const AttemptStart *start, AttemptRecord *out, Error *error);
-/* The attempt when the token is current and it is open; STORE_STALE (recorded as an event), STORE_NOT_FOUND. */
+/* 0: the token is the attempt's own and it is open. STORE_ENDED: it has ended. STORE_STALE: another token (recorded as an event).
+ * STORE_NOT_FOUND. out is set but for the last. */
 int store_attempt_check(Store *store, int64_t attempt_id, const char *token, double now, AttemptRecord *out, Error *error);
+/* Progress and expiry only grow, so that a report may come late or twice. */
 int store_attempt_renew(Store *store, int64_t attempt_id, double expires_at, double step, double flops, Error *error);
+/* Every open attempt expires then. */
+int store_attempt_extend_all(Store *store, double expires_at, Error *error);
 int store_attempt_environment(Store *store, int64_t attempt_id, const Environment *environment, Error *error);
-/* Points with a step that the run already has (from an earlier attempt or a repeated message) are kept once: the same run gives the same numbers. */
+/* Points with a step that the run already has (from an earlier attempt or a repeated message) are kept once: the same run gives the same
+ * numbers. */
 int store_point_add(Store *store, int64_t attempt_id, const Point *points, size_t count, Error *error);
 /* Ends the attempt and sets the run's state, in one transaction. failures_add: 0 or 1. */
-int store_attempt_end(Store *store, int64_t attempt_id, Outcome outcome, const char *detail, RunState run_state, int failures_add, double now, Error *error);
-/* Open attempts that expired at or before now / of one worker pid on one host; [capacity]. */
+int store_attempt_end(Store *store, int64_t attempt_id, Outcome outcome, const char *detail, RunState run_state, int failures_add,
+                      double now, Error *error);
+/* Open attempts that expired at or before now; [capacity]. */
 int store_attempt_expired(Store *store, double now, AttemptRecord *out, size_t capacity, size_t *count, Error *error);
+/* The open attempt of the worker with this name ("": none), else with this pid (0: none) on this host. 0 or STORE_NOT_FOUND. */
+int store_attempt_of_worker(Store *store, const char *worker, const char *host, int64_t pid, AttemptRecord *out, Error *error);
 int store_attempt_open_list(Store *store, AttemptRecord *out, size_t capacity, size_t *count, Error *error);
-int store_pending_count(Store *store, int64_t *pending, int64_t *running, Error *error); /* pending: of active sweeps */
+/* pending: runs of active sweeps, counted no further than limit; running: open attempts. */
+int store_pending_count(Store *store, int64_t limit, int64_t *pending, int64_t *running, Error *error);
 /* True in *wanted when some active or paused sweep still has the run and it was not cancelled. */
 int store_run_wanted(Store *store, int64_t run_id, bool *wanted, bool *paused, Error *error);
 
@@ -95,5 +121,21 @@ int store_run_wanted(Store *store, int64_t run_id, bool *wanted, bool *paused, E
 /* json: the fit as `sweepctl fit --json` prints it. */
 int store_fit_add(Store *store, int64_t sweep_id, const char *method, const char *json, double now, int64_t *fit_id, Error *error);
 int store_fit_latest(Store *store, int64_t sweep_id, const char *method, Buffer *json, Error *error);
-/* kind: a word ("submitted", "lease_expired", "stale_message", "worker_exited"); detail for people. */
-int store_event_add(Store *store, double now, const char *kind, int64_t sweep_id, int64_t run_id, int64_t attempt_id, const char *detail, Error *error);
+typedef struct EventRecord {
+    int64_t id;
+    double time;
+    char kind[32];
+    int64_t sweep_id, run_id, attempt_id; /* 0: none */
+    char detail[RECORD_TEXT_MAX];
+} EventRecord;
+
+/* kind: a word; detail for people. The store itself records "submitted", "sweep_state", "retried", "run_cancelled", "stale_message"; the
+ * queue "lease_expired", "stale_message", "worker_exited", "run_dropped", "spec_unreadable". */
+int store_event_add(Store *store, double now, const char *kind, int64_t sweep_id, int64_t run_id, int64_t attempt_id, const char *detail,
+                    Error *error);
+/* Events after one's id, oldest first. */
+int store_event_list(Store *store, int64_t after, EventRecord *out, size_t capacity, size_t *count, Error *error);
+
+/* Looks the whole database over: SQLite's own check, then what must always hold (counts equal the runs', one open attempt per running run,
+ * ...). One line per problem is appended; none means sound. Takes seconds on a large database. */
+int store_check(Store *store, Buffer *problems, Error *error);
