@@ -66,7 +66,7 @@ static size_t character_size(const unsigned char *text) {
 }
 
 void codec_append_text(const char *text, Buffer *out) {
-    char clean[PATH_TEXT_MAX];
+    char clean[PATH_TEXT_MAX + 4];
     size_t length = 0;
     while (*text != '\0' && length + 4 < sizeof clean) {
         size_t size = character_size((const unsigned char *)text);
