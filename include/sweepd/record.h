@@ -18,9 +18,9 @@ typedef enum {
     OUTCOMES
 } Outcome;
 
-const char *run_state_text(RunState state); /* "pending", ... */
+const char *run_state_text(RunState state);          /* "pending", ... */
 int run_state_find(const char *text, RunState *out); /* 0, or 1: no such state */
-const char *outcome_text(Outcome outcome); /* "open", "ok", "crashed", ... */
+const char *outcome_text(Outcome outcome);           /* "open", "ok", "crashed", ... */
 int outcome_find(const char *text, Outcome *out);
 bool outcome_counts(Outcome outcome); /* counts toward the run's retry limit: crashed, timeout, out_of_memory */
 
@@ -73,18 +73,18 @@ typedef struct RunRecord {
     int64_t id;
     char key[RUN_KEY_MAX];
     RunState state;
-    int64_t attempts;         /* that were made */
-    int64_t failures;         /* that count toward the limit */
+    int64_t attempts; /* that were made */
+    int64_t failures; /* that count toward the limit */
     char model[ARCH_NAME_MAX];
     int64_t params, params_body, depth, width, examples;
     uint64_t seed;
     double lr;
-    Flops flops;              /* planned */
-    double done_flops;        /* exact, as last heard; flops.exact when done */
+    Flops flops;                 /* planned */
+    double done_flops;           /* exact, as last heard; flops.exact when done */
     double started_at, ended_at; /* of the last attempt */
-    double seconds;           /* training time, from the last point */
+    double seconds;              /* training time, from the last point */
     bool has_point;
-    Point last;               /* the latest point */
+    Point last;                   /* the latest point */
     char detail[RECORD_TEXT_MAX]; /* of the last attempt that ended other than ok */
 } RunRecord;
 
@@ -97,7 +97,8 @@ typedef struct SweepRecord {
     double submitted_at;
     int64_t runs;
     int64_t by_state[RUN_STATES];
-    double planned_flops, done_flops; /* exact; done counts finished runs in full, failed and cancelled ones too, and running ones as last heard */
+    double planned_flops,
+        done_flops; /* exact; done counts finished runs in full, failed and cancelled ones too, and running ones as last heard */
     double first_started_at, last_ended_at;
 } SweepRecord;
 
@@ -105,8 +106,8 @@ typedef struct SweepRecord {
 typedef struct SubmitRecord {
     int64_t sweep_id;
     char name[SWEEP_NAME_MAX];
-    int64_t runs;   /* in this file */
-    int64_t added;  /* new to the store */
-    int64_t shared; /* already there, from this sweep or another */
+    int64_t runs;    /* in this file */
+    int64_t added;   /* new to the store */
+    int64_t shared;  /* already there, from this sweep or another */
     int64_t removed; /* were in the sweep and are not in this file */
 } SubmitRecord;

@@ -7,8 +7,8 @@
 #include "sweepd/optim.h"
 
 enum {
-    SWEEP_NAME_MAX = 64,          /* letters, digits, '-', '_', '.'; starts with a letter or digit */
-    SWEEP_FILE_MAX = 1 << 20,     /* bytes */
+    SWEEP_NAME_MAX = 64,      /* letters, digits, '-', '_', '.'; starts with a letter or digit */
+    SWEEP_FILE_MAX = 1 << 20, /* bytes */
     SWEEP_CELLS_MAX = 10000000,
     RUN_SPEC_MAX = 4096,          /* bytes of canonical text */
     RUN_KEY_MAX = SHA256_HEX_MAX, /* the key as 64 hexadecimal digits */
@@ -22,13 +22,13 @@ typedef struct Run {
     Architecture model; /* inputs and classes come from the data */
     char data_name[SWEEP_NAME_MAX];
     char data_digest[SHA256_HEX_MAX]; /* SHA-256 of the data set, see sweep_dataset_find; empty: sizes for planning only */
-    int64_t validation;   /* examples set apart before any subset is drawn; the same for every seed */
-    uint64_t subset_seed; /* which examples: class-proportional, nested. The file's data.subset_seed, else the run's seed */
-    int64_t examples;     /* N, distinct training examples */
-    uint64_t seed;        /* initial weights and the order of examples */
+    int64_t validation;               /* examples set apart before any subset is drawn; the same for every seed */
+    uint64_t subset_seed;             /* which examples: class-proportional, nested. The file's data.subset_seed, else the run's seed */
+    int64_t examples;                 /* N, distinct training examples */
+    uint64_t seed;                    /* initial weights and the order of examples */
     int64_t epochs, batch;
-    int64_t evaluations;  /* points along the run, log-spaced in steps from the end of the first epoch to the end of the last;
-                             the last is always at the end */
+    int64_t evaluations;         /* points along the run, log-spaced in steps from the end of the first epoch to the end of the last;
+                                    the last is always at the end */
     OptimizerSettings optimizer; /* lr resolved to a number */
     ScheduleSettings schedule;
     double label_smoothing;
@@ -53,12 +53,13 @@ int run_parse(Run *out, const char *text, size_t size, const char *path, Error *
  * labels (the uncompressed IDX payloads without their headers, in that order). */
 typedef struct Dataset {
     const char *name;
-    const char *title;   /* for figures: "Fashion-MNIST" */
+    const char *title; /* for figures: "Fashion-MNIST" */
     int64_t inputs, classes, examples, test_examples;
     const char *digest;
 } Dataset;
 
 const Dataset *sweep_dataset_find(const char *name); /* NULL when unknown */
+const Dataset *sweep_dataset_at(size_t index);       /* in turn, from 0; NULL past the last */
 
 /* ---- the file ---- */
 

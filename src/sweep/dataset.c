@@ -14,6 +14,10 @@ static const Dataset datasets[] = {
     },
 };
 
+const Dataset *sweep_dataset_at(size_t index) {
+    return index < sizeof datasets / sizeof *datasets ? &datasets[index] : NULL;
+}
+
 const Dataset *sweep_dataset_find(const char *name) {
     for (size_t i = 0; i < sizeof datasets / sizeof *datasets; i++)
         if (strcmp(datasets[i].name, name) == 0)

@@ -10,9 +10,14 @@ static const char *const state_texts[RUN_STATES] = {
 };
 
 static const char *const outcome_texts[OUTCOMES] = {
-    [OUTCOME_OPEN] = "open",           [OUTCOME_OK] = "ok",           [OUTCOME_CRASHED] = "crashed",
-    [OUTCOME_LOST] = "lost",           [OUTCOME_PREEMPTED] = "preempted", [OUTCOME_TIMEOUT] = "timeout",
-    [OUTCOME_OUT_OF_MEMORY] = "out_of_memory", [OUTCOME_REFUSED] = "refused",
+    [OUTCOME_OPEN] = "open",
+    [OUTCOME_OK] = "ok",
+    [OUTCOME_CRASHED] = "crashed",
+    [OUTCOME_LOST] = "lost",
+    [OUTCOME_PREEMPTED] = "preempted",
+    [OUTCOME_TIMEOUT] = "timeout",
+    [OUTCOME_OUT_OF_MEMORY] = "out_of_memory",
+    [OUTCOME_REFUSED] = "refused",
 };
 
 static int find_text(const char *const *texts, int count, const char *text) {

@@ -150,6 +150,7 @@ static int finish(Reading *reading, Run *out) {
     if (result != 0)
         return result;
     schema_fill(&reading->draft, reading->given);
+    schema_fill_kinds(run, reading->given);
     if (!reading->given[FIELD_SUBSET_SEED])
         run->subset_seed = run->seed;
     if ((*run->data_name == '\0') != (*run->data_digest == '\0'))

@@ -1,5 +1,6 @@
 /* schema (private to sweep): one table of every key that a sweep file or a run's JSON may have. Type checks, ranges, defaults, the texts
- * that say what is allowed, the canonical form of a run and the reference in docs/sweep-file.md all come from it or are tested against it. */
+ * that say what is allowed, the canonical form of a run and the reference in docs/sweep-file.md all come from it or are tested against it.
+ */
 #pragma once
 
 #include "sweepd/sweep.h"
@@ -29,9 +30,9 @@ typedef enum {
     TYPE_NUMBER,  /* double */
     TYPE_CHOICE,  /* an enum whose values index `choices` */
     TYPE_CHOICES, /* unsigned: bit i for choices[i] */
-    TYPE_NAME,    /* char[SWEEP_NAME_MAX] */
+    TYPE_NAME,    /* char[SWEEP_NAME_MAX]; one of `choices` when there are any */
     TYPE_DIGEST,  /* char[SHA256_HEX_MAX] */
-    TYPE_CELLS,   /* a list of maps of grid keys; stored elsewhere */
+    TYPE_CELLS,   /* a list of maps of grid keys; kept as a Sweep's exclusions and includes */
 } FieldType;
 
 typedef enum {
@@ -72,7 +73,7 @@ typedef enum {
     FIELD_FIT_METRIC,
     FIELD_FIT_METHODS,
     FIELD_FIT_BOOTSTRAP,
-    FIELD_RULE_VALUE,
+    FIELD_RULE_VALUE, /* from here on: the keys of an lr rule */
     FIELD_RULE_BASE_WIDTH,
     FIELD_RULE_POWER,
     FIELD_RULE_MAX,
@@ -90,8 +91,8 @@ typedef struct Field {
     const char *const *choices; /* ends with NULL */
     const char *standard;       /* the default as text; NULL: none, or one that depends on the optimizer or the schedule */
     bool required;
-    bool axis; /* may be in grid, include and exclude */
-    FieldId chooser;  /* with `chosen`: the field exists only for these of the chooser's values (a bit each); 0: always */
+    bool axis;       /* may be in grid, include and exclude */
+    FieldId chooser; /* with `chosen`: the field exists only for these of the chooser's values (a bit each); 0: always */
     unsigned chosen;
     const char *meaning;
 } Field;
@@ -108,7 +109,7 @@ bool schema_has_group_run(const char *path);
 void schema_expected(const Field *field, Buffer *out);
 /* Whether the field exists for the run's model, optimizer and schedule. */
 bool schema_applies(const Field *field, const Run *run);
-/* "lion has no momentum": for a field that does not apply. */
+/* "lion has no momentum; expected one of name, lr, ...": for a field that does not apply. */
 void schema_absence(const Field *field, const Run *run, Buffer *out);
 
 /* A scalar, not yet stored. */
@@ -130,9 +131,9 @@ bool value_is_digest(const char *text); /* 64 lower-case hexadecimal digits */
 bool value_read_integer(const char *text, int64_t *out);
 bool value_read_number(const char *text, double *out);
 
-/* Fills the fields that `given` [FIELDS] lacks and that have a default, those of the optimizer and the schedule included. */
+/* Fills the fields that `given` [FIELDS] lacks and that have a default in the table; not those of an lr rule, which is read whole. */
 void schema_fill(Draft *draft, const bool given[FIELDS]);
-/* The same for the fields of a run's optimizer and schedule alone, whose kinds are set. */
+/* Fills the defaults that depend on the optimizer and the schedule, and makes 0 what they lack. */
 void schema_fill_kinds(Run *run, const bool given[FIELDS]);
 
 /* Of `count` candidates the nearest to a mistyped word, or NULL when none is near. */

@@ -4,19 +4,16 @@
 #include <string.h>
 
 static void append_range(const Field *field, Buffer *out) {
-    const char *lowest = field->low_open ? "above " : "from ";
-    buffer_append_text(out, "a number ");
-    buffer_append_text(out, lowest);
+    const char *low = field->low_open ? "above " : field->high_open ? "of at least " : "from ";
+    const char *high = field->high_open ? " and below " : field->low_open ? " and at most " : " to ";
+    buffer_printf(out, "a number %s", low);
     buffer_append_double(out, field->low);
-    if (field->low_open)
-        buffer_append_text(out, field->high_open ? " and below " : " to ");
-    else
-        buffer_append_text(out, field->high_open ? " to below " : " to ");
+    buffer_append_text(out, high);
     buffer_append_double(out, field->high);
 }
 
 static void append_choices(const Field *field, Buffer *out) {
-    if (field->choices[1] && field->type == TYPE_CHOICE)
+    if (field->choices[1] && field->type != TYPE_CHOICES)
         buffer_append_text(out, "one of ");
     if (field->type == TYPE_CHOICES)
         buffer_append_text(out, "a list of one or more of ");
@@ -40,7 +37,10 @@ void schema_expected(const Field *field, Buffer *out) {
         append_choices(field, out);
         break;
     case TYPE_NAME:
-        buffer_printf(out, "a name of at most %d letters, digits, '-', '_' and '.'", SWEEP_NAME_MAX - 1);
+        if (field->choices)
+            append_choices(field, out);
+        else
+            buffer_printf(out, "a name of at most %d letters, digits, '-', '_' and '.', the first a letter or digit", SWEEP_NAME_MAX - 1);
         break;
     case TYPE_DIGEST:
         buffer_printf(out, "%d lower-case hexadecimal digits", SHA256_HEX_MAX - 1);
@@ -57,11 +57,25 @@ bool schema_applies(const Field *field, const Run *run) {
     return field->chosen >> value_load(&schema_fields[field->chooser], run).choice & 1U;
 }
 
+static const char *last_segment(const char *path) {
+    const char *dot = strrchr(path, '.');
+    return dot ? dot + 1 : path;
+}
+
 void schema_absence(const Field *field, const Run *run, Buffer *out) {
     const Field *chooser = &schema_fields[field->chooser];
-    const char *path = field->file ? field->file : field->run;
-    const char *last = strrchr(path, '.');
-    buffer_printf(out, "%s has no %s", chooser->choices[value_load(chooser, run).choice], last ? last + 1 : path);
+    const char *separator = "";
+    buffer_printf(out, "%s has no %s; expected one of ", chooser->choices[value_load(chooser, run).choice], last_segment(field->file));
+    for (size_t i = 0; i < FIELDS; i++) {
+        const Field *other = &schema_fields[i];
+        if (!other->file || !schema_applies(other, run))
+            continue;
+        size_t group = (size_t)(last_segment(field->file) - field->file);
+        if (strncmp(other->file, field->file, group) != 0 || strchr(other->file + group, '.'))
+            continue;
+        buffer_printf(out, "%s%s", separator, other->file + group);
+        separator = ", ";
+    }
 }
 
 void schema_fill_kinds(Run *run, const bool given[FIELDS]) {
@@ -73,12 +87,16 @@ void schema_fill_kinds(Run *run, const bool given[FIELDS]) {
         if (!given[by_optimizer[i]] || !schema_applies(field, run))
             value_store(field, value_load(field, &standard), run);
     }
-    if (run->schedule.kind != SCHEDULE_WSD)
+    const Field *decay = &schema_fields[FIELD_DECAY];
+    Value value = {0};
+    if (!schema_applies(decay, run))
         run->schedule.decay = 0;
+    else if (!given[FIELD_DECAY] && value_read(decay, decay->standard, &value))
+        run->schedule.decay = value.number;
 }
 
 void schema_fill(Draft *draft, const bool given[FIELDS]) {
-    for (size_t i = 0; i < FIELDS; i++) {
+    for (size_t i = 0; i < FIELD_RULE_VALUE; i++) {
         const Field *field = &schema_fields[i];
         bool scalar = field->type == TYPE_INTEGER || field->type == TYPE_NUMBER || field->type == TYPE_CHOICE;
         if (given[i] || !field->standard || !scalar)
@@ -92,7 +110,6 @@ void schema_fill(Draft *draft, const bool given[FIELDS]) {
         text_copy(draft->fit.metric, sizeof draft->fit.metric, schema_fields[FIELD_FIT_METRIC].standard);
     if (!given[FIELD_FIT_METHODS])
         draft->fit.methods = FIT_PARAMETRIC | FIT_ISOFLOP;
-    schema_fill_kinds(&draft->run, given);
 }
 
 /* Edits (a letter more, less, or other; two swapped) between two short words. */

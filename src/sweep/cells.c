@@ -1,0 +1,190 @@
+/* exclude and include: maps of grid keys that name cells. */
+#include "reader.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static int cells_check(Reader *reader, const Node *node, int most) {
+    if (node->kind != NODE_LIST)
+        return refuse_value(reader, &schema_fields[FIELD_INCLUDE], node, "");
+    if (node->count > (size_t)most)
+        return node_refuse(&reader->tree, node, AT_VALUE, "found %zu cells; expected at most %d", node->count, most);
+    return 0;
+}
+
+static int cell_keys(Reader *reader, const Node *item, Keys *keys) {
+    int result = keys_gather(reader, KEYS_CELL, item, keys);
+    if (result == 0 && keys->count == 0)
+        result = node_refuse(&reader->tree, item, AT_VALUE, "found no key; expected one grid key or more");
+    return result;
+}
+
+/* ---- exclude ---- */
+
+static int refuse_absent(Reader *reader, const Node *node) {
+    Buffer found;
+    buffer_init(&found, ERROR_TEXT_MAX);
+    node_append_found(node, &found);
+    node_refuse(&reader->tree, node, AT_VALUE, "found %s; expected a value that the grid has", found.data ? found.data : "another value");
+    buffer_deinit(&found);
+    return SWEEP_INVALID;
+}
+
+/* A key that is no axis has one value, that of every cell: it may be named, and tells no cells apart. */
+static int match_constant(Reader *reader, const Field *field, const Node *node, Value value) {
+    Run first;
+    grid_run(reader->sweep, &(Cell){0}, &first);
+    bool rate = field == &schema_fields[FIELD_LR];
+    if ((rate && reader->sweep->has_rule) || !value_equal(field, value_load(field, &first), value))
+        return refuse_absent(reader, node);
+    return 0;
+}
+
+static int match_value(Reader *reader, const Field *field, const Node *node, const Axis *axis, bool *mask) {
+    Value value = {0};
+    int result = scalar_read(reader, field, node, "", &value);
+    if (result != 0)
+        return result;
+    if (!axis)
+        return match_constant(reader, field, node, value);
+    for (size_t i = 0; i < axis->count; i++) {
+        bool rule = axis->rules && axis->rules[i].value > 0;
+        if (!rule && value_equal(field, axis->values[i], value)) {
+            mask[i] = true;
+            return 0;
+        }
+    }
+    return refuse_absent(reader, node);
+}
+
+static int exclude_key(Reader *reader, const Field *field, const Node *node, Exclusion *out) {
+    const Axis *axis = grid_axis(reader->sweep, field);
+    bool *mask = NULL;
+    if (axis) {
+        mask = calloc(axis->count, sizeof *mask);
+        if (!mask)
+            return error_set(reader->tree.error, "out of memory");
+        out->masks[axis - reader->sweep->axes] = mask;
+    }
+    if (node->kind != NODE_LIST)
+        return match_value(reader, field, node, axis, mask);
+    if (node->count == 0)
+        return node_refuse(&reader->tree, node, AT_VALUE, "found an empty list; expected a value or more");
+    int result = 0;
+    for (const Node *item = node->first; result == 0 && item; item = item->next)
+        result = match_value(reader, field, item, axis, mask);
+    return result;
+}
+
+int exclude_read(Reader *reader, const Node *node) {
+    Sweep *sweep = reader->sweep;
+    int result = cells_check(reader, node, EXCLUSIONS_MAX);
+    if (result != 0 || node->count == 0)
+        return result;
+    sweep->exclusions = calloc(node->count, sizeof *sweep->exclusions);
+    if (!sweep->exclusions)
+        return error_set(reader->tree.error, "out of memory");
+    sweep->sieve = true;
+    for (const Node *item = node->first; result == 0 && item; item = item->next) {
+        Keys keys = {0};
+        result = cell_keys(reader, item, &keys);
+        Exclusion *exclusion = &sweep->exclusions[sweep->exclusion_count++];
+        for (size_t i = 0; result == 0 && i < keys.count; i++)
+            result = exclude_key(reader, &schema_fields[keys.order[i]], keys.nodes[keys.order[i]], exclusion);
+    }
+    return result;
+}
+
+/* ---- include ---- */
+
+/* What the cell does not say comes from the grid, where that has one value. */
+static int take_grid_values(Reader *reader, const Node *item, const Keys *keys, Run *run, const RateRule **rule) {
+    const Sweep *sweep = reader->sweep;
+    *run = sweep->draft.run;
+    *rule = sweep->has_rule ? &sweep->draft.rule : NULL;
+    for (size_t i = 0; i < sweep->axis_count; i++) {
+        const Axis *axis = &sweep->axes[i];
+        if (keys->nodes[axis->field - schema_fields])
+            continue;
+        if (axis->count != 1)
+            return node_refuse(&reader->tree, item, AT_VALUE, "%s is missing; the grid has %zu values of it, so the cell must say which",
+                               strchr(axis->field->file, '.') + 1, axis->count);
+        value_store(axis->field, axis->values[0], run);
+        if (axis->rules)
+            *rule = &axis->rules[0];
+    }
+    return 0;
+}
+
+static int take_cell_value(Reader *reader, FieldId id, const Node *node, Run *run, RateRule *rule, const RateRule **used) {
+    if (id == FIELD_LR && node->kind == NODE_MAP) {
+        *used = rule;
+        return rule_read(reader, node, rule);
+    }
+    Value value;
+    int result = scalar_read(reader, &schema_fields[id], node, id == FIELD_LR ? ", or a rule {value, base_width, power, max}" : "", &value);
+    if (result == 0 && id == FIELD_EXAMPLES)
+        result = examples_check(reader, node, value.integer);
+    if (result == 0)
+        value_store(&schema_fields[id], value, run);
+    if (id == FIELD_LR)
+        *used = NULL;
+    return result;
+}
+
+static int check_cell(Reader *reader, const Node *item, const Keys *keys, const Run *run) {
+    char reason[256];
+    for (size_t i = 0; i < keys->count; i++) {
+        const Field *field = &schema_fields[keys->order[i]];
+        if (schema_applies(field, run))
+            continue;
+        Buffer absence;
+        buffer_init(&absence, ERROR_TEXT_MAX);
+        schema_absence(field, run, &absence);
+        node_refuse(&reader->tree, keys->nodes[keys->order[i]], AT_KEY, "%s", absence.data ? absence.data : "not for this cell");
+        buffer_deinit(&absence);
+        return SWEEP_INVALID;
+    }
+    if (schema_check_run(run, reason, sizeof reason) != 0)
+        return node_refuse(&reader->tree, item, AT_VALUE, "%s", reason);
+    return 0;
+}
+
+static int include_cell(Reader *reader, const Node *item, Run *out) {
+    Keys keys = {0};
+    RateRule rule = {0};
+    const RateRule *used = NULL;
+    bool given[FIELDS];
+    int result = cell_keys(reader, item, &keys);
+    if (result == 0)
+        result = take_grid_values(reader, item, &keys, out, &used);
+    memcpy(given, reader->sweep->given, sizeof given);
+    for (size_t i = 0; result == 0 && i < keys.count; i++) {
+        given[keys.order[i]] = true;
+        result = take_cell_value(reader, keys.order[i], keys.nodes[keys.order[i]], out, &rule, &used);
+    }
+    if (result == 0)
+        grid_finish_run(reader->sweep, given, used, out);
+    return result == 0 ? check_cell(reader, item, &keys, out) : result;
+}
+
+int include_read(Reader *reader, const Node *node) {
+    Sweep *sweep = reader->sweep;
+    int result = cells_check(reader, node, INCLUDES_MAX);
+    if (result != 0 || node->count == 0)
+        return result;
+    sweep->includes = calloc(node->count, sizeof *sweep->includes);
+    if (!sweep->includes)
+        return error_set(reader->tree.error, "out of memory");
+    for (const Node *item = node->first; item; item = item->next) {
+        Run *run = &sweep->includes[sweep->include_count];
+        result = include_cell(reader, item, run);
+        if (result != 0)
+            return result;
+        bool known = grid_contains(sweep, run);
+        for (size_t i = 0; !known && i < sweep->include_count; i++)
+            known = run_equal(run, &sweep->includes[i]);
+        sweep->include_count += !known;
+    }
+    return 0;
+}

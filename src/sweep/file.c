@@ -1,0 +1,260 @@
+/* The sweep file as a whole: YAML to a tree of nodes, nodes to fields, fields to what all runs share and the axes in which they differ.
+ * The first thing that is wrong ends it, with one error at its place. */
+#include "reader.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static bool in_grid(const Node *node) {
+    while (node->parent && node->parent->parent)
+        node = node->parent;
+    return node->key && strcmp(node->key, "grid") == 0;
+}
+
+/* The version comes first: a file of a later form should not be told that its keys are unknown. */
+static int read_version(Reader *reader) {
+    const Node *root = reader->tree.root;
+    if (!root || root->kind != NODE_MAP)
+        return node_refuse(&reader->tree, root, AT_VALUE, "found no keys; expected a map of version, name, data, model, grid, train");
+    const Node *version = node_child(root, "version");
+    if (!version)
+        return node_refuse(&reader->tree, root, AT_VALUE, "version: missing; expected 1");
+    return field_read(reader, &schema_fields[FIELD_VERSION], version, &reader->sweep->draft);
+}
+
+static int read_keys(Reader *reader, Keys *keys) {
+    int result = keys_gather(reader, KEYS_FILE, reader->tree.root, keys);
+    for (size_t i = 0; result == 0 && i < keys->count; i++) {
+        FieldId id = keys->order[i];
+        const Node *node = keys->nodes[id];
+        reader->nodes[id] = node;
+        reader->sweep->given[id] = true;
+        if (schema_fields[id].type != TYPE_CELLS && !in_grid(node))
+            result = field_read(reader, &schema_fields[id], node, &reader->sweep->draft);
+    }
+    return result;
+}
+
+/* At the innermost map of its path that the file has. */
+static int refuse_missing(Reader *reader, const Field *field) {
+    const Node *place = reader->tree.root;
+    char path[128];
+    text_copy(path, sizeof path, field->file);
+    for (char *segment = path, *dot; (dot = strchr(segment, '.')); segment = dot + 1) {
+        *dot = '\0';
+        const Node *child = node_child(place, segment);
+        if (!child)
+            break;
+        place = child;
+    }
+    Buffer expected, key_path;
+    buffer_init(&expected, ERROR_TEXT_MAX);
+    buffer_init(&key_path, ERROR_TEXT_MAX);
+    schema_expected(field, &expected);
+    node_append_path(place, &key_path);
+    const char *rest = field->file + key_path.size + (key_path.size > 0);
+    node_refuse(&reader->tree, place, AT_KEY, "%s is missing; expected %s%s", rest, expected.data ? expected.data : "a value",
+                strncmp(field->file, "train.", 6) == 0 ? ", here or under grid" : "");
+    buffer_deinit(&expected);
+    buffer_deinit(&key_path);
+    return SWEEP_INVALID;
+}
+
+static int check_required(Reader *reader) {
+    for (size_t i = 0; i < FIELD_RULE_VALUE; i++)
+        if (schema_fields[i].file && schema_fields[i].required && !reader->sweep->given[i])
+            return refuse_missing(reader, &schema_fields[i]);
+    return 0;
+}
+
+/* ---- data: a name, or sizes ---- */
+
+static int refuse_dataset(Reader *reader, const Node *node) {
+    Buffer names, found;
+    buffer_init(&names, ERROR_TEXT_MAX);
+    buffer_init(&found, ERROR_TEXT_MAX);
+    for (size_t i = 0; sweep_dataset_at(i); i++)
+        buffer_printf(&names, "%s%s", i ? ", " : "", sweep_dataset_at(i)->name);
+    node_append_found(node, &found);
+    node_refuse(&reader->tree, node, AT_VALUE, "found %s; expected a data set that is known: %s", found.data ? found.data : "another",
+                names.data ? names.data : "");
+    buffer_deinit(&names);
+    buffer_deinit(&found);
+    return SWEEP_INVALID;
+}
+
+static int read_named_data(Reader *reader) {
+    Run *run = &reader->sweep->draft.run;
+    static const FieldId sizes[] = {FIELD_INPUTS, FIELD_CLASSES, FIELD_DATA_EXAMPLES};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        if (reader->nodes[sizes[i]])
+            return node_refuse(&reader->tree, reader->nodes[sizes[i]], AT_KEY,
+                               "found a size beside a name; expected the name of a data set, or inputs, classes and examples");
+    const Dataset *data = sweep_dataset_find(run->data_name);
+    if (!data)
+        return refuse_dataset(reader, reader->nodes[FIELD_DATA_NAME]);
+    text_copy(run->data_digest, sizeof run->data_digest, data->digest);
+    run->model.inputs = data->inputs;
+    run->model.classes = data->classes;
+    reader->sweep->draft.data_examples = data->examples;
+    return 0;
+}
+
+static int read_data(Reader *reader) {
+    Draft *draft = &reader->sweep->draft;
+    const Node *place = node_child(reader->tree.root, "data");
+    int result = 0;
+    if (!place)
+        return node_refuse(&reader->tree, reader->tree.root, AT_VALUE, "data is missing; expected {name}, or {inputs, classes, examples}");
+    if (reader->nodes[FIELD_DATA_NAME])
+        result = read_named_data(reader);
+    else if (!reader->nodes[FIELD_INPUTS] || !reader->nodes[FIELD_CLASSES] || !reader->nodes[FIELD_DATA_EXAMPLES])
+        return node_refuse(&reader->tree, place, AT_KEY,
+                           "name is missing; expected the name of a data set, or inputs, classes and examples");
+    if (result != 0)
+        return result;
+    const char *name = *draft->run.data_name ? draft->run.data_name : "the data";
+    reader->available = draft->data_examples - draft->run.validation;
+    if (reader->available < 1)
+        return node_refuse(&reader->tree, reader->nodes[FIELD_VALIDATION], AT_VALUE,
+                           "found %" PRId64 "; expected at most %" PRId64 ": %s has %" PRId64 " examples", draft->run.validation,
+                           draft->data_examples - 1, name, draft->data_examples);
+    snprintf(reader->available_why, sizeof reader->available_why, "%s has %" PRId64 " examples, %" PRId64 " of them for validation", name,
+             draft->data_examples, draft->run.validation);
+    return 0;
+}
+
+/* ---- the grid ---- */
+
+static int read_axes(Reader *reader, const Keys *keys) {
+    int result = 0;
+    for (size_t i = 0; result == 0 && i < keys->count; i++) {
+        const Node *node = keys->nodes[keys->order[i]];
+        if (in_grid(node))
+            result = axis_read(reader, &schema_fields[keys->order[i]], node);
+    }
+    return result;
+}
+
+static int refuse_absent_key(Reader *reader, const Field *field, const Run *run) {
+    Buffer absence;
+    buffer_init(&absence, ERROR_TEXT_MAX);
+    schema_absence(field, run, &absence);
+    node_refuse(&reader->tree, reader->nodes[field - schema_fields], AT_KEY, "%s", absence.data ? absence.data : "not for this run");
+    buffer_deinit(&absence);
+    return SWEEP_INVALID;
+}
+
+/* A key must suit every model, optimizer and schedule that the file names, so that none of its values is ignored. */
+static int check_applicable(Reader *reader) {
+    Sweep *sweep = reader->sweep;
+    for (size_t i = 0; i < FIELDS; i++) {
+        const Field *field = &schema_fields[i];
+        if (!field->chosen || !reader->nodes[i])
+            continue;
+        const Field *chooser = &schema_fields[field->chooser];
+        const Axis *axis = grid_axis(sweep, chooser);
+        Run run = sweep->draft.run;
+        for (size_t j = 0; j < (axis ? axis->count : 1); j++) {
+            if (axis)
+                value_store(chooser, axis->values[j], &run);
+            if (!schema_applies(field, &run))
+                return refuse_absent_key(reader, field, &run);
+        }
+    }
+    return 0;
+}
+
+static int check_size(Reader *reader) {
+    int64_t cells;
+    double about;
+    bool fits = grid_cells(reader->sweep, &cells, &about);
+    const Node *grid = node_child(reader->tree.root, "grid");
+    if (!fits)
+        return node_refuse(&reader->tree, grid, AT_KEY, "found about %.3g cells; expected at most %d", about, SWEEP_CELLS_MAX);
+    if (cells > SWEEP_CELLS_MAX)
+        return node_refuse(&reader->tree, grid, AT_KEY, "found %" PRId64 " cells; expected at most %d", cells, SWEEP_CELLS_MAX);
+    return 0;
+}
+
+/* The largest of every axis at once is no smaller than any run of the grid. */
+static int check_largest(Reader *reader) {
+    Sweep *sweep = reader->sweep;
+    Run largest = sweep->draft.run;
+    char reason[256];
+    for (size_t i = 0; i < sweep->axis_count; i++) {
+        const Axis *axis = &sweep->axes[i];
+        Value most = axis->values[0];
+        for (size_t j = 1; axis->field->type == TYPE_INTEGER && j < axis->count; j++)
+            most = axis->values[j].integer > most.integer ? axis->values[j] : most;
+        value_store(axis->field, most, &largest);
+    }
+    if (schema_check_run(&largest, reason, sizeof reason) != 0)
+        return node_refuse(&reader->tree, node_child(reader->tree.root, "grid"), AT_KEY, "%s", reason);
+    return 0;
+}
+
+static int check_metric(Reader *reader) {
+    const Draft *draft = &reader->sweep->draft;
+    if (strncmp(draft->fit.metric, "validation_", strlen("validation_")) != 0 || draft->run.validation > 0)
+        return 0;
+    return node_refuse(&reader->tree, reader->nodes[FIELD_FIT_METRIC], AT_VALUE,
+                       "found \"%s\", but data.validation is 0; expected a metric of train or test, or examples for validation",
+                       draft->fit.metric);
+}
+
+static int read_grid(Reader *reader, const Keys *keys) {
+    Sweep *sweep = reader->sweep;
+    int result = read_axes(reader, keys);
+    if (result == 0)
+        result = check_applicable(reader);
+    if (result == 0)
+        result = check_size(reader);
+    if (result == 0)
+        result = check_largest(reader);
+    if (result == 0 && reader->nodes[FIELD_EXCLUDE])
+        result = exclude_read(reader, reader->nodes[FIELD_EXCLUDE]);
+    if (result == 0 && reader->nodes[FIELD_INCLUDE])
+        result = include_read(reader, reader->nodes[FIELD_INCLUDE]);
+    if (result != 0)
+        return result;
+    grid_count(sweep);
+    if (sweep->runs == 0)
+        return node_refuse(&reader->tree, reader->nodes[FIELD_EXCLUDE], AT_KEY, "found every cell excluded; expected one run or more");
+    return 0;
+}
+
+static int read_file(Reader *reader) {
+    Keys keys = {0};
+    int result = read_version(reader);
+    if (result == 0)
+        result = read_keys(reader, &keys);
+    if (result == 0)
+        result = check_required(reader);
+    if (result == 0)
+        result = read_data(reader);
+    if (result == 0) {
+        schema_fill(&reader->sweep->draft, reader->sweep->given);
+        result = check_metric(reader);
+    }
+    return result == 0 ? read_grid(reader, &keys) : result;
+}
+
+int sweep_parse(Sweep **out, const char *text, size_t size, const char *path, Error *error) {
+    Reader reader = {0};
+    *out = NULL;
+    reader.sweep = calloc(1, sizeof *reader.sweep);
+    if (!reader.sweep)
+        return error_set(error, "out of memory");
+    int result = tree_parse(&reader.tree, text, size, path, error);
+    if (result == 0)
+        result = read_file(&reader);
+    tree_deinit(&reader.tree);
+    if (result == 0)
+        *out = reader.sweep;
+    else
+        sweep_free(reader.sweep);
+    return result;
+}

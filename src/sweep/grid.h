@@ -1,0 +1,53 @@
+/* grid (private to sweep): the axes of a sweep, the cells that they span, and the run of each cell. */
+#pragma once
+
+#include "schema.h"
+
+enum {
+    AXIS_VALUES_MAX = 10000,
+    EXCLUSIONS_MAX = 200,
+    INCLUDES_MAX = 1000,
+    RULES_MAX = 16, /* entries of an lr list that has rules in it */
+};
+
+typedef struct Axis {
+    const Field *field;
+    size_t count;
+    Value *values;   /* [count] */
+    RateRule *rules; /* lr only: [count]; a rule whose value is 0 stands for the plain number */
+} Axis;
+
+/* A cell is excluded when every axis that has a mask has its value marked. */
+typedef struct Exclusion {
+    bool *masks[FIELDS]; /* by axis: [count] or NULL */
+} Exclusion;
+
+struct Sweep {
+    Draft draft;        /* what all runs share; values of axes are unset */
+    bool given[FIELDS]; /* by the file, as a scalar or an axis */
+    bool has_rule;      /* lr is draft.rule, outside the grid */
+    bool sieve;         /* some cells of the grid are no runs */
+    Axis axes[FIELDS];
+    size_t axis_count;
+    int64_t cells, runs;
+    Exclusion *exclusions;
+    size_t exclusion_count;
+    Run *includes; /* that are not in the grid */
+    size_t include_count;
+};
+
+typedef struct Cell {
+    size_t at[FIELDS]; /* by axis */
+} Cell;
+
+const Axis *grid_axis(const Sweep *sweep, const Field *field); /* NULL when the field is none */
+/* The product of the axes. False when it overflows 64 bits; a double has the size then, too. */
+bool grid_cells(const Sweep *sweep, int64_t *cells, double *about);
+/* What a cell's run derives from its parts: settings of the optimizer and schedule, the rate, the subset. */
+void grid_finish_run(const Sweep *sweep, const bool given[FIELDS], const RateRule *rule, Run *run);
+void grid_run(const Sweep *sweep, const Cell *cell, Run *out);
+/* Whether some cell that counts gives this very run. */
+bool grid_contains(const Sweep *sweep, const Run *run);
+/* Sets cells and runs, once everything else is in place. */
+void grid_count(Sweep *sweep);
+bool run_equal(const Run *a, const Run *b);

@@ -1,0 +1,137 @@
+#include "reader.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { KEY_PATH_MAX = 128, CANDIDATES_MAX = 64 };
+
+/* "lr" is the one short name. */
+static const char *long_name(KeySet set, const char *relative) {
+    return set != KEYS_FILE && set != KEYS_RULE && strcmp(relative, "lr") == 0 ? "optimizer.lr" : relative;
+}
+
+static const char *const *set_prefixes(KeySet set) {
+    static const char *const prefixes[][3] = {
+        [KEYS_FILE] = {"", NULL},
+        [KEYS_TRAIN] = {"train.", NULL},
+        [KEYS_CELL] = {"grid.", "train.", NULL},
+        [KEYS_RULE] = {"train.optimizer.lr.", NULL},
+    };
+    return prefixes[set];
+}
+
+static bool set_has(KeySet set, const Field *field) {
+    if (set == KEYS_TRAIN || set == KEYS_CELL)
+        return field->axis;
+    return true;
+}
+
+/* The field or the group that a key path, relative to the set's own place, names. */
+static const Field *resolve(KeySet set, const char *relative, bool *group) {
+    char path[KEY_PATH_MAX];
+    *group = false;
+    for (const char *const *prefix = set_prefixes(set); *prefix; prefix++) {
+        int size = snprintf(path, sizeof path, "%s%s", *prefix, long_name(set, relative));
+        if (size < 0 || (size_t)size >= sizeof path)
+            continue;
+        const Field *field = schema_find_file(path);
+        if (field && set_has(set, field))
+            return field;
+        *group = *group || (!field && schema_has_group_file(path));
+    }
+    return NULL;
+}
+
+/* The keys that may stand below `prefix`: next segments, or whole dotted paths where those are allowed. */
+static size_t list_candidates(KeySet set, const char *prefix, char names[][KEY_PATH_MAX], const char **out) {
+    size_t count = 0;
+    for (const char *const *base = set_prefixes(set); *base; base++) {
+        char full[KEY_PATH_MAX];
+        snprintf(full, sizeof full, "%s%s%s", *base, prefix, *prefix ? "." : "");
+        for (size_t i = 0; i < FIELDS && count < CANDIDATES_MAX; i++) {
+            const char *path = schema_fields[i].file;
+            if (!path || !set_has(set, &schema_fields[i]) || strncmp(path, full, strlen(full)) != 0)
+                continue;
+            text_copy(names[count], KEY_PATH_MAX, path + strlen(full));
+            char *dot = strchr(names[count], '.');
+            if (dot && (set == KEYS_FILE || set == KEYS_TRAIN))
+                *dot = '\0';
+            if (count == 0 || strcmp(names[count - 1], names[count]) != 0) {
+                out[count] = names[count];
+                count++;
+            }
+        }
+    }
+    return count;
+}
+
+static int refuse_unknown(Reader *reader, KeySet set, const char *prefix, const Node *node) {
+    char names[CANDIDATES_MAX][KEY_PATH_MAX];
+    const char *candidates[CANDIDATES_MAX + 1];
+    size_t count = list_candidates(set, prefix, names, candidates);
+    size_t listed = count;
+    if ((set == KEYS_CELL || set == KEYS_TRAIN) && !*prefix)
+        candidates[count++] = "lr";
+    Buffer message;
+    buffer_init(&message, ERROR_TEXT_MAX);
+    const char *nearest = schema_nearest(node->key, candidates, count);
+    if (nearest)
+        buffer_printf(&message, "; did you mean \"%s\"?", nearest);
+    buffer_append_text(&message, nearest ? " Expected one of " : "; expected one of ");
+    for (size_t i = 0; i < listed; i++)
+        buffer_printf(&message, "%s%s", i ? ", " : "", candidates[i]);
+    node_refuse(&reader->tree, node, AT_KEY, "unknown key%s", message.data ? message.data : "");
+    buffer_deinit(&message);
+    return SWEEP_INVALID;
+}
+
+static int refuse_map(Reader *reader, const Node *node) {
+    Buffer found;
+    buffer_init(&found, ERROR_TEXT_MAX);
+    node_append_found(node, &found);
+    node_refuse(&reader->tree, node, AT_VALUE, "found %s; expected a map of keys", found.data ? found.data : "another value");
+    buffer_deinit(&found);
+    return SWEEP_INVALID;
+}
+
+static int gather(Reader *reader, KeySet set, const char *prefix, const Node *map, Keys *keys);
+
+static int gather_key(Reader *reader, KeySet set, const char *prefix, const Node *node, Keys *keys) {
+    char relative[KEY_PATH_MAX];
+    bool group = false, dotted = strchr(node->key, '.') != NULL;
+    int size = snprintf(relative, sizeof relative, "%s%s%s", prefix, *prefix ? "." : "", node->key);
+    const Field *field = NULL;
+    if (size > 0 && (size_t)size < sizeof relative && (!dotted || set == KEYS_TRAIN || set == KEYS_CELL))
+        field = resolve(set, relative, &group);
+    if (!field && !group)
+        return refuse_unknown(reader, set, prefix, node);
+    if (set == KEYS_FILE && !*prefix && strcmp(relative, "grid") == 0)
+        return gather(reader, KEYS_CELL, "", node, keys);
+    if (set == KEYS_FILE && !*prefix && strcmp(relative, "train") == 0)
+        return gather(reader, KEYS_TRAIN, "", node, keys);
+    if (!field)
+        return gather(reader, set, relative, node, keys);
+    FieldId id = (FieldId)(field - schema_fields);
+    if (keys->nodes[id]) {
+        const Node *twin = keys->nodes[id];
+        return node_refuse(&reader->tree, node, AT_KEY, "found a doubled key; it is given at line %zu already", twin->key_place.line);
+    }
+    keys->nodes[id] = node;
+    keys->order[keys->count++] = id;
+    return 0;
+}
+
+static int gather(Reader *reader, KeySet set, const char *prefix, const Node *map, Keys *keys) {
+    if (map->kind != NODE_MAP)
+        return refuse_map(reader, map);
+    for (const Node *child = map->first; child; child = child->next) {
+        int result = gather_key(reader, set, prefix, child, keys);
+        if (result != 0)
+            return result;
+    }
+    return 0;
+}
+
+int keys_gather(Reader *reader, KeySet set, const Node *map, Keys *keys) {
+    return gather(reader, set, "", map, keys);
+}

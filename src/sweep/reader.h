@@ -1,0 +1,46 @@
+/* reader (private to sweep): what the parts of the sweep file's parser share. keys.c finds which keys a map has, scalars.c reads single
+ * values, axis.c the grid, cells.c include and exclude, file.c puts them together. Every int result is 0, -1 or SWEEP_INVALID. */
+#pragma once
+
+#include "grid.h"
+#include "tree.h"
+
+typedef struct Reader {
+    Tree tree;
+    Sweep *sweep;
+    const Node *nodes[FIELDS]; /* where the file gives a field, in train or in grid alike */
+    int64_t available;         /* examples that a run may have */
+    char available_why[256];
+} Reader;
+
+typedef enum {
+    KEYS_FILE,  /* nested keys: the path in the file is the path of the field */
+    KEYS_TRAIN, /* nested or dotted keys below train; lr is short for optimizer.lr */
+    KEYS_CELL,  /* the same, and the keys of grid: as grid, include and exclude have them */
+    KEYS_RULE,  /* an lr rule */
+} KeySet;
+
+/* The fields that a map gives, in its order. */
+typedef struct Keys {
+    const Node *nodes[FIELDS];
+    FieldId order[FIELDS];
+    size_t count;
+} Keys;
+
+/* Adds the map's keys to `keys`. Unknown and doubled keys are refused. */
+int keys_gather(Reader *reader, KeySet set, const Node *map, Keys *keys);
+
+/* Refuses a value: what was found, what the field allows, and `more` after it. */
+int refuse_value(Reader *reader, const Field *field, const Node *node, const char *more);
+int scalar_read(Reader *reader, const Field *field, const Node *node, const char *more, Value *out);
+/* An lr rule; node is a map. */
+int rule_read(Reader *reader, const Node *node, RateRule *out);
+bool rule_equal(const RateRule *a, const RateRule *b);
+/* Reads and stores one field outside the grid, of any type but TYPE_CELLS. */
+int field_read(Reader *reader, const Field *field, const Node *node, Draft *draft);
+/* More than the data have: refused at the node. */
+int examples_check(Reader *reader, const Node *node, int64_t examples);
+
+int axis_read(Reader *reader, const Field *field, const Node *node);
+int exclude_read(Reader *reader, const Node *node);
+int include_read(Reader *reader, const Node *node);

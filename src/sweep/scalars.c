@@ -1,0 +1,108 @@
+#include "reader.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+int refuse_value(Reader *reader, const Field *field, const Node *node, const char *more) {
+    Buffer found, expected;
+    buffer_init(&found, ERROR_TEXT_MAX);
+    buffer_init(&expected, ERROR_TEXT_MAX);
+    bool number = field->type == TYPE_INTEGER || field->type == TYPE_NUMBER;
+    if (number && node->kind == NODE_SCALAR && node->quoted)
+        buffer_append_text(&found, "the quoted text ");
+    node_append_found(node, &found);
+    schema_expected(field, &expected);
+    node_refuse(&reader->tree, node, AT_VALUE, "found %s; expected %s%s", found.data ? found.data : "another value",
+                expected.data ? expected.data : "another", more);
+    buffer_deinit(&found);
+    buffer_deinit(&expected);
+    return SWEEP_INVALID;
+}
+
+int scalar_read(Reader *reader, const Field *field, const Node *node, const char *more, Value *out) {
+    bool number = field->type == TYPE_INTEGER || field->type == TYPE_NUMBER;
+    if (node->kind != NODE_SCALAR || (number && node->quoted) || !value_read(field, node->text, out))
+        return refuse_value(reader, field, node, more);
+    return 0;
+}
+
+int rule_read(Reader *reader, const Node *node, RateRule *out) {
+    static const FieldId parts[] = {FIELD_RULE_VALUE, FIELD_RULE_BASE_WIDTH, FIELD_RULE_POWER, FIELD_RULE_MAX};
+    Draft draft = {0};
+    Keys keys = {0};
+    int result = keys_gather(reader, KEYS_RULE, node, &keys);
+    for (size_t i = 0; result == 0 && i < sizeof parts / sizeof *parts; i++) {
+        const Field *field = &schema_fields[parts[i]];
+        Value value;
+        if (keys.nodes[parts[i]])
+            result = scalar_read(reader, field, keys.nodes[parts[i]], "", &value);
+        else if (field->required || !value_read(field, field->standard, &value))
+            return node_refuse(&reader->tree, node, AT_VALUE, "%s is missing; a rule is {value, base_width, power, max}",
+                               strrchr(field->file, '.') + 1);
+        if (result == 0)
+            value_store(field, value, &draft);
+    }
+    *out = draft.rule;
+    return result;
+}
+
+bool rule_equal(const RateRule *a, const RateRule *b) {
+    return a->value == b->value && a->base_width == b->base_width && a->power == b->power && a->max == b->max;
+}
+
+static int name_read(Reader *reader, const Field *field, const Node *node, Draft *draft) {
+    bool good = node->kind == NODE_SCALAR && value_is_name(node->text);
+    if (good && field->choices) {
+        good = false;
+        for (size_t i = 0; field->choices[i]; i++)
+            good = good || strcmp(field->choices[i], node->text) == 0;
+    }
+    if (!good)
+        return refuse_value(reader, field, node, "");
+    text_copy((char *)draft + field->offset, SWEEP_NAME_MAX, node->text);
+    return 0;
+}
+
+static int choices_read(Reader *reader, const Field *field, const Node *node, Draft *draft) {
+    unsigned bits = 0;
+    if (node->kind != NODE_LIST || node->count == 0)
+        return refuse_value(reader, field, node, "");
+    for (const Node *item = node->first; item; item = item->next) {
+        unsigned found = 0;
+        for (unsigned i = 0; field->choices[i]; i++)
+            if (item->kind == NODE_SCALAR && strcmp(field->choices[i], item->text) == 0)
+                found = 1U << i;
+        if (!found || bits & found)
+            return refuse_value(reader, field, item, found ? ", each once" : "");
+        bits |= found;
+    }
+    memcpy((char *)draft + field->offset, &bits, sizeof bits);
+    return 0;
+}
+
+int field_read(Reader *reader, const Field *field, const Node *node, Draft *draft) {
+    if (field->type == TYPE_NAME)
+        return name_read(reader, field, node, draft);
+    if (field->type == TYPE_CHOICES)
+        return choices_read(reader, field, node, draft);
+    bool rate = field == &schema_fields[FIELD_LR];
+    if (rate && node->kind == NODE_MAP) {
+        reader->sweep->has_rule = true;
+        return rule_read(reader, node, &draft->rule);
+    }
+    const char *more = rate ? ", or a rule {value, base_width, power, max}" : "";
+    if (field->axis && node->kind == NODE_LIST)
+        more = rate ? ", or a rule {value, base_width, power, max}; a list goes under grid" : "; a list goes under grid";
+    Value value;
+    int result = scalar_read(reader, field, node, more, &value);
+    if (result == 0)
+        value_store(field, value, draft);
+    return result;
+}
+
+int examples_check(Reader *reader, const Node *node, int64_t examples) {
+    if (examples <= reader->available)
+        return 0;
+    return node_refuse(&reader->tree, node, AT_VALUE, "found %" PRId64 "; expected at most %" PRId64 ": %s", examples, reader->available,
+                       reader->available_why);
+}
