@@ -1,0 +1,141 @@
+/* worker, private: what the files of sweep-worker owe each other. docs/worker.md describes the run directory, the journal and the signals
+ * for people. */
+#pragma once
+
+#include "sweepd/base.h"
+#include "sweepd/record.h"
+#include "sweepd/sweep.h"
+#include "sweepd/train.h"
+#include "sweepd/wire.h"
+
+#include <pthread.h>
+#include <stdio.h>
+
+/* Exit codes of every verb. */
+enum { WORKER_EXIT_OK = 0, WORKER_EXIT_ERROR = 1, WORKER_EXIT_USAGE = 2 };
+
+/* ---- the verbs, each with its own arguments (argv[0] is the verb); an exit code comes back ---- */
+
+int worker_serve(int argc, char **argv);
+int worker_train(int argc, char **argv);
+int worker_rate(int argc, char **argv);
+
+/* Says what is wrong on stderr and hands back `code`. */
+int worker_fail(int code, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Whole numbers and seconds from the command line: 0, or 1 when the text is not one or is out of range. */
+int worker_read_integer(const char *text, int64_t least, int64_t most, int64_t *out);
+int worker_read_seconds(const char *text, double least, double most, double *out);
+
+/* ---- stop requests: SIGTERM, SIGINT, SIGUSR1 ---- */
+
+/* Handles the three signals, ignores SIGPIPE. Once per process. */
+int stop_init(Error *error);
+bool stop_requested(void);
+/* Sleeps until a stop is requested, `descriptor` (or -1) becomes readable, or the time is over. */
+void stop_wait(int descriptor, double seconds);
+
+/* ---- the journal: points in a file, one JSON object a line, appended by one thread and read from the front by another ---- */
+
+typedef struct Journal {
+    pthread_mutex_t lock;
+    int descriptor;
+    int64_t acknowledged; /* bytes at the front that the daemon has */
+} Journal;
+
+/* keep: points that are there stay to be read again (a last line without its end is cut off); else the file starts empty. */
+int journal_init(Journal *journal, const char *path, bool keep, Error *error);
+void journal_deinit(Journal *journal);
+bool journal_is_empty(Journal *journal);
+/* On disk when this returns. */
+int journal_append(Journal *journal, const Point *point, Error *error);
+/* The first points that are not acknowledged, at most capacity. *end is what to acknowledge once they are delivered; *more says that others
+ * follow. Lines that are not points are passed over. */
+int journal_read(Journal *journal, Point *out, size_t capacity, size_t *count, int64_t *end, bool *more, Error *error);
+/* Empties the file when nothing is left in it. */
+int journal_acknowledge(Journal *journal, int64_t end, Error *error);
+/* Drops the points past `step`, which a trainer resumed there measures again; *last is the last one kept, untouched when there is none. For
+ * a journal that nothing was acknowledged from. */
+int journal_keep_until(Journal *journal, int64_t step, Point *last, Error *error);
+/* One line of the journal, without its newline. */
+void journal_format_point(const Point *point, Buffer *out);
+/* 0, or 1 when the line is not a point. */
+int journal_parse_point(Point *out, const char *line, size_t size);
+
+/* ---- waiting longer after each failure ---- */
+
+typedef struct Backoff {
+    Rng rng;
+    double first, cap; /* seconds */
+    int failures;
+} Backoff;
+
+void backoff_init(Backoff *backoff, double first, double cap, uint64_t seed);
+void backoff_reset(Backoff *backoff);
+/* Seconds to wait now: min(cap, first 2^failures), times a random share in [0.5, 1), so that a returning daemon is not met by all at once.
+ */
+double backoff_next(Backoff *backoff);
+
+/* ---- the reporter: the one thread that talks to the daemon while another trains ---- */
+
+typedef struct Reporter Reporter;
+
+typedef enum {
+    REPORTER_RUNNING,   /* not over */
+    REPORTER_DELIVERED, /* the daemon has the result */
+    REPORTER_DROPPED,   /* the lease is another's, or the daemon wants no report: nothing more is sent */
+    REPORTER_REJECTED,  /* the daemon does not understand this worker: a fault of the program, see the log */
+    REPORTER_ABANDONED, /* told to give up by reporter_abandon */
+} ReporterState;
+
+/* client, lease and journal (NULL: there are no points) outlive the reporter; the client is the reporter's alone until reporter_free. */
+int reporter_new(Reporter **out, HttpClient *client, const Lease *lease, Journal *journal, Error *error);
+/* Ends the thread: waits for a message under way, sends no other. */
+void reporter_free(Reporter *reporter);
+/* From the training thread; none of these waits for the network. */
+void reporter_progress(Reporter *reporter, double step, double flops);
+void reporter_point(Reporter *reporter); /* one was appended to the journal */
+Directive reporter_directive(Reporter *reporter);
+/* The last report: points still in the journal go with it or before it. */
+void reporter_result(Reporter *reporter, Outcome outcome, RunState state, const char *detail, const Environment *environment);
+/* Readable once the state is no longer REPORTER_RUNNING. */
+int reporter_descriptor(const Reporter *reporter);
+ReporterState reporter_state(Reporter *reporter);
+void reporter_abandon(Reporter *reporter);
+
+/* ---- one leased run ---- */
+
+typedef struct WorkerSettings {
+    const char *home;        /* absolute */
+    const char *socket_path; /* or NULL with a URL */
+    const char *url, *token;
+    const char *name;
+    int threads;
+    double checkpoint_seconds;
+    bool once;
+} WorkerSettings;
+
+enum {
+    ATTEMPT_LEAVE = 1, /* a signal or the daemon wants the worker to go */
+};
+
+/* Trains and reports what the lease names. 0: on with the next; ATTEMPT_LEAVE; -1: this worker cannot go on. */
+int attempt_run(const WorkerSettings *settings, HttpClient *client, const Lease *lease, Error *error);
+
+/* Host, processor, version, backend, pid, threads of this process; with a trainer also what that says of backend and data. trainer may be
+ * NULL. */
+void worker_environment(const Trainer *trainer, int threads, Environment *out);
+
+/* ---- the run directory ---- */
+
+typedef struct RunFiles {
+    char directory[PATH_TEXT_MAX], spec[PATH_TEXT_MAX], checkpoint[PATH_TEXT_MAX], journal[PATH_TEXT_MAX], log[PATH_TEXT_MAX];
+    char points[PATH_TEXT_MAX], result[PATH_TEXT_MAX], weights[PATH_TEXT_MAX]; /* of a run by hand */
+} RunFiles;
+
+/* Makes the directory and writes spec.json where there is none. 0; RUN_FILES_OTHER when it holds another run; -1. */
+enum { RUN_FILES_OTHER = 1 };
+int run_files_init(RunFiles *files, const char *directory, const Run *run, Error *error);
+
+/* Prepares the run's trainer, from its checkpoint where that is good; a bad one is set aside with a warning in the log. 0, TRAIN_REFUSED,
+ * -1. *resumed says which. */
+int run_files_trainer(const RunFiles *files, const Run *run, const TrainerOptions *options, Trainer **out, bool *resumed, Error *error);
