@@ -20,12 +20,14 @@ typedef struct Trainer Trainer;
 
 typedef struct TrainerInterface {
     const char *name; /* "builtin" */
-    /* Up to `limit` steps from where the trainer stands, fewer at the end. 0, TRAIN_DIVERGED or -1. */
+    /* Up to `limit` steps from where the trainer stands, fewer at the end. 0, TRAIN_DIVERGED (the step whose loss was not finite is the
+     * last one, and counted) or -1. */
     int (*step)(Trainer *trainer, int64_t limit, Error *error);
-    /* Measures the metrics at the current step. */
+    /* Measures the metrics at the current step: {train,validation,test}_{loss,error}, train on the first 10,000 examples of the subset at
+     * most. Losses are cross-entropies in nats without smoothing; an error whose loss is not finite is NaN too. */
     int (*evaluate)(Trainer *trainer, Point *out, Error *error);
     int (*save)(Trainer *trainer, const char *path, Error *error);
-    /* 0, TRAIN_REFUSED when the checkpoint is not this run's or is damaged. */
+    /* 0, TRAIN_REFUSED when the checkpoint is not this run's or is damaged: the trainer is then as it was. */
     int (*load)(Trainer *trainer, const char *path, Error *error);
     void (*free)(Trainer *trainer);
 } TrainerInterface;
@@ -33,14 +35,14 @@ typedef struct TrainerInterface {
 struct Trainer {
     const TrainerInterface *interface;
     Run run;
-    int64_t step, steps;    /* done, planned */
-    double seconds;         /* in training steps so far, over all attempts */
-    double flops;           /* exact, so far */
+    int64_t step, steps;     /* done, planned */
+    double seconds;          /* in training steps so far, over all attempts */
+    double flops;            /* exact, so far */
     Environment environment; /* backend, threads, data digest; the worker fills the rest */
 };
 
 typedef struct TrainerOptions {
-    const char *home;         /* for data; see path_home */
+    const char *home; /* for data; see path_home */
     int threads;
     const char *init_weights; /* safetensors to start from, or NULL */
 } TrainerOptions;
@@ -48,22 +50,25 @@ typedef struct TrainerOptions {
 /* Prepares the trainer that run->trainer names. 0, TRAIN_REFUSED, -1. */
 int trainer_new(Trainer **out, const Run *run, const TrainerOptions *options, Error *error);
 void trainer_free(Trainer *trainer);
+/* The model of a builtin trainer, NULL for others. */
+Model *trainer_model(Trainer *trainer);
 /* Writes the model's weights as safetensors (float32). Builtin trainer only. */
 int trainer_save_weights(Trainer *trainer, const char *path, Error *error);
 
 /* ---- the loop ---- */
 
 typedef struct TrainLoop {
-    const char *checkpoint_path;   /* NULL: none are written */
-    double checkpoint_seconds;     /* between checkpoints */
-    bool (*should_stop)(void *context);                       /* asked between chunks of steps of about 50 ms; may be NULL */
-    void (*on_progress)(void *context, const Trainer *trainer); /* then too; may be NULL */
+    const char *checkpoint_path;                                      /* NULL: none are written */
+    double checkpoint_seconds;                                        /* between checkpoints */
+    bool (*should_stop)(void *context);                               /* asked between chunks of steps of about 50 ms; may be NULL */
+    void (*on_progress)(void *context, const Trainer *trainer);       /* then too; may be NULL */
     int (*on_point)(void *context, const Point *point, Error *error); /* at every evaluation, the last one included */
     void *context;
 } TrainLoop;
 
 /* From where the trainer stands to its end, points at run_evaluation_steps. The same bits come out whether or not it was stopped and
- * resumed. 0, TRAIN_STOPPED, TRAIN_DIVERGED (a last point with what there is, NaN as NaN, was given to on_point), -1. */
+ * resumed. A point may be given again that was given after the checkpoint; a trainer at its end gives its last point again. 0,
+ * TRAIN_STOPPED, TRAIN_DIVERGED (a last point with what there is, NaN as NaN, was given to on_point), -1. */
 int train_run(Trainer *trainer, const TrainLoop *loop, Error *error);
 
 /* ---- safetensors: 8 bytes little-endian header size, a JSON header, raw little-endian data ---- */
@@ -75,9 +80,10 @@ typedef struct SafetensorsEntry {
     const float *data; /* F32; row-major */
 } SafetensorsEntry;
 
-int safetensors_write(const char *path, const SafetensorsEntry *entries, size_t count, const char *const *metadata_pairs, size_t pairs, Error *error);
+int safetensors_write(const char *path, const SafetensorsEntry *entries, size_t count, const char *const *metadata_pairs, size_t pairs,
+                      Error *error);
 
-typedef struct Safetensors Safetensors; /* an opened file */
+typedef struct Safetensors Safetensors;                                  /* an opened file */
 int safetensors_open(Safetensors **out, const char *path, Error *error); /* 0, TRAIN_REFUSED for a bad file, -1 */
 void safetensors_free(Safetensors *file);
 size_t safetensors_count(const Safetensors *file);

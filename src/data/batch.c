@@ -5,27 +5,23 @@
 typedef void (*RowKernel)(const uint8_t *restrict bytes, float *restrict x, int64_t inputs, float centre, float scale);
 
 static inline __attribute__((always_inline)) void row_any(const uint8_t *restrict bytes, float *restrict x, int64_t inputs, float centre,
-                                                          float scale)
-{
+                                                          float scale) {
     for (int64_t i = 0; i < inputs; i++)
         x[i] = ((float)bytes[i] - centre) * scale;
 }
 
-static void row_plain(const uint8_t *restrict bytes, float *restrict x, int64_t inputs, float centre, float scale)
-{
+static void row_plain(const uint8_t *restrict bytes, float *restrict x, int64_t inputs, float centre, float scale) {
     row_any(bytes, x, inputs, centre, scale);
 }
 
 #ifdef __x86_64__
 __attribute__((target("avx2"))) static void row_avx2(const uint8_t *restrict bytes, float *restrict x, int64_t inputs, float centre,
-                                                     float scale)
-{
+                                                     float scale) {
     row_any(bytes, x, inputs, centre, scale);
 }
 #endif
 
-static RowKernel row_kernel(void)
-{
+static RowKernel row_kernel(void) {
 #ifdef __x86_64__
     if (__builtin_cpu_supports("avx2"))
         return row_avx2;
@@ -33,8 +29,7 @@ static RowKernel row_kernel(void)
     return row_plain;
 }
 
-void batch_gather(const DatasetMap *data, DataSection section, const uint32_t *indices, int64_t count, float *x, uint16_t *labels)
-{
+void batch_gather(const DatasetMap *data, DataSection section, const uint32_t *indices, int64_t count, float *x, uint16_t *labels) {
     int64_t inputs = data->info.inputs;
     const uint8_t *images = data->images[section];
     RowKernel row = row_kernel();

@@ -18,5 +18,5 @@ struct DatasetMap {
 #define data_refuse(...) (error_set(__VA_ARGS__), DATA_REFUSED)
 
 /* Packs train images, train labels, test images, test labels. A digest other than `expected` is DATA_REFUSED; NULL takes any. */
-int pack_idx(const char *name, const char *const paths[PACK_PARTS], float mean, float deviation, const char *expected,
-             const char *out_path, Error *error);
+int pack_idx(const char *name, const char *const paths[PACK_PARTS], float mean, float deviation, const char *expected, const char *out_path,
+             Error *error);

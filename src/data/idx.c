@@ -24,8 +24,7 @@ typedef struct IdxFile {
     int64_t limit; /* uncompressed bytes that the file can hold at most */
 } IdxFile;
 
-__attribute__((format(printf, 3, 4))) static int refuse(const IdxFile *file, Error *error, const char *format, ...)
-{
+__attribute__((format(printf, 3, 4))) static int refuse(const IdxFile *file, Error *error, const char *format, ...) {
     char text[ERROR_TEXT_MAX / 2];
     va_list arguments;
     va_start(arguments, format);
@@ -35,8 +34,7 @@ __attribute__((format(printf, 3, 4))) static int refuse(const IdxFile *file, Err
     return DATA_REFUSED;
 }
 
-static int file_open(IdxFile *file, const char *path, Error *error)
-{
+static int file_open(IdxFile *file, const char *path, Error *error) {
     *file = (IdxFile){.path = path};
     struct stat status;
     int descriptor = open(path, O_RDONLY | O_CLOEXEC);
@@ -63,15 +61,13 @@ refused:
     return DATA_REFUSED;
 }
 
-static void file_close(IdxFile *file)
-{
+static void file_close(IdxFile *file) {
     if (file->stream)
         gzclose_r(file->stream);
 }
 
 /* Up to size bytes; fewer only at the end of the file. */
-static int file_take(IdxFile *file, uint8_t *target, size_t size, size_t *taken, Error *error)
-{
+static int file_take(IdxFile *file, uint8_t *target, size_t size, size_t *taken, Error *error) {
     *taken = 0;
     while (*taken < size) {
         size_t left = size - *taken;
@@ -92,8 +88,7 @@ static int file_take(IdxFile *file, uint8_t *target, size_t size, size_t *taken,
     return 0;
 }
 
-static int file_take_all(IdxFile *file, uint8_t *target, size_t size, const char *what, Error *error)
-{
+static int file_take_all(IdxFile *file, uint8_t *target, size_t size, const char *what, Error *error) {
     size_t taken;
     int result = file_take(file, target, size, &taken, error);
     if (!result && taken < size)
@@ -101,8 +96,7 @@ static int file_take_all(IdxFile *file, uint8_t *target, size_t size, const char
     return result;
 }
 
-static int magic_read(IdxFile *file, Idx *out, Error *error)
-{
+static int magic_read(IdxFile *file, Idx *out, Error *error) {
     uint8_t magic[4];
     int result = file_take_all(file, magic, sizeof magic, "first number", error);
     if (result)
@@ -121,8 +115,7 @@ static int magic_read(IdxFile *file, Idx *out, Error *error)
     return 0;
 }
 
-static int shape_read(IdxFile *file, Idx *out, Error *error)
-{
+static int shape_read(IdxFile *file, Idx *out, Error *error) {
     int64_t size = 1;
     for (int i = 0; i < IDX_DIMENSIONS_MAX; i++)
         out->shape[i] = 1;
@@ -145,8 +138,7 @@ static int shape_read(IdxFile *file, Idx *out, Error *error)
     return 0;
 }
 
-static int values_read(IdxFile *file, Idx *out, Error *error)
-{
+static int values_read(IdxFile *file, Idx *out, Error *error) {
     out->bytes = malloc(out->size);
     if (!out->bytes)
         return error_set(error, "%s: no memory for %zu bytes", file->path, out->size);
@@ -163,8 +155,7 @@ static int values_read(IdxFile *file, Idx *out, Error *error)
     return result;
 }
 
-int idx_read(Idx *out, const char *path, Error *error)
-{
+int idx_read(Idx *out, const char *path, Error *error) {
     *out = (Idx){0};
     IdxFile file;
     int result = file_open(&file, path, error);
@@ -180,8 +171,7 @@ int idx_read(Idx *out, const char *path, Error *error)
     return result;
 }
 
-void idx_deinit(Idx *idx)
-{
+void idx_deinit(Idx *idx) {
     if (!idx)
         return;
     free(idx->bytes);

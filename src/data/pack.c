@@ -40,8 +40,7 @@ typedef struct Layout {
     uint64_t offset[PACK_PARTS], bytes[PACK_PARTS], size;
 } Layout;
 
-static Layout layout_of(const DataInfo *info)
-{
+static Layout layout_of(const DataInfo *info) {
     uint64_t inputs = (uint64_t)info->inputs, train = (uint64_t)info->train_count, test = (uint64_t)info->test_count;
     Layout layout = {.bytes = {train * inputs, train, test * inputs, test}, .size = PACK_PAGE};
     for (int i = 0; i < PACK_PARTS; i++) {
@@ -51,44 +50,38 @@ static Layout layout_of(const DataInfo *info)
     return layout;
 }
 
-static void number_put(uint8_t *target, uint64_t value, int bytes)
-{
+static void number_put(uint8_t *target, uint64_t value, int bytes) {
     for (int i = 0; i < bytes; i++)
         target[i] = (uint8_t)(value >> (8 * i));
 }
 
-static uint64_t number_get(const uint8_t *source, int bytes)
-{
+static uint64_t number_get(const uint8_t *source, int bytes) {
     uint64_t value = 0;
     for (int i = 0; i < bytes; i++)
         value |= (uint64_t)source[i] << (8 * i);
     return value;
 }
 
-static void float_put(uint8_t *target, float value)
-{
+static void float_put(uint8_t *target, float value) {
     uint32_t bits;
     memcpy(&bits, &value, sizeof bits);
     number_put(target, bits, 4);
 }
 
-static float float_get(const uint8_t *source)
-{
+static float float_get(const uint8_t *source) {
     uint32_t bits = (uint32_t)number_get(source, 4);
     float value;
     memcpy(&value, &bits, sizeof value);
     return value;
 }
 
-static bool scale_is_usable(float mean, float deviation)
-{
+static bool scale_is_usable(float mean, float deviation) {
     return mean >= 0 && mean <= 1 && deviation > 0 && deviation <= 1;
 }
 
 /* ---- making ---- */
 
-static void header_put(uint8_t *page, const DataInfo *info, const Layout *layout)
-{
+static void header_put(uint8_t *page, const DataInfo *info, const Layout *layout) {
     memcpy(page + AT_MAGIC, magic, sizeof magic);
     number_put(page + AT_VERSION, PACK_VERSION, 4);
     number_put(page + AT_PAGE, PACK_PAGE, 4);
@@ -105,8 +98,7 @@ static void header_put(uint8_t *page, const DataInfo *info, const Layout *layout
     memcpy(page + AT_DIGEST, info->digest, sizeof info->digest);
 }
 
-static int parts_digest(const uint8_t *const parts[PACK_PARTS], const uint64_t bytes[PACK_PARTS], char hex[SHA256_HEX_MAX], Error *error)
-{
+static int parts_digest(const uint8_t *const parts[PACK_PARTS], const uint64_t bytes[PACK_PARTS], char hex[SHA256_HEX_MAX], Error *error) {
     Sha256 *hash;
     if (sha256_new(&hash, error))
         return -1;
@@ -117,8 +109,7 @@ static int parts_digest(const uint8_t *const parts[PACK_PARTS], const uint64_t b
     return 0;
 }
 
-static int idx_check(const Idx idx[PACK_PARTS], const char *const paths[PACK_PARTS], Error *error)
-{
+static int idx_check(const Idx idx[PACK_PARTS], const char *const paths[PACK_PARTS], Error *error) {
     for (int i = 0; i < PACK_PARTS; i += 2) {
         const Idx *images = &idx[i], *labels = &idx[i + 1];
         if (images->dimensions < 2)
@@ -136,16 +127,14 @@ static int idx_check(const Idx idx[PACK_PARTS], const char *const paths[PACK_PAR
     return 0;
 }
 
-static int64_t classes_of(const Idx *labels)
-{
+static int64_t classes_of(const Idx *labels) {
     uint8_t top = 0;
     for (size_t i = 0; i < labels->size; i++)
         top = labels->bytes[i] > top ? labels->bytes[i] : top;
     return top + 1;
 }
 
-static int labels_check(const char *path, const uint8_t *labels, int64_t count, int64_t classes, int64_t offset, Error *error)
-{
+static int labels_check(const char *path, const uint8_t *labels, int64_t count, int64_t classes, int64_t offset, Error *error) {
     for (int64_t i = 0; i < count; i++)
         if (labels[i] >= classes)
             return data_refuse(error, "%s: byte %lld: label %d, but there are %lld classes", path, (long long)(offset + i), labels[i],
@@ -153,8 +142,7 @@ static int labels_check(const char *path, const uint8_t *labels, int64_t count, 
     return 0;
 }
 
-static int pack_write(const DataInfo *info, const Idx idx[PACK_PARTS], const char *out_path, Error *error)
-{
+static int pack_write(const DataInfo *info, const Idx idx[PACK_PARTS], const char *out_path, Error *error) {
     Layout layout = layout_of(info);
     uint8_t *bytes = calloc(1, layout.size);
     if (!bytes)
@@ -167,8 +155,7 @@ static int pack_write(const DataInfo *info, const Idx idx[PACK_PARTS], const cha
     return result;
 }
 
-static int pack_describe(DataInfo *out, const char *name, const Idx idx[PACK_PARTS], const char *const paths[PACK_PARTS], Error *error)
-{
+static int pack_describe(DataInfo *out, const char *name, const Idx idx[PACK_PARTS], const char *const paths[PACK_PARTS], Error *error) {
     if (!text_copy(out->name, sizeof out->name, name))
         return data_refuse(error, "a data set's name has at most %zu letters: %.80s", sizeof out->name - 1, name);
     out->inputs = idx[0].shape[1] * idx[0].shape[2];
@@ -185,9 +172,8 @@ static int pack_describe(DataInfo *out, const char *name, const Idx idx[PACK_PAR
     return parts_digest(parts, layout_of(out).bytes, out->digest, error);
 }
 
-int pack_idx(const char *name, const char *const paths[PACK_PARTS], float mean, float deviation, const char *expected,
-             const char *out_path, Error *error)
-{
+int pack_idx(const char *name, const char *const paths[PACK_PARTS], float mean, float deviation, const char *expected, const char *out_path,
+             Error *error) {
     Idx idx[PACK_PARTS] = {0};
     DataInfo info = {.mean = mean, .deviation = deviation};
     int result = 0;
@@ -208,9 +194,8 @@ int pack_idx(const char *name, const char *const paths[PACK_PARTS], float mean, 
     return result;
 }
 
-int dataset_pack_idx(const char *name, const char *train_images, const char *train_labels, const char *test_images,
-                     const char *test_labels, float mean, float deviation, const char *out_path, Error *error)
-{
+int dataset_pack_idx(const char *name, const char *train_images, const char *train_labels, const char *test_images, const char *test_labels,
+                     float mean, float deviation, const char *out_path, Error *error) {
     const char *const paths[PACK_PARTS] = {train_images, train_labels, test_images, test_labels};
     return pack_idx(name, paths, mean, deviation, NULL, out_path, error);
 }
@@ -218,20 +203,17 @@ int dataset_pack_idx(const char *name, const char *train_images, const char *tra
 /* ---- mapping ---- */
 
 /* A field that is out of bounds: its offset, so that nothing else in the header is believed. */
-static int field_refuse(const char *path, int offset, const char *what, Error *error)
-{
+static int field_refuse(const char *path, int offset, const char *what, Error *error) {
     return data_refuse(error, "%s: byte %d: %s; remove the file, and it is made again when it is needed", path, offset, what);
 }
 
-static int count_get(const uint8_t *page, int offset, int64_t max, int64_t *out)
-{
+static int count_get(const uint8_t *page, int offset, int64_t max, int64_t *out) {
     uint64_t value = number_get(page + offset, 8);
     *out = (int64_t)value;
     return value >= 1 && value <= (uint64_t)max ? 0 : 1;
 }
 
-static int header_get(const uint8_t *page, const char *path, DataInfo *info, Error *error)
-{
+static int header_get(const uint8_t *page, const char *path, DataInfo *info, Error *error) {
     if (memcmp(page + AT_MAGIC, magic, sizeof magic))
         return field_refuse(path, AT_MAGIC, "not a packed data set", error);
     if (number_get(page + AT_VERSION, 4) != PACK_VERSION || number_get(page + AT_PAGE, 4) != PACK_PAGE)
@@ -255,8 +237,7 @@ static int header_get(const uint8_t *page, const char *path, DataInfo *info, Err
     return 0;
 }
 
-static int header_check(DatasetMap *data, const char *path, Error *error)
-{
+static int header_check(DatasetMap *data, const char *path, Error *error) {
     const uint8_t *page = data->address;
     int result = header_get(page, path, &data->info, error);
     if (result)
@@ -281,8 +262,7 @@ static int header_check(DatasetMap *data, const char *path, Error *error)
     return 0;
 }
 
-static int digest_check(const DatasetMap *data, const char *path, Error *error)
-{
+static int digest_check(const DatasetMap *data, const char *path, Error *error) {
     Layout layout = layout_of(&data->info);
     const uint8_t *parts[PACK_PARTS] = {data->images[0], data->labels[0], data->images[1], data->labels[1]};
     char digest[SHA256_HEX_MAX];
@@ -293,8 +273,7 @@ static int digest_check(const DatasetMap *data, const char *path, Error *error)
     return 0;
 }
 
-static int file_map(DatasetMap *data, const char *path, Error *error)
-{
+static int file_map(DatasetMap *data, const char *path, Error *error) {
     struct stat status;
     int result = 0, descriptor = open(path, O_RDONLY | O_CLOEXEC);
     if (descriptor < 0 || fstat(descriptor, &status)) {
@@ -315,8 +294,7 @@ static int file_map(DatasetMap *data, const char *path, Error *error)
     return result;
 }
 
-int dataset_map(DatasetMap **out, const char *path, bool verify, Error *error)
-{
+int dataset_map(DatasetMap **out, const char *path, bool verify, Error *error) {
     *out = NULL;
     DatasetMap *data = calloc(1, sizeof *data);
     if (!data)
@@ -333,8 +311,7 @@ int dataset_map(DatasetMap **out, const char *path, bool verify, Error *error)
     return result;
 }
 
-void dataset_free(DatasetMap *data)
-{
+void dataset_free(DatasetMap *data) {
     if (!data)
         return;
     if (data->address)
@@ -342,7 +319,6 @@ void dataset_free(DatasetMap *data)
     free(data);
 }
 
-const DataInfo *dataset_info(const DatasetMap *data)
-{
+const DataInfo *dataset_info(const DatasetMap *data) {
     return &data->info;
 }

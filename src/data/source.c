@@ -20,16 +20,14 @@ static const Source sources[] = {
      "install the package dataset-fashion-mnist, or set SWEEPD_DATA to the directory that holds fashion-mnist"},
 };
 
-static const Source *source_find(const char *name)
-{
+static const Source *source_find(const char *name) {
     for (size_t i = 0; i < sizeof sources / sizeof *sources; i++)
         if (!strcmp(sources[i].name, name))
             return &sources[i];
     return NULL;
 }
 
-static int source_pack(const Source *source, const char *digest, const char *out_path, Error *error)
-{
+static int source_pack(const Source *source, const char *digest, const char *out_path, Error *error) {
     char text[PACK_PARTS][PATH_TEXT_MAX];
     const char *paths[PACK_PARTS];
     const char *root = getenv("SWEEPD_DATA");
@@ -48,8 +46,7 @@ static int source_pack(const Source *source, const char *digest, const char *out
 }
 
 /* Both become part of a path. */
-static bool name_is_plain(const char *name)
-{
+static bool name_is_plain(const char *name) {
     if (!isalnum((unsigned char)*name))
         return false;
     for (; *name; name++)
@@ -58,13 +55,11 @@ static bool name_is_plain(const char *name)
     return true;
 }
 
-static bool digest_is_plain(const char *digest)
-{
+static bool digest_is_plain(const char *digest) {
     return strlen(digest) == SHA256_HEX_MAX - 1 && strspn(digest, "0123456789abcdef") == SHA256_HEX_MAX - 1;
 }
 
-static int pack_make(const char *home, const char *name, const char *digest, const char *path, Error *error)
-{
+static int pack_make(const char *home, const char *name, const char *digest, const char *path, Error *error) {
     char directory[PATH_TEXT_MAX];
     const Source *source = source_find(name);
     if (!source)
@@ -74,8 +69,7 @@ static int pack_make(const char *home, const char *name, const char *digest, con
     return source_pack(source, digest, path, error);
 }
 
-int dataset_open(DatasetMap **out, const char *home, const char *name, const char *digest, Error *error)
-{
+int dataset_open(DatasetMap **out, const char *home, const char *name, const char *digest, Error *error) {
     char root[PATH_TEXT_MAX], path[PATH_TEXT_MAX];
     *out = NULL;
     if (!name_is_plain(name))

@@ -13,9 +13,9 @@
 
 /* Streams of the random numbers; a class is added. */
 #define STREAM_VALIDATION 0x76616c6964000000u
-#define STREAM_SUBSET 0x7375627365740000u
-#define STREAM_EPOCH 0x65706f6368000000u
-#define SEED_VALIDATION 0u
+#define STREAM_SUBSET     0x7375627365740000u
+#define STREAM_EPOCH      0x65706f6368000000u
+#define SEED_VALIDATION   0u
 
 enum { CLASSES_MAX = 256 };
 
@@ -26,8 +26,7 @@ typedef struct Groups {
 } Groups;
 
 /* The examples whose `used` is not set. */
-static int groups_make(Groups *out, const DatasetMap *data, const uint8_t *used, uint64_t seed, uint64_t stream, Error *error)
-{
+static int groups_make(Groups *out, const DatasetMap *data, const uint8_t *used, uint64_t seed, uint64_t stream, Error *error) {
     const uint8_t *labels = data->labels[DATA_TRAIN];
     int64_t count = data->info.train_count, fill[CLASSES_MAX];
     *out = (Groups){.classes = data->info.classes};
@@ -52,8 +51,7 @@ static int groups_make(Groups *out, const DatasetMap *data, const uint8_t *used,
 }
 
 /* The first `count` of the order that the essay above describes. */
-static void groups_merge(const Groups *groups, uint32_t *out, int64_t count)
-{
+static void groups_merge(const Groups *groups, uint32_t *out, int64_t count) {
     int64_t taken[CLASSES_MAX] = {0}, total = groups->start[groups->classes];
     for (int64_t n = 0; n < count; n++) {
         int64_t best = -1, best_deadline = INT64_MAX;
@@ -71,8 +69,7 @@ static void groups_merge(const Groups *groups, uint32_t *out, int64_t count)
     }
 }
 
-static int part_make(uint32_t **out, int64_t count, const DatasetMap *data, uint8_t *used, uint64_t seed, uint64_t stream, Error *error)
-{
+static int part_make(uint32_t **out, int64_t count, const DatasetMap *data, uint8_t *used, uint64_t seed, uint64_t stream, Error *error) {
     Groups groups;
     if (groups_make(&groups, data, used, seed, stream, error))
         return -1;
@@ -88,12 +85,12 @@ static int part_make(uint32_t **out, int64_t count, const DatasetMap *data, uint
     return result;
 }
 
-int split_make(Split *out, const DatasetMap *data, int64_t validation, int64_t examples, uint64_t subset_seed, Error *error)
-{
+int split_make(Split *out, const DatasetMap *data, int64_t validation, int64_t examples, uint64_t subset_seed, Error *error) {
     int64_t count = data->info.train_count;
     *out = (Split){0};
     if (validation < 0 || validation >= count)
-        return data_refuse(error, "validation: %lld examples; %s has %lld in all", (long long)validation, data->info.name, (long long)count);
+        return data_refuse(error, "validation: %lld examples; %s has %lld in all", (long long)validation, data->info.name,
+                           (long long)count);
     if (examples < 1 || examples > count - validation)
         return data_refuse(error, "examples: %lld; %s has 1 to %lld beside the validation set of %lld", (long long)examples,
                            data->info.name, (long long)(count - validation), (long long)validation);
@@ -113,8 +110,7 @@ int split_make(Split *out, const DatasetMap *data, int64_t validation, int64_t e
     return 0;
 }
 
-void split_deinit(Split *split)
-{
+void split_deinit(Split *split) {
     if (!split)
         return;
     free(split->train);
@@ -122,8 +118,7 @@ void split_deinit(Split *split)
     *split = (Split){0};
 }
 
-void epoch_order(uint64_t seed, int64_t epoch, uint32_t *order, int64_t count)
-{
+void epoch_order(uint64_t seed, int64_t epoch, uint32_t *order, int64_t count) {
     Rng rng;
     for (int64_t i = 0; i < count; i++)
         order[i] = (uint32_t)i;

@@ -18,29 +18,25 @@
 
 static char fixture_root[64];
 
-static inline int fixture_setup(void **state)
-{
+static inline int fixture_setup(void **state) {
     (void)state;
     strcpy(fixture_root, "/tmp/sweepd-data-XXXXXX");
     return mkdtemp(fixture_root) ? 0 : -1;
 }
 
-static inline int fixture_remove(const char *path, const struct stat *status, int type, struct FTW *walk)
-{
+static inline int fixture_remove(const char *path, const struct stat *status, int type, struct FTW *walk) {
     (void)status;
     (void)type;
     (void)walk;
     return remove(path);
 }
 
-static inline int fixture_teardown(void **state)
-{
+static inline int fixture_teardown(void **state) {
     (void)state;
     return nftw(fixture_root, fixture_remove, 8, FTW_DEPTH | FTW_PHYS);
 }
 
-static inline const char *fixture_path(const char *name)
-{
+static inline const char *fixture_path(const char *name) {
     static char paths[8][PATH_TEXT_MAX];
     static int next;
     char *path = paths[next++ % 8];
@@ -48,8 +44,7 @@ static inline const char *fixture_path(const char *name)
     return path;
 }
 
-static inline void fixture_write(const char *path, const void *bytes, size_t size)
-{
+static inline void fixture_write(const char *path, const void *bytes, size_t size) {
     FILE *file = fopen(path, "wb");
     assert_non_null(file);
     assert_int_equal(fwrite(bytes, 1, size, file), size);
@@ -57,8 +52,7 @@ static inline void fixture_write(const char *path, const void *bytes, size_t siz
 }
 
 /* An IDX file's bytes; the caller frees them. */
-static inline uint8_t *fixture_idx(const uint8_t *values, int dimensions, const int *shape, size_t *size)
-{
+static inline uint8_t *fixture_idx(const uint8_t *values, int dimensions, const int *shape, size_t *size) {
     size_t count = 1;
     for (int i = 0; i < dimensions; i++)
         count *= (size_t)shape[i];
@@ -76,8 +70,7 @@ static inline uint8_t *fixture_idx(const uint8_t *values, int dimensions, const 
 }
 
 /* A pack of `train` and `test` examples with 2 x 3 pixels: pixel j of example i is (7 i + j) mod 256, its label labels[i]. */
-static inline const char *fixture_pack(const char *name, const uint8_t *labels, int train, int test)
-{
+static inline const char *fixture_pack(const char *name, const uint8_t *labels, int train, int test) {
     int counts[2] = {train, test};
     const char *files[4];
     for (int s = 0; s < 2; s++) {

@@ -2,8 +2,7 @@
 
 #include <math.h>
 
-static void test_gather(void **state)
-{
+static void test_gather(void **state) {
     (void)state;
     uint8_t labels[40];
     for (int i = 0; i < 40; i++)
@@ -28,8 +27,7 @@ static void test_gather(void **state)
     dataset_free(data);
 }
 
-int main(void)
-{
+int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_gather)};
     return cmocka_run_group_tests(tests, fixture_setup, fixture_teardown);
 }

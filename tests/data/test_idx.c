@@ -3,16 +3,14 @@
 static const uint8_t values[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12};
 static const int shape[] = {2, 2, 3};
 
-static void write_gzip(const char *path, const uint8_t *bytes, size_t size)
-{
+static void write_gzip(const char *path, const uint8_t *bytes, size_t size) {
     gzFile file = gzopen(path, "wb");
     assert_non_null(file);
     assert_int_equal(gzwrite(file, bytes, (unsigned)size), size);
     assert_int_equal(gzclose(file), Z_OK);
 }
 
-static void assert_reads(const char *path)
-{
+static void assert_reads(const char *path) {
     Idx idx;
     Error error = {0};
     assert_int_equal(idx_read(&idx, path, &error), 0);
@@ -24,8 +22,7 @@ static void assert_reads(const char *path)
     idx_deinit(&idx);
 }
 
-static void assert_refused(const char *path, const char *part)
-{
+static void assert_refused(const char *path, const char *part) {
     Idx idx;
     Error error = {0};
     assert_int_equal(idx_read(&idx, path, &error), DATA_REFUSED);
@@ -34,8 +31,7 @@ static void assert_refused(const char *path, const char *part)
         fail_msg("\"%s\" does not say \"%s\"", error.text, part);
 }
 
-static void test_plain_and_gzip(void **state)
-{
+static void test_plain_and_gzip(void **state) {
     (void)state;
     size_t size;
     uint8_t *bytes = fixture_idx(values, 3, shape, &size);
@@ -52,8 +48,7 @@ typedef struct Damage {
     const char *part;
 } Damage;
 
-static void test_wrong_headers(void **state)
-{
+static void test_wrong_headers(void **state) {
     (void)state;
     static const Damage damages[] = {
         {0, 1, "byte 0: an IDX file starts with two zero bytes"},
@@ -79,8 +74,7 @@ static void test_wrong_headers(void **state)
     free(bytes);
 }
 
-static void test_every_truncation(void **state)
-{
+static void test_every_truncation(void **state) {
     (void)state;
     size_t size;
     uint8_t *bytes = fixture_idx(values, 3, shape, &size);
@@ -92,8 +86,7 @@ static void test_every_truncation(void **state)
     free(bytes);
 }
 
-static void test_damaged_gzip(void **state)
-{
+static void test_damaged_gzip(void **state) {
     (void)state;
     size_t size;
     uint8_t *bytes = fixture_idx(values, 3, shape, &size), packed[256];
@@ -113,15 +106,13 @@ static void test_damaged_gzip(void **state)
     assert_refused(path, "gzip stream is damaged");
 }
 
-static void test_no_file(void **state)
-{
+static void test_no_file(void **state) {
     (void)state;
     assert_refused(fixture_path("missing"), "No such file");
     assert_refused(fixture_root, "not a regular file");
 }
 
-int main(void)
-{
+int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_plain_and_gzip), cmocka_unit_test(test_wrong_headers), cmocka_unit_test(test_every_truncation),
         cmocka_unit_test(test_damaged_gzip),   cmocka_unit_test(test_no_file),

@@ -6,8 +6,7 @@
 static const uint8_t labels[] = {0, 1, 2, 3, 0, 1, 2, 3, 0, 1};
 enum { TRAIN = 10, TEST = 4, PAGE = 4096 };
 
-static void test_round_trip(void **state)
-{
+static void test_round_trip(void **state) {
     (void)state;
     DatasetMap *data;
     Error error = {0};
@@ -37,8 +36,7 @@ static void test_round_trip(void **state)
     dataset_free(data);
 }
 
-static uint8_t *pack_bytes(const char *path, size_t *size)
-{
+static uint8_t *pack_bytes(const char *path, size_t *size) {
     Buffer buffer;
     Error error;
     buffer_init(&buffer, 1 << 20);
@@ -47,8 +45,7 @@ static uint8_t *pack_bytes(const char *path, size_t *size)
     return (uint8_t *)buffer.data;
 }
 
-static void assert_refused(const char *path, bool verify, const char *part)
-{
+static void assert_refused(const char *path, bool verify, const char *part) {
     DatasetMap *data;
     Error error = {0};
     assert_int_equal(dataset_map(&data, path, verify, &error), DATA_REFUSED);
@@ -64,8 +61,7 @@ typedef struct Damage {
     const char *part;
 } Damage;
 
-static void test_damaged_packs(void **state)
-{
+static void test_damaged_packs(void **state) {
     (void)state;
     static const Damage damages[] = {
         {0, 'x', false, "byte 0: not a packed data set"},
@@ -104,8 +100,7 @@ static void test_damaged_packs(void **state)
 }
 
 /* Sources that do not go together. */
-static void test_refused_sources(void **state)
-{
+static void test_refused_sources(void **state) {
     (void)state;
     fixture_pack("c.pack", labels, TRAIN, TEST);
     const char *images = fixture_path("train-images"), *train = fixture_path("train-labels"), *others = fixture_path("test-images"),
@@ -131,8 +126,7 @@ static void test_refused_sources(void **state)
 
 static const char fashion_digest[] = "ca3ab2a37f845e1b8ae23cab1b51749a3011ba3bf1d9016176d75cbaabac376f";
 
-static void test_open_refuses(void **state)
-{
+static void test_open_refuses(void **state) {
     (void)state;
     DatasetMap *data;
     Error error = {0};
@@ -152,7 +146,8 @@ static void test_open_refuses(void **state)
     fixture_pack("e.pack", labels, TRAIN, TEST);
     assert_int_equal(mkdir(fixture_path("fashion-mnist"), 0755), 0);
     static const char *const from[] = {"train-images", "train-labels", "test-images", "test-labels"};
-    static const char *const to[] = {"train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"};
+    static const char *const to[] = {"train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte",
+                                     "t10k-labels-idx1-ubyte"};
     for (int i = 0; i < 4; i++) {
         char target[128];
         snprintf(target, sizeof target, "fashion-mnist/%s", to[i]);
@@ -173,8 +168,7 @@ static void test_open_refuses(void **state)
 }
 
 /* The real data, packed by three makers at once; each then maps a whole pack, and no other file is left. */
-static void test_fashion_mnist(void **state)
-{
+static void test_fashion_mnist(void **state) {
     (void)state;
     if (!file_exists("/usr/share/datasets/fashion-mnist/train-images-idx3-ubyte.gz"))
         skip();
@@ -209,8 +203,7 @@ static void test_fashion_mnist(void **state)
     globfree(&found);
 }
 
-int main(void)
-{
+int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_round_trip),   cmocka_unit_test(test_damaged_packs), cmocka_unit_test(test_refused_sources),
         cmocka_unit_test(test_open_refuses), cmocka_unit_test(test_fashion_mnist),

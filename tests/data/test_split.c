@@ -7,8 +7,7 @@ static uint8_t labels[TRAIN];
 static const int sizes[CLASSES] = {500, 250, 150, 90, 10};
 static DatasetMap *data;
 
-static int setup(void **state)
-{
+static int setup(void **state) {
     fixture_setup(state);
     uint32_t order[TRAIN];
     epoch_order(5, 0, order, TRAIN);
@@ -19,14 +18,12 @@ static int setup(void **state)
     return dataset_map(&data, fixture_pack("split.pack", labels, TRAIN, 10), true, &error);
 }
 
-static int teardown(void **state)
-{
+static int teardown(void **state) {
     dataset_free(data);
     return fixture_teardown(state);
 }
 
-static Split split(int64_t validation, int64_t examples, uint64_t seed)
-{
+static Split split(int64_t validation, int64_t examples, uint64_t seed) {
     Split out;
     Error error = {0};
     if (split_make(&out, data, validation, examples, seed, &error))
@@ -36,13 +33,11 @@ static Split split(int64_t validation, int64_t examples, uint64_t seed)
     return out;
 }
 
-static bool same(const uint32_t *a, const uint32_t *b, int64_t count)
-{
+static bool same(const uint32_t *a, const uint32_t *b, int64_t count) {
     return !memcmp(a, b, (size_t)count * sizeof *a);
 }
 
-static void test_nested(void **state)
-{
+static void test_nested(void **state) {
     (void)state;
     Split all = split(100, 900, 3);
     for (int64_t n = 1; n < 900; n += 37) {
@@ -54,8 +49,7 @@ static void test_nested(void **state)
 }
 
 /* At every size: below one example from the share, so exact where the share is whole. */
-static void test_proportional(void **state)
-{
+static void test_proportional(void **state) {
     (void)state;
     Split all = split(0, TRAIN, 8);
     int64_t counts[CLASSES] = {0};
@@ -67,8 +61,7 @@ static void test_proportional(void **state)
     split_deinit(&all);
 }
 
-static void test_validation_is_apart(void **state)
-{
+static void test_validation_is_apart(void **state) {
     (void)state;
     Split first = split(100, 900, 1), second = split(100, 10, 2);
     assert_true(same(first.validation, second.validation, 100));
@@ -88,8 +81,7 @@ static void test_validation_is_apart(void **state)
     split_deinit(&second);
 }
 
-static void test_seeds(void **state)
-{
+static void test_seeds(void **state) {
     (void)state;
     Split first = split(100, 200, 1), again = split(100, 200, 1), other = split(100, 200, 2);
     assert_true(same(first.train, again.train, 200));
@@ -103,8 +95,7 @@ static void test_seeds(void **state)
     split_deinit(&other);
 }
 
-static void test_too_many(void **state)
-{
+static void test_too_many(void **state) {
     (void)state;
     static const int64_t wrong[][2] = {{0, 1001}, {100, 901}, {1000, 1}, {-1, 10}, {0, 0}, {INT64_MAX, 1}, {0, INT64_MAX}};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
@@ -116,8 +107,7 @@ static void test_too_many(void **state)
     }
 }
 
-static void test_epoch_order(void **state)
-{
+static void test_epoch_order(void **state) {
     (void)state;
     uint32_t first[TRAIN], again[TRAIN], next[TRAIN], other[TRAIN];
     epoch_order(1, 0, first, TRAIN);
@@ -134,8 +124,7 @@ static void test_epoch_order(void **state)
         assert_int_equal(seen[i], 1);
 }
 
-int main(void)
-{
+int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_nested), cmocka_unit_test(test_proportional), cmocka_unit_test(test_validation_is_apart),
         cmocka_unit_test(test_seeds),  cmocka_unit_test(test_too_many),     cmocka_unit_test(test_epoch_order),

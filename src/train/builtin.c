@@ -1,0 +1,147 @@
+/* The built-in trainer: a run's model, data and optimizer put together. Nothing is allocated after it is made, and every batch follows from
+ * (seed, step) alone, so that a step does not know whether the trainer was resumed. */
+#include "builtin.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+static const BackendKind backend = BACKEND_OPENBLAS;
+
+/* ---- steps ---- */
+
+static void batch_prepare(Builtin *builtin) {
+    int64_t epoch = builtin->base.step / builtin->steps_per_epoch, place = builtin->base.step % builtin->steps_per_epoch;
+    if (epoch != builtin->epoch) {
+        epoch_order(builtin->base.run.seed, epoch, builtin->order, builtin->split.train_count);
+        builtin->epoch = epoch;
+    }
+    for (int64_t i = 0; i < builtin->batch; i++)
+        builtin->indices[i] = builtin->split.train[builtin->order[place * builtin->batch + i]];
+    batch_gather(builtin->data, DATA_TRAIN, builtin->indices, builtin->batch, builtin->x, builtin->labels);
+}
+
+/* The step that diverges is taken and counted whole: its work was done, and the point after it shows what came of it. */
+static int builtin_step(Trainer *trainer, int64_t limit, Error *error) {
+    (void)error;
+    Builtin *builtin = (Builtin *)trainer;
+    const Run *run = &trainer->run;
+    double start = clock_monotonic();
+    float loss = 0;
+    for (int64_t i = 0; i < limit && trainer->step < trainer->steps && isfinite(loss); i++) {
+        batch_prepare(builtin);
+        loss = model_train_step(builtin->model, builtin->x, builtin->labels, builtin->batch, (float)run->label_smoothing);
+        double rate = run->optimizer.lr * schedule_factor(&run->schedule, trainer->step, trainer->steps);
+        optimizer_step(builtin->optimizer, model_parameters(builtin->model), model_gradients(builtin->model), rate);
+        trainer->step++;
+    }
+    trainer->flops = (double)trainer->step * builtin->step_flops;
+    trainer->seconds += clock_monotonic() - start;
+    return isfinite(loss) ? 0 : TRAIN_DIVERGED;
+}
+
+static void builtin_free(Trainer *trainer) {
+    Builtin *builtin = (Builtin *)trainer;
+    model_free(builtin->model);
+    optimizer_free(builtin->optimizer);
+    split_deinit(&builtin->split);
+    dataset_free(builtin->data);
+    free(builtin->order);
+    free(builtin->indices);
+    free(builtin->x);
+    free(builtin->labels);
+    free(builtin);
+}
+
+static const TrainerInterface builtin_interface = {
+    .name = "builtin",
+    .step = builtin_step,
+    .evaluate = builtin_evaluate,
+    .save = builtin_save,
+    .load = builtin_load,
+    .free = builtin_free,
+};
+
+Model *trainer_model(Trainer *trainer) {
+    return trainer->interface == &builtin_interface ? ((Builtin *)trainer)->model : NULL;
+}
+
+/* ---- preparing ---- */
+
+static int data_prepare(Builtin *builtin, const char *home, Error *error) {
+    const Run *run = &builtin->base.run;
+    if (!*run->data_digest)
+        return train_refuse(error, "the run states sizes instead of naming data: it can be planned, not trained");
+    int result = dataset_open(&builtin->data, home, run->data_name, run->data_digest, error);
+    if (result)
+        return result == DATA_REFUSED ? TRAIN_REFUSED : result;
+    const DataInfo *info = dataset_info(builtin->data);
+    if (run->model.inputs != info->inputs || run->model.classes != info->classes)
+        return train_refuse(error, "the model has %lld inputs and %lld classes, but %s has %lld and %lld", (long long)run->model.inputs,
+                            (long long)run->model.classes, info->name, (long long)info->inputs, (long long)info->classes);
+    result = split_make(&builtin->split, builtin->data, run->validation, run->examples, run->subset_seed, error);
+    return result == DATA_REFUSED ? TRAIN_REFUSED : result;
+}
+
+static int buffers_prepare(Builtin *builtin, int64_t batch_max, Error *error) {
+    size_t rows = (size_t)batch_max;
+    builtin->order = malloc((size_t)builtin->split.train_count * sizeof *builtin->order);
+    builtin->indices = malloc(rows * sizeof *builtin->indices);
+    builtin->x = malloc(rows * (size_t)builtin->base.run.model.inputs * sizeof *builtin->x);
+    builtin->labels = malloc(rows * sizeof *builtin->labels);
+    if (!builtin->order || !builtin->indices || !builtin->x || !builtin->labels)
+        return error_set(error, "no memory for batches of %lld examples", (long long)batch_max);
+    return 0;
+}
+
+static int plan_prepare(Builtin *builtin, Error *error) {
+    const Run *run = &builtin->base.run;
+    if (run->epochs < 1 || run->batch < 1)
+        return train_refuse(error, "epochs: %lld, batch: %lld; both are at least 1", (long long)run->epochs, (long long)run->batch);
+    Training training = run_training(run);
+    builtin->batch = run->batch < run->examples ? run->batch : run->examples;
+    builtin->steps_per_epoch = arch_steps_per_epoch(&training);
+    builtin->base.steps = arch_steps(&training);
+    builtin->step_flops = (double)arch_step_flops(&run->model, builtin->batch, training.optimizer);
+    builtin->epoch = -1;
+    return run_key(run, builtin->key, error);
+}
+
+static int builtin_prepare(Builtin *builtin, const TrainerOptions *options, Error *error) {
+    const Run *run = &builtin->base.run;
+    int result = data_prepare(builtin, options->home, error);
+    if (!result)
+        result = plan_prepare(builtin, error);
+    if (result)
+        return result;
+    int64_t batch_max = builtin->batch > EVALUATION_BATCH ? builtin->batch : EVALUATION_BATCH;
+    if (buffers_prepare(builtin, batch_max, error))
+        return -1;
+    backend_set_threads(options->threads);
+    if (model_new(&builtin->model, &run->model, batch_max, backend, error) ||
+        optimizer_new(&builtin->optimizer, &run->optimizer, model_parameter_count(builtin->model), error))
+        return -1;
+    if (options->init_weights)
+        return weights_load(builtin->model, options->init_weights, error);
+    model_init_weights(builtin->model, run->seed);
+    return 0;
+}
+
+int builtin_new(Trainer **out, const Run *run, const TrainerOptions *options, Error *error) {
+    *out = NULL;
+    Builtin *builtin = calloc(1, sizeof *builtin);
+    if (!builtin)
+        return error_set(error, "no memory for a trainer");
+    Trainer *trainer = &builtin->base;
+    trainer->interface = &builtin_interface;
+    trainer->run = *run;
+    int result = builtin_prepare(builtin, options, error);
+    if (result) {
+        builtin_free(trainer);
+        return result;
+    }
+    trainer->environment.threads = options->threads;
+    text_copy(trainer->environment.backend, sizeof trainer->environment.backend, backend_text(backend));
+    text_copy(trainer->environment.data_digest, sizeof trainer->environment.data_digest, run->data_digest);
+    *out = trainer;
+    return 0;
+}

@@ -1,0 +1,36 @@
+/* builtin (private): the trainer of B-MLP and S-MLP. */
+#pragma once
+
+#include "sweepd/train.h"
+
+/* Sets the error's text and is TRAIN_REFUSED. */
+#define train_refuse(...) (error_set(__VA_ARGS__), TRAIN_REFUSED)
+
+enum {
+    EVALUATION_BATCH = 500,
+    EVALUATION_TRAIN_MAX = 10000, /* training examples that an evaluation looks at */
+};
+
+typedef struct Builtin {
+    Trainer base;
+    char key[RUN_KEY_MAX];
+    DatasetMap *data;
+    Split split;
+    Model *model;
+    Optimizer *optimizer;
+    int64_t batch, steps_per_epoch;
+    double step_flops;
+    int64_t epoch;     /* whose order is in `order`; -1: none */
+    uint32_t *order;   /* [split.train_count] */
+    uint32_t *indices; /* [batch_max] */
+    float *x;          /* [batch_max, inputs] */
+    uint16_t *labels;  /* [batch_max] */
+} Builtin;
+
+int builtin_new(Trainer **out, const Run *run, const TrainerOptions *options, Error *error);
+int builtin_evaluate(Trainer *trainer, Point *out, Error *error);
+int builtin_save(Trainer *trainer, const char *path, Error *error);
+int builtin_load(Trainer *trainer, const char *path, Error *error);
+
+/* Takes a file's tensors into the model: names and shapes must be the model's. 0, TRAIN_REFUSED with the model as it was, -1. */
+int weights_load(Model *model, const char *path, Error *error);

@@ -1,0 +1,41 @@
+#include "builtin.h"
+
+#include <math.h>
+#include <stdio.h>
+
+/* indices: which examples of the section, or NULL for its first `count`. */
+static void section_evaluate(Builtin *builtin, DataSection section, const uint32_t *indices, int64_t count, const char *name, Point *out) {
+    double loss_sum = 0;
+    int64_t errors = 0;
+    for (int64_t start = 0; start < count; start += EVALUATION_BATCH) {
+        int64_t batch = count - start < EVALUATION_BATCH ? count - start : EVALUATION_BATCH;
+        for (int64_t i = 0; i < batch; i++)
+            builtin->indices[i] = indices ? indices[start + i] : (uint32_t)(start + i);
+        batch_gather(builtin->data, section, builtin->indices, batch, builtin->x, builtin->labels);
+        model_evaluate(builtin->model, builtin->x, builtin->labels, batch, &loss_sum, &errors);
+    }
+    bool finite = count > 0 && isfinite(loss_sum);
+    char metric[METRIC_NAME_MAX];
+    snprintf(metric, sizeof metric, "%s_loss", name);
+    point_set_metric(out, metric, finite ? loss_sum / (double)count : NAN);
+    snprintf(metric, sizeof metric, "%s_error", name);
+    point_set_metric(out, metric, finite ? (double)errors / (double)count : NAN); /* the largest of logits that are no numbers is none */
+}
+
+int builtin_evaluate(Trainer *trainer, Point *out, Error *error) {
+    (void)error;
+    Builtin *builtin = (Builtin *)trainer;
+    const Split *split = &builtin->split;
+    *out = (Point){
+        .step = trainer->step,
+        .examples = (double)trainer->step * (double)builtin->batch,
+        .flops = trainer->flops,
+        .seconds = trainer->seconds,
+    };
+    int64_t train_count = split->train_count < EVALUATION_TRAIN_MAX ? split->train_count : EVALUATION_TRAIN_MAX;
+    section_evaluate(builtin, DATA_TRAIN, split->train, train_count, "train", out);
+    if (split->validation_count)
+        section_evaluate(builtin, DATA_TRAIN, split->validation, split->validation_count, "validation", out);
+    section_evaluate(builtin, DATA_TEST, NULL, dataset_info(builtin->data)->test_count, "test", out);
+    return 0;
+}

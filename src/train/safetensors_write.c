@@ -1,0 +1,67 @@
+#include "sweepd/train.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { HEADER_MAX = 16 << 20, LENGTH_BYTES = 8 };
+
+static size_t entry_bytes(const SafetensorsEntry *entry) {
+    return (size_t)entry->shape[0] * (size_t)(entry->dimensions > 1 ? entry->shape[1] : 1) * sizeof *entry->data;
+}
+
+static void header_format(Buffer *out, const SafetensorsEntry *entries, size_t count, const char *const *pairs, size_t pair_count) {
+    size_t offset = 0;
+    buffer_append_text(out, "{\"__metadata__\":{");
+    for (size_t i = 0; i < pair_count; i++) {
+        buffer_append_text(out, i ? "," : "");
+        buffer_append_json(out, pairs[2 * i]);
+        buffer_append_text(out, ":");
+        buffer_append_json(out, pairs[2 * i + 1]);
+    }
+    buffer_append_text(out, "}");
+    for (size_t i = 0; i < count; i++) {
+        buffer_append_text(out, ",");
+        buffer_append_json(out, entries[i].name);
+        buffer_printf(out, ":{\"dtype\":\"F32\",\"shape\":[%lld", (long long)entries[i].shape[0]);
+        if (entries[i].dimensions > 1)
+            buffer_printf(out, ",%lld", (long long)entries[i].shape[1]);
+        buffer_printf(out, "],\"data_offsets\":[%zu,%zu]}", offset, offset + entry_bytes(&entries[i]));
+        offset += entry_bytes(&entries[i]);
+    }
+    buffer_append_text(out, "}");
+    while (!out->failed && out->size % LENGTH_BYTES)
+        buffer_append_text(out, " ");
+}
+
+static int file_write(const char *path, const Buffer *header, const SafetensorsEntry *entries, size_t count, Error *error) {
+    size_t size = LENGTH_BYTES + header->size;
+    for (size_t i = 0; i < count; i++)
+        size += entry_bytes(&entries[i]);
+    char *bytes = malloc(size);
+    if (!bytes)
+        return error_set(error, "%s: no memory for %zu bytes", path, size);
+    for (int i = 0; i < LENGTH_BYTES; i++)
+        bytes[i] = (char)(header->size >> (8 * i));
+    char *at = bytes + LENGTH_BYTES;
+    memcpy(at, header->data, header->size);
+    at += header->size;
+    for (size_t i = 0; i < count; i++) {
+        memcpy(at, entries[i].data, entry_bytes(&entries[i]));
+        at += entry_bytes(&entries[i]);
+    }
+    int result = file_write_atomic(path, bytes, size, 0644, error);
+    free(bytes);
+    return result;
+}
+
+int safetensors_write(const char *path, const SafetensorsEntry *entries, size_t count, const char *const *metadata_pairs, size_t pairs,
+                      Error *error) {
+    Buffer header;
+    buffer_init(&header, HEADER_MAX);
+    header_format(&header, entries, count, metadata_pairs, pairs);
+    int result = buffer_check(&header, error, path);
+    if (!result)
+        result = file_write(path, &header, entries, count, error);
+    buffer_deinit(&header);
+    return result;
+}

@@ -1,0 +1,11 @@
+#include "builtin.h"
+
+int trainer_new(Trainer **out, const Run *run, const TrainerOptions *options, Error *error) {
+    static int (*const makers[])(Trainer **, const Run *, const TrainerOptions *, Error *) = {[TRAINER_BUILTIN] = builtin_new};
+    return makers[run->trainer](out, run, options, error);
+}
+
+void trainer_free(Trainer *trainer) {
+    if (trainer)
+        trainer->interface->free(trainer);
+}

@@ -1,0 +1,179 @@
+#include "fixture.h"
+
+static const float first[] = {1, -2, 3, 0.5f, 1e-30f, -0.0f}, second[] = {7, 8};
+
+static int setup(void **state) {
+    (void)state;
+    strcpy(fixture_home, "/tmp/sweepd-train-XXXXXX");
+    return mkdtemp(fixture_home) ? 0 : -1;
+}
+
+static void write_sample(const char *path) {
+    const SafetensorsEntry entries[] = {{"blocks.0.\"odd\" name", 2, {2, 3}, first}, {"b", 1, {2, 1}, second}};
+    const char *const pairs[] = {"format", "pt", "step", "12"};
+    Error error = {0};
+    if (safetensors_write(path, entries, 2, pairs, 2, &error))
+        fail_msg("%s", error.text);
+}
+
+static void test_round_trip(void **state) {
+    (void)state;
+    const char *path = fixture_path("round.safetensors");
+    write_sample(path);
+    Safetensors *file;
+    Error error = {0};
+    assert_int_equal(safetensors_open(&file, path, &error), 0);
+    assert_int_equal(safetensors_count(file), 2);
+    const SafetensorsEntry *entry = safetensors_find(file, "blocks.0.\"odd\" name");
+    assert_non_null(entry);
+    assert_ptr_equal(entry, safetensors_entry(file, 0));
+    assert_int_equal(entry->dimensions, 2);
+    assert_true(entry->shape[0] == 2 && entry->shape[1] == 3);
+    assert_memory_equal(entry->data, first, sizeof first);
+    entry = safetensors_find(file, "b");
+    assert_int_equal(entry->dimensions, 1);
+    assert_true(entry->shape[0] == 2 && entry->shape[1] == 1);
+    assert_memory_equal(entry->data, second, sizeof second);
+    assert_null(safetensors_find(file, "c"));
+    assert_string_equal(safetensors_metadata(file, "step"), "12");
+    assert_null(safetensors_metadata(file, "none"));
+    safetensors_free(file);
+}
+
+/* The format as its specification has it: length, header, data; tensors in any order in the header, no metadata. */
+static void test_foreign_file(void **state) {
+    (void)state;
+    static const char header[] = "{\"w\":{\"shape\":[1,2],\"data_offsets\":[4,12],\"dtype\":\"F32\"},"
+                                 "\"v\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}} ";
+    static const float data[] = {5, 6, 7};
+    uint8_t bytes[256] = {sizeof header - 1};
+    memcpy(bytes + 8, header, sizeof header - 1);
+    memcpy(bytes + 8 + sizeof header - 1, data, sizeof data);
+    const char *path = fixture_path("foreign.safetensors");
+    fixture_write(path, bytes, 8 + sizeof header - 1 + sizeof data);
+    Safetensors *file;
+    Error error = {0};
+    if (safetensors_open(&file, path, &error))
+        fail_msg("%s", error.text);
+    assert_string_equal(safetensors_entry(file, 0)->name, "v");
+    assert_true(safetensors_find(file, "w")->data[0] == 6 && safetensors_find(file, "w")->data[1] == 7);
+    assert_null(safetensors_metadata(file, "step"));
+    safetensors_free(file);
+}
+
+typedef struct Wrong {
+    const char *header;
+    size_t data_size;
+    const char *part;
+} Wrong;
+
+#define TENSOR(name, type, shape, offsets) "\"" name "\":{\"dtype\":\"" type "\",\"shape\":" shape ",\"data_offsets\":" offsets "}"
+
+static const Wrong wrong[] = {
+    {"{\"a\":", 0, "byte 13: the header is not JSON"},
+    {"[1]", 0, "byte 8: the header is not a JSON object"},
+    {"{" TENSOR("a", "F32", "[1]", "[0,4]") "," TENSOR("a", "F32", "[1]", "[0,4]") "}", 4, "duplicate"},
+    {"{\"a\":3}", 0, "byte 9: tensor \"a\": needs dtype, shape and two data_offsets"},
+    {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1]}}", 4, "byte 9: tensor \"a\": needs dtype"},
+    {"{" TENSOR("a", "F32", "[1]", "[0,4]") "," TENSOR("b", "BF16", "[1]", "[4,6]") "}", 6, "byte 62: tensor \"b\": its dtype is not F32"},
+    {"{" TENSOR("a", "F32", "[1,1,1]", "[0,4]") "}", 4, "neither 1 nor 2 dimensions"},
+    {"{" TENSOR("a", "F32", "[]", "[0,4]") "}", 4, "neither 1 nor 2 dimensions"},
+    {"{" TENSOR("a", "F32", "[0]", "[0,0]") "}", 0, "its shape is not of whole numbers from 1"},
+    {"{" TENSOR("a", "F32", "[-1]", "[0,4]") "}", 4, "its shape is not"},
+    {"{" TENSOR("a", "F32", "[1.5]", "[0,4]") "}", 4, "its shape is not"},
+    {"{" TENSOR("a", "F32", "[4611686018427387904,4]", "[0,4]") "}", 4, "its shape is not"},
+    {"{" TENSOR("a", "F32", "[2]", "[0,4]") "}", 8, "its data_offsets do not hold its shape"},
+    {"{" TENSOR("a", "F32", "[1]", "[4,8]") "}", 4, "its data_offsets are outside of the file"},
+    {"{" TENSOR("a", "F32", "[1]", "[-4,0]") "}", 4, "its data_offsets are outside"},
+    {"{" TENSOR("a", "F32", "[1]", "[4,0]") "}", 4, "its data_offsets are outside"},
+    {"{" TENSOR("a", "F32", "[1]", "[\"0\",4]") "}", 4, "its data_offsets are outside"},
+    {"{" TENSOR("a", "F32", "[1]", "[2,6]") "}", 8, "do not start at a multiple of 4"},
+    {"{" TENSOR("a", "F32", "[2]", "[0,8]") "," TENSOR("b", "F32", "[2]", "[4,12]") "}", 12, "byte 62: tensor \"b\": it overlaps another"},
+    {"{" TENSOR("a", "F32", "[1]", "[4,8]") "}", 8, "tensor \"a\": bytes before it are no tensor's"},
+    {"{" TENSOR("a", "F32", "[1]", "[0,4]") "}", 8, "byte 66: bytes that are no tensor's"},
+    {"{\"__metadata__\":{\"step\":12}}", 0, "tensor \"__metadata__\": not an object of texts"},
+    {"{\"__metadata__\":[]}", 0, "not an object of texts"},
+};
+
+static void assert_refused(const char *path, const char *part) {
+    Safetensors *file;
+    Error error = {0};
+    assert_int_equal(safetensors_open(&file, path, &error), TRAIN_REFUSED);
+    assert_null(file);
+    if (!strstr(error.text, path) || !strstr(error.text, part))
+        fail_msg("\"%s\" does not say \"%s\"", error.text, part);
+}
+
+static void test_wrong_files(void **state) {
+    (void)state;
+    const char *path = fixture_path("wrong.safetensors");
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        uint8_t bytes[512] = {(uint8_t)strlen(wrong[i].header)};
+        memcpy(bytes + 8, wrong[i].header, strlen(wrong[i].header));
+        fixture_write(path, bytes, 8 + strlen(wrong[i].header) + wrong[i].data_size);
+        assert_refused(path, wrong[i].part);
+    }
+    static const uint8_t huge[9] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, '{'};
+    fixture_write(path, huge, sizeof huge);
+    assert_refused(path, "byte 0: a header of 18446744073709551615 bytes");
+    fixture_write(path, huge, 3);
+    assert_refused(path, "byte 3: the file ends inside its first number");
+    assert_refused(fixture_path("missing"), "No such file");
+    assert_refused(fixture_home, "not a regular file");
+}
+
+/* Whatever the bytes are, the answer is a file whose every value can be read, or a refusal that says where. */
+static void assert_safe(const char *path) {
+    Safetensors *file;
+    Error error = {0};
+    int result = safetensors_open(&file, path, &error);
+    if (result) {
+        assert_int_equal(result, TRAIN_REFUSED);
+        assert_non_null(strstr(error.text, ": byte "));
+        return;
+    }
+    volatile float sum = 0;
+    for (size_t i = 0; i < safetensors_count(file); i++) {
+        const SafetensorsEntry *entry = safetensors_entry(file, i);
+        for (int64_t j = 0; j < entry->shape[0] * entry->shape[1]; j++)
+            sum = sum + entry->data[j];
+    }
+    safetensors_free(file);
+}
+
+static void test_mutations(void **state) {
+    (void)state;
+    const char *path = fixture_path("mutated.safetensors");
+    write_sample(path);
+    size_t size;
+    uint8_t *whole = fixture_read(path, &size), *bytes = malloc(size);
+    assert_non_null(bytes);
+    for (size_t keep = 0; keep < size; keep++) {
+        fixture_write(path, whole, keep);
+        assert_refused(path, "byte ");
+    }
+    Rng rng;
+    rng_init(&rng, 1, 0);
+    static const char likely[] = "0123456789[]{},:\"-eE.F \\";
+    for (int round = 0; round < 4000; round++) {
+        memcpy(bytes, whole, size);
+        for (uint64_t changes = 1 + rng_below(&rng, 3); changes; changes--) {
+            size_t at = rng_below(&rng, 4) ? 8 + rng_below(&rng, size - 8) : rng_below(&rng, 8);
+            bytes[at] = rng_below(&rng, 2) ? (uint8_t)likely[rng_below(&rng, sizeof likely - 1)] : (uint8_t)rng_next(&rng);
+        }
+        fixture_write(path, bytes, size);
+        assert_safe(path);
+    }
+    free(bytes);
+    free(whole);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_foreign_file),
+        cmocka_unit_test(test_wrong_files),
+        cmocka_unit_test(test_mutations),
+    };
+    return cmocka_run_group_tests(tests, setup, fixture_teardown);
+}
