@@ -15,12 +15,12 @@ enum {
     FLOPS_RELU_GRADIENT = 0,
     FLOPS_GELU = 38, /* the value and the derivative that the backward pass will want */
     FLOPS_GELU_GRADIENT = 1,
-    FLOPS_NORM = 8,
+    FLOPS_NORM = 7,
     FLOPS_NORM_ROW = 5,
-    FLOPS_NORM_GRADIENT = 12,
+    FLOPS_NORM_GRADIENT = 11,
     FLOPS_NORM_GRADIENT_ROW = 2,
-    FLOPS_LOSS = 21, /* softmax, smoothed cross-entropy, and the gradient of the logits */
-    FLOPS_LOSS_ROW = 15,
+    FLOPS_LOSS = 20, /* softmax, smoothed cross-entropy, and the gradient of the logits */
+    FLOPS_LOSS_ROW = 10,
 };
 
 enum { PAPER_FLOPS_PER_NORM_ELEMENT = 5 };

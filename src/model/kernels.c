@@ -1,0 +1,279 @@
+/* The fast kernels: loops that gcc and clang vectorise. Compiled once per vector extension, with KERNEL_VARIANT the extension's name.
+ *
+ * Nothing in an inner loop calls the C library. exp(-x^2/2) comes from 2^y = 2^n 2^f, n = round(y), with a minimax polynomial on
+ * f in [-1/2, 1/2] (relative error 8e-8). The normal distribution's upper tail, which gelu wants, is
+ *     Q(u) = exp(-u^2/2) r(t),  t = 1 / (1 + p u),  u >= 0,
+ * where r, a polynomial in t without a constant term, is fitted to erfcx(u / sqrt 2) / 2 with relative error 7e-7. The form shares its
+ * exponential with the derivative, gelu'(x) = Phi(x) + x phi(x). Both fits are minimax, by Lawson's reweighted least squares.
+ *
+ * Sums along a row are split over vector lanes (omp simd): their order is fixed for a variant, so results repeat bit for bit. */
+#include "kernels.h"
+
+#include <math.h>
+#include <string.h>
+
+#define JOIN_(a, b) a##b
+#define JOIN(a, b)  JOIN_(a, b)
+#define TEXT_(a)    #a
+#define TEXT(a)     TEXT_(a)
+
+static const float log2_e = 1.44269504F;
+static const float inverse_sqrt_two_pi = 0.398942280F;
+
+/* 2^y for y <= 0; below 2^-125 it stays there, which is as good as 0 here. */
+static inline float exp2_negative(float y) {
+    const float round_shift = 12582912.0F; /* 1.5 * 2^23: adding it leaves the nearest integer in the low bits */
+    y = y < -125.0F ? -125.0F : y;
+    float shifted = y + round_shift;
+    float f = y - (shifted - round_shift);
+    float power = 1.32763579e-3F;
+    power = power * f + 9.67565568e-3F;
+    power = power * f + 5.55071448e-2F;
+    power = power * f + 2.40221176e-1F;
+    power = power * f + 6.93146966e-1F;
+    power = power * f + 1.00000007F;
+    uint32_t n, bits;
+    memcpy(&n, &shifted, sizeof n);
+    memcpy(&bits, &power, sizeof bits);
+    bits += n << 23;
+    memcpy(&power, &bits, sizeof power);
+    return power;
+}
+
+/* The normal distribution function; *gaussian becomes exp(-x^2/2). */
+static inline float normal_distribution(float x, float *gaussian) {
+    float u = fabsf(x);
+    float e = exp2_negative(-0.5F * log2_e * (x * x));
+    float t = 1.0F / (1.0F + 0.36F * u);
+    float r = 4.76492619e-2F;
+    r = r * t - 1.81793942e-1F;
+    r = r * t + 1.83717180e-1F;
+    r = r * t + 2.46438663e-2F;
+    r = r * t + 1.40416990e-1F;
+    r = r * t + 1.41644536e-1F;
+    r = r * t + 1.43722179e-1F;
+    float tail = r * t * e;
+    *gaussian = e;
+    return x < 0 ? tail : 1.0F - tail;
+}
+
+static inline float relu_or_not(float x, bool relu) {
+    return relu && x < 0 ? 0 : x;
+}
+
+/* ---- bias ---- */
+
+static void bias_forward(int64_t rows, int64_t columns, float *restrict z, const float *restrict bias, bool relu) {
+    for (int64_t i = 0; i < rows; i++) {
+        float *restrict row = z + i * columns;
+        for (int64_t j = 0; j < columns; j++) {
+            row[j] = relu_or_not(row[j] + bias[j], relu);
+        }
+    }
+}
+
+static void bias_backward(int64_t rows, int64_t columns, float *restrict dz, const float *restrict relu_output, float *restrict dbias) {
+    memset(dbias, 0, (size_t)columns * sizeof *dbias);
+    for (int64_t i = 0; i < rows; i++) {
+        float *restrict row = dz + i * columns;
+        for (int64_t j = 0; relu_output != NULL && j < columns; j++) {
+            row[j] = relu_output[i * columns + j] > 0 ? row[j] : 0;
+        }
+        for (int64_t j = 0; j < columns; j++) {
+            dbias[j] += row[j];
+        }
+    }
+}
+
+/* ---- LayerNorm ---- */
+
+static void norm_forward(const Norm *norm, int64_t rows, float *restrict z, const float *restrict bias, bool relu, float *restrict out) {
+    const int64_t columns = norm->columns;
+    const float *restrict gain = norm->gain, *restrict shift = norm->shift;
+    const float share = 1.0F / (float)columns;
+    for (int64_t i = 0; i < rows; i++) {
+        float *restrict row = z + i * columns, *restrict normal = norm->normal + i * columns, *restrict result = out + i * columns;
+        float sum = 0, square = 0;
+#pragma omp simd reduction(+ : sum)
+        for (int64_t j = 0; j < columns; j++) {
+            row[j] = relu_or_not(row[j] + bias[j], relu);
+            sum += row[j];
+        }
+        float mean = sum * share;
+#pragma omp simd reduction(+ : square)
+        for (int64_t j = 0; j < columns; j++) {
+            normal[j] = row[j] - mean;
+            square += normal[j] * normal[j];
+        }
+        float inverse = 1.0F / sqrtf(square * share + NORM_EPSILON);
+        norm->inverse[i] = inverse;
+        for (int64_t j = 0; j < columns; j++) {
+            normal[j] *= inverse;
+            result[j] = gain[j] * normal[j] + shift[j];
+        }
+    }
+}
+
+/* The gradient that comes back through the norm, added to or stored in drow. mean_d and mean_dn: the row's means of d and d * normal. */
+static inline void norm_backward_row(int64_t columns, const float *restrict d, const float *restrict normal, float mean_d, float mean_dn,
+                                     float inverse, bool residual, float *restrict drow) {
+    if (residual) {
+        for (int64_t j = 0; j < columns; j++) {
+            drow[j] += inverse * (d[j] - mean_d - normal[j] * mean_dn);
+        }
+    } else {
+        for (int64_t j = 0; j < columns; j++) {
+            drow[j] = inverse * (d[j] - mean_d - normal[j] * mean_dn);
+        }
+    }
+}
+
+static void norm_backward(const Norm *norm, int64_t rows, float *restrict dout, bool residual, const float *restrict relu_output,
+                          float *restrict dz, float *restrict dgain, float *restrict dshift, float *restrict dbias) {
+    const int64_t columns = norm->columns;
+    const float *restrict gain = norm->gain;
+    const float share = 1.0F / (float)columns;
+    memset(dgain, 0, (size_t)columns * sizeof *dgain);
+    memset(dshift, 0, (size_t)columns * sizeof *dshift);
+    memset(dbias, 0, (size_t)columns * sizeof *dbias);
+    for (int64_t i = 0; i < rows; i++) {
+        float *restrict d = dout + i * columns, *restrict drow = dz + i * columns;
+        const float *restrict normal = norm->normal + i * columns;
+        float sum_d = 0, sum_dn = 0;
+#pragma omp simd reduction(+ : sum_d, sum_dn)
+        for (int64_t j = 0; j < columns; j++) {
+            dgain[j] += d[j] * normal[j];
+            dshift[j] += d[j];
+            d[j] *= gain[j];
+            sum_d += d[j];
+            sum_dn += d[j] * normal[j];
+        }
+        norm_backward_row(columns, d, normal, sum_d * share, sum_dn * share, norm->inverse[i], residual, drow);
+        for (int64_t j = 0; relu_output != NULL && j < columns; j++) {
+            drow[j] = relu_output[i * columns + j] > 0 ? drow[j] : 0;
+        }
+        for (int64_t j = 0; j < columns; j++) {
+            dbias[j] += drow[j];
+        }
+    }
+}
+
+/* ---- gelu ---- */
+
+static inline void gelu_row(int64_t columns, float *restrict x, const float *restrict bias, bool has_bias, float *restrict out) {
+    for (int64_t j = 0; j < columns; j++) {
+        float e, value = has_bias ? x[j] + bias[j] : x[j];
+        float phi = normal_distribution(value, &e);
+        out[j] = value * phi;
+        x[j] = phi + inverse_sqrt_two_pi * (value * e);
+    }
+}
+
+static void gelu_forward(int64_t rows, int64_t columns, float *restrict x, const float *restrict bias, float *restrict out) {
+    if (bias == NULL) {
+        gelu_row(rows * columns, x, NULL, false, out);
+        return;
+    }
+    for (int64_t i = 0; i < rows; i++) {
+        gelu_row(columns, x + i * columns, bias, true, out + i * columns);
+    }
+}
+
+static void gelu_backward(int64_t rows, int64_t columns, float *restrict dout, const float *restrict derivative, float *restrict dbias) {
+    if (dbias == NULL) {
+        for (int64_t j = 0; j < rows * columns; j++) {
+            dout[j] *= derivative[j];
+        }
+        return;
+    }
+    memset(dbias, 0, (size_t)columns * sizeof *dbias);
+    for (int64_t i = 0; i < rows; i++) {
+        float *restrict d = dout + i * columns;
+        const float *restrict slope = derivative + i * columns;
+        for (int64_t j = 0; j < columns; j++) {
+            d[j] *= slope[j];
+            dbias[j] += d[j];
+        }
+    }
+}
+
+/* ---- softmax and cross-entropy ---- */
+
+typedef struct LossRow {
+    float maximum, sum; /* of the logits; of exp(logit - maximum), which the scratch row then holds */
+    float logit_sum;
+} LossRow;
+
+/* The scratch row is padded to whole vectors with -inf, so that a row of ten classes is one vector and not ten scalars. */
+static inline LossRow loss_row(const LossTarget *target, const float *restrict logits, const float *restrict bias) {
+    float *restrict scratch = target->scratch;
+    int64_t columns = target->columns, padded = (columns + LOSS_LANES - 1) / LOSS_LANES * LOSS_LANES;
+    LossRow row = {-INFINITY, 0, 0};
+    float maximum = -INFINITY, sum = 0, logit_sum = 0;
+#pragma omp simd reduction(+ : logit_sum)
+    for (int64_t j = 0; j < columns; j++) {
+        scratch[j] = logits[j] + bias[j];
+        logit_sum += scratch[j];
+    }
+    for (int64_t j = columns; j < padded; j++) {
+        scratch[j] = -INFINITY;
+    }
+#pragma omp simd reduction(max : maximum)
+    for (int64_t j = 0; j < padded; j++) {
+        maximum = scratch[j] > maximum ? scratch[j] : maximum;
+    }
+#pragma omp simd reduction(+ : sum)
+    for (int64_t j = 0; j < padded; j++) {
+        scratch[j] = exp2_negative((scratch[j] - maximum) * log2_e);
+        sum += scratch[j];
+    }
+    row.maximum = maximum;
+    row.sum = sum;
+    row.logit_sum = logit_sum;
+    return row;
+}
+
+static float loss_gradient(const LossTarget *target, float *restrict logits, const float *restrict bias, float *restrict dbias) {
+    const int64_t columns = target->columns;
+    const float *restrict exponentials = target->scratch;
+    const float share = 1.0F / (float)target->rows, confidence = 1.0F - target->smoothing, floor = target->smoothing / (float)columns;
+    double total = 0;
+    memset(dbias, 0, (size_t)columns * sizeof *dbias);
+    for (int64_t i = 0; i < target->rows; i++) {
+        float *restrict d = logits + i * columns;
+        const int64_t label = target->labels[i];
+        LossRow row = loss_row(target, d, bias);
+        float right = d[label] + bias[label];
+        total += (double)(row.maximum + logf(row.sum) - confidence * right - floor * row.logit_sum);
+        float scale = share / row.sum, low = share * floor;
+        for (int64_t j = 0; j < columns; j++) {
+            d[j] = exponentials[j] * scale - low;
+        }
+        d[label] -= share * confidence;
+        for (int64_t j = 0; j < columns; j++) {
+            dbias[j] += d[j];
+        }
+    }
+    return (float)(total / (double)target->rows);
+}
+
+static void loss_measure(const LossTarget *target, const float *logits, const float *bias, double *loss_sum, int64_t *errors) {
+    for (int64_t i = 0; i < target->rows; i++) {
+        const float *row_logits = logits + i * target->columns;
+        const int64_t label = target->labels[i];
+        LossRow row = loss_row(target, row_logits, bias);
+        float right = row_logits[label] + bias[label];
+        *loss_sum += (double)(row.maximum + logf(row.sum) - right);
+        bool wrong = !(right >= row.maximum);
+        for (int64_t j = 0; j < label && !wrong; j++) {
+            wrong = row_logits[j] + bias[j] >= right;
+        }
+        *errors += wrong;
+    }
+}
+
+extern const KernelTable JOIN(kernels_, KERNEL_VARIANT);
+const KernelTable JOIN(kernels_, KERNEL_VARIANT) = {
+    TEXT(KERNEL_VARIANT), bias_forward,  bias_backward, norm_forward, norm_backward,
+    gelu_forward,         gelu_backward, loss_gradient, loss_measure,
+};

@@ -1,0 +1,64 @@
+/* Everything a layer does besides its matrix product, each in one pass over its rows.
+ *
+ * Matrices are [rows, columns], row-major, without gaps; vectors are [columns] unless said otherwise. Arrays do not overlap unless they are
+ * one argument that is read and written. A gradient of a vector is set, not added to. docs/flops.md counts each operation from these
+ * kernels. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* PyTorch's. */
+#define NORM_EPSILON 1e-5F
+
+/* One LayerNorm on one batch: its parameters, and what its backward pass keeps from its forward pass. */
+typedef struct Norm {
+    int64_t columns;
+    const float *gain, *shift;
+    float *normal;  /* [rows, columns]: (z - mean) / deviation */
+    float *inverse; /* [rows]: 1 / deviation */
+} Norm;
+
+/* What the loss needs besides the logits; [rows] examples of [columns] classes. */
+typedef struct LossTarget {
+    int64_t rows, columns;
+    const uint16_t *labels; /* [rows] */
+    float smoothing;
+    float *scratch; /* [columns rounded up to LOSS_LANES] */
+} LossTarget;
+
+enum { LOSS_LANES = 16 };
+
+typedef struct KernelTable {
+    const char *name;
+
+    /* z += bias; with relu, z = max(z, 0) after it. */
+    void (*bias_forward)(int64_t rows, int64_t columns, float *z, const float *bias, bool relu);
+    /* dz = 0 where relu_output (NULL: no relu) is 0; dbias: the sum of its rows. */
+    void (*bias_backward)(int64_t rows, int64_t columns, float *dz, const float *relu_output, float *dbias);
+
+    /* z as bias_forward leaves it; out = gain * normal + shift. */
+    void (*norm_forward)(const Norm *norm, int64_t rows, float *z, const float *bias, bool relu, float *out);
+    /* From dout (overwritten): dgain, dshift and the gradient of z, which is added to dz when there is a residual, else set; then dz and
+     * dbias as bias_backward leaves them. */
+    void (*norm_backward)(const Norm *norm, int64_t rows, float *dout, bool residual, const float *relu_output, float *dz, float *dgain,
+                          float *dshift, float *dbias);
+
+    /* out = gelu(x + bias), exact; x becomes the derivative there. bias may be NULL. */
+    void (*gelu_forward)(int64_t rows, int64_t columns, float *x, const float *bias, float *out);
+    /* dout *= derivative; dbias, unless NULL: the sum of its rows. */
+    void (*gelu_backward)(int64_t rows, int64_t columns, float *dout, const float *derivative, float *dbias);
+
+    /* logits + bias become the gradient of the batch's mean smoothed cross-entropy, dbias the sum of its rows; returns the mean. */
+    float (*loss_gradient)(const LossTarget *target, float *logits, const float *bias, float *dbias);
+    /* logits + bias; adds the unsmoothed cross-entropies and the wrong top-1 predictions (the first of equals counts as predicted). */
+    void (*loss_measure)(const LossTarget *target, const float *logits, const float *bias, double *loss_sum, int64_t *errors);
+} KernelTable;
+
+/* Plain loops and the C library's erf, exp and log in double precision: the kernels' test. */
+extern const KernelTable kernels_reference;
+
+/* The compiled variants that this machine can run, slowest first; NULL past the last. */
+const KernelTable *kernels_table(size_t index);
+const KernelTable *kernels_fastest(void);

@@ -1,0 +1,172 @@
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "double_network.h"
+#include "sweepd/model.h"
+
+static const float smoothing = 0.1F;
+
+static Model *model_make(const Architecture *arch, int64_t batch, BackendKind backend) {
+    Error error;
+    Model *model;
+    Rng rng;
+    assert_int_equal(model_new(&model, arch, batch, backend, &error), 0);
+    model_init_weights(model, 3);
+    /* Norms away from 1 and 0, where a wrong factor could hide. */
+    rng_init(&rng, 4, 0);
+    for (size_t i = 0; i < model_parameter_count(model); i++) {
+        model_parameters(model)[i] += (float)(0.2 * rng_normal(&rng));
+    }
+    return model;
+}
+
+static void batch_make(const Architecture *arch, int64_t batch, float **x, uint16_t **labels) {
+    Rng rng;
+    rng_init(&rng, 5, 0);
+    *x = malloc((size_t)(batch * arch->inputs) * sizeof **x);
+    *labels = malloc((size_t)batch * sizeof **labels);
+    assert_true(*x != NULL && *labels != NULL);
+    for (int64_t i = 0; i < batch * arch->inputs; i++) {
+        (*x)[i] = (float)rng_normal(&rng);
+    }
+    for (int64_t i = 0; i < batch; i++) {
+        (*labels)[i] = (uint16_t)rng_below(&rng, (uint64_t)arch->classes);
+    }
+}
+
+static double norm_of(const float *values, int64_t count) {
+    double sum = 0;
+    for (int64_t i = 0; i < count; i++) {
+        sum += (double)values[i] * (double)values[i];
+    }
+    return sqrt(sum);
+}
+
+/* ---- against central differences of the network in double precision ---- */
+
+static void assert_tensor_differences(Model *model, const Tensor *tensor, double *parameters, const float *x, const uint16_t *labels,
+                                      int64_t batch) {
+    const double step = 1e-5;
+    int64_t count = tensor->rows * tensor->columns;
+    double largest = 0, worst = 0;
+    for (int64_t i = 0; i < count; i++) {
+        double *parameter = &parameters[tensor->data - model_parameters(model) + i], kept = *parameter;
+        *parameter = kept + step;
+        double above = double_network_loss(model_architecture(model), parameters, x, labels, batch, (double)smoothing);
+        *parameter = kept - step;
+        double below = double_network_loss(model_architecture(model), parameters, x, labels, batch, (double)smoothing);
+        *parameter = kept;
+        double slope = (above - below) / (2 * step);
+        largest = fmax(largest, fabs(slope));
+        worst = fmax(worst, fabs(slope - (double)tensor->gradient[i]));
+    }
+    assert_true(largest > 0);
+    if (!(worst < 3e-6 * largest + 1e-7)) {
+        fail_msg("%s: a gradient is off by %g of %g", tensor->name, worst, largest);
+    }
+}
+
+static void assert_differences(const Architecture *arch, int64_t batch, BackendKind backend) {
+    Model *model = model_make(arch, batch, backend);
+    size_t count = model_parameter_count(model);
+    double *parameters = malloc(count * sizeof *parameters);
+    float *x;
+    uint16_t *labels;
+    assert_non_null(parameters);
+    for (size_t i = 0; i < count; i++) {
+        parameters[i] = (double)model_parameters(model)[i];
+    }
+    batch_make(arch, batch, &x, &labels);
+    double loss = (double)model_train_step(model, x, labels, batch, smoothing);
+    double expected = double_network_loss(arch, parameters, x, labels, batch, (double)smoothing);
+    assert_true(fabs(loss - expected) < 1e-6 * expected);
+    for (size_t i = 0; i < model_tensor_count(model); i++) {
+        assert_tensor_differences(model, model_tensor(model, i), parameters, x, labels, batch);
+    }
+    free(parameters);
+    free(x);
+    free(labels);
+    model_free(model);
+}
+
+static const Architecture small[] = {
+    {MODEL_BMLP, SMLP_TEXT, 7, 5, 2, 6, 3},   {MODEL_BMLP, SMLP_TEXT, 3, 2, 1, 16, 1}, {MODEL_SMLP, SMLP_TEXT, 7, 5, 3, 6, 0},
+    {MODEL_SMLP, SMLP_TEXT, 4, 17, 1, 18, 0}, {MODEL_SMLP, SMLP_CODE, 7, 5, 3, 6, 0},  {MODEL_SMLP, SMLP_CODE, 4, 17, 1, 18, 0},
+};
+
+static void test_differences_openblas(void **state) {
+    (void)state;
+    for (size_t i = 0; i < sizeof small / sizeof small[0]; i++) {
+        assert_differences(&small[i], 5, BACKEND_OPENBLAS);
+    }
+}
+
+static void test_differences_naive(void **state) {
+    (void)state;
+    for (size_t i = 0; i < sizeof small / sizeof small[0]; i++) {
+        assert_differences(&small[i], 5, BACKEND_NAIVE);
+    }
+}
+
+/* ---- the fast way against the naive reference, at sizes where vectors, blocks and remainders all occur ---- */
+
+static void assert_tensors_agree(const Tensor *fast, const Tensor *naive) {
+    int64_t count = fast->rows * fast->columns;
+    float *difference = malloc((size_t)count * sizeof *difference);
+    assert_non_null(difference);
+    for (int64_t i = 0; i < count; i++) {
+        difference[i] = fast->gradient[i] - naive->gradient[i];
+    }
+    double size = norm_of(naive->gradient, count), distance = norm_of(difference, count);
+    free(difference);
+    assert_string_equal(fast->name, naive->name);
+    assert_true(size > 0);
+    if (!(distance < 5e-6 * size)) {
+        fail_msg("%s: the gradients differ by %g of their size", fast->name, distance / size);
+    }
+}
+
+static void assert_backends_agree(const Architecture *arch, int64_t batch) {
+    Model *fast = model_make(arch, batch, BACKEND_OPENBLAS), *naive = model_make(arch, batch, BACKEND_NAIVE);
+    float *x;
+    uint16_t *labels;
+    batch_make(arch, batch, &x, &labels);
+    float fast_loss = model_train_step(fast, x, labels, batch, smoothing),
+          naive_loss = model_train_step(naive, x, labels, batch, smoothing);
+    assert_true(fabsf(fast_loss - naive_loss) < 2e-6F * naive_loss);
+    for (size_t i = 0; i < model_tensor_count(fast); i++) {
+        assert_tensors_agree(model_tensor(fast, i), model_tensor(naive, i));
+    }
+    free(x);
+    free(labels);
+    model_free(fast);
+    model_free(naive);
+}
+
+static void test_backends_agree(void **state) {
+    (void)state;
+    const Architecture large[] = {
+        {MODEL_BMLP, SMLP_TEXT, 50, 10, 2, 32, 4},
+        {MODEL_BMLP, SMLP_TEXT, 61, 33, 2, 37, 4},
+        {MODEL_SMLP, SMLP_TEXT, 61, 33, 3, 37, 0},
+        {MODEL_SMLP, SMLP_CODE, 61, 33, 3, 37, 0},
+    };
+    for (size_t i = 0; i < sizeof large / sizeof large[0]; i++) {
+        assert_backends_agree(&large[i], 45);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_differences_openblas),
+        cmocka_unit_test(test_differences_naive),
+        cmocka_unit_test(test_backends_agree),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,201 @@
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "kernels.h"
+#include "sweepd/base.h"
+
+enum { ROWS = 9, COLUMNS_MAX = 70, SIZE = ROWS * COLUMNS_MAX };
+
+/* Below, at and past one vector of each extension, with and without a remainder. */
+static const int64_t widths[] = {1, 5, 8, 10, 16, 17, 32, 70};
+enum { WIDTHS = sizeof widths / sizeof widths[0] };
+
+static void fill(float *values, size_t count, uint64_t stream) {
+    Rng rng;
+    rng_init(&rng, 1, stream);
+    for (size_t i = 0; i < count; i++) {
+        values[i] = (float)rng_normal(&rng);
+    }
+}
+
+static void assert_close(const float *values, const float *expected, int64_t count, float tolerance) {
+    for (int64_t i = 0; i < count; i++) {
+        if (!(fabsf(values[i] - expected[i]) <= tolerance * (1 + fabsf(expected[i])))) {
+            fail_msg("value %lld is %.9g, not %.9g", (long long)i, (double)values[i], (double)expected[i]);
+        }
+    }
+}
+
+/* ---- gelu's accuracy over its whole range, against erff and against double precision ---- */
+
+static void assert_gelu_accuracy(const KernelTable *kernels) {
+    enum { POINTS = 40001 };
+    static float x[POINTS], slope[POINTS], out[POINTS];
+    for (int i = 0; i < POINTS; i++) {
+        x[i] = slope[i] = (float)(i - POINTS / 2) * 1e-3F;
+    }
+    kernels->gelu_forward(1, POINTS, slope, NULL, out);
+    for (int i = 0; i < POINTS; i++) {
+        double v = (double)x[i], phi = 0.5 * erfc(-v / sqrt(2)), density = exp(-v * v / 2) / sqrt(2 * acos(-1));
+        assert_true(fabs((double)out[i] - v * phi) < 5e-7 * (1 + fabs(v)));
+        assert_true(fabs((double)slope[i] - (phi + v * density)) < 1e-6);
+        assert_true(fabsf(out[i] - 0.5F * x[i] * (1 + erff(x[i] * 0.70710678F))) < 1e-6F * (1 + fabsf(x[i])));
+    }
+}
+
+static void test_gelu_accuracy(void **state) {
+    (void)state;
+    for (size_t i = 0; kernels_table(i) != NULL; i++) {
+        assert_gelu_accuracy(kernels_table(i));
+    }
+}
+
+static void test_gelu_not_finite(void **state) {
+    (void)state;
+    for (size_t i = 0; kernels_table(i) != NULL; i++) {
+        float x[20], out[20];
+        for (size_t j = 0; j < 20; j++) {
+            x[j] = NAN;
+        }
+        x[3] = INFINITY;
+        kernels_table(i)->gelu_forward(1, 20, x, NULL, out);
+        assert_true(isnan(out[0]) && isnan(out[19]) && isinf(out[3]));
+    }
+}
+
+/* ---- every other kernel of every variant against the reference ---- */
+
+static void compare_bias(const KernelTable *fast, int64_t columns, bool relu) {
+    float z[2][SIZE], dz[2][SIZE], bias[COLUMNS_MAX], dbias[2][COLUMNS_MAX];
+    const KernelTable *tables[2] = {fast, &kernels_reference};
+    fill(bias, COLUMNS_MAX, 1);
+    for (int i = 0; i < 2; i++) {
+        fill(z[i], SIZE, 2);
+        fill(dz[i], SIZE, 3);
+        tables[i]->bias_forward(ROWS, columns, z[i], bias, relu);
+        tables[i]->bias_backward(ROWS, columns, dz[i], relu ? z[i] : NULL, dbias[i]);
+    }
+    assert_close(z[0], z[1], SIZE, 0);
+    assert_close(dz[0], dz[1], SIZE, 0);
+    assert_close(dbias[0], dbias[1], columns, 1e-6F);
+}
+
+static void compare_norm(const KernelTable *fast, int64_t columns, bool residual, bool relu) {
+    float z[2][SIZE], normal[2][SIZE], inverse[2][ROWS], out[2][SIZE], dout[2][SIZE], dz[2][SIZE];
+    float gain[COLUMNS_MAX], shift[COLUMNS_MAX], bias[COLUMNS_MAX], sums[2][3][COLUMNS_MAX] = {0};
+    const KernelTable *tables[2] = {fast, &kernels_reference};
+    fill(gain, COLUMNS_MAX, 4);
+    fill(shift, COLUMNS_MAX, 5);
+    fill(bias, COLUMNS_MAX, 6);
+    memset(normal, 0, sizeof normal);
+    memset(out, 0, sizeof out);
+    for (int i = 0; i < 2; i++) {
+        Norm norm = {columns, gain, shift, normal[i], inverse[i]};
+        fill(z[i], SIZE, 7);
+        fill(dout[i], SIZE, 8);
+        fill(dz[i], SIZE, 9);
+        tables[i]->norm_forward(&norm, ROWS, z[i], bias, relu, out[i]);
+        tables[i]->norm_backward(&norm, ROWS, dout[i], residual, relu ? z[i] : NULL, dz[i], sums[i][0], sums[i][1], sums[i][2]);
+    }
+    /* A row of one column has no deviation but epsilon: 1 / sqrt(1e-5) magnifies what rounding leaves. */
+    float tolerance = columns == 1 ? 1e-3F : 1e-5F;
+    assert_close(z[0], z[1], SIZE, 0);
+    assert_close(out[0], out[1], SIZE, tolerance);
+    assert_close(inverse[0], inverse[1], ROWS, tolerance);
+    assert_close(dz[0], dz[1], SIZE, tolerance);
+    for (int i = 0; i < 3; i++) {
+        assert_close(sums[0][i], sums[1][i], columns, tolerance);
+    }
+}
+
+static void compare_gelu(const KernelTable *fast, int64_t columns, bool has_bias) {
+    float x[2][SIZE], out[2][SIZE], dout[2][SIZE], bias[COLUMNS_MAX], dbias[2][COLUMNS_MAX] = {{0}};
+    const KernelTable *tables[2] = {fast, &kernels_reference};
+    fill(bias, COLUMNS_MAX, 10);
+    memset(out, 0, sizeof out);
+    for (int i = 0; i < 2; i++) {
+        fill(x[i], SIZE, 11);
+        fill(dout[i], SIZE, 12);
+        tables[i]->gelu_forward(ROWS, columns, x[i], has_bias ? bias : NULL, out[i]);
+        tables[i]->gelu_backward(ROWS, columns, dout[i], x[i], has_bias ? dbias[i] : NULL);
+    }
+    assert_close(out[0], out[1], SIZE, 1e-6F);
+    assert_close(x[0], x[1], SIZE, 1e-6F);
+    assert_close(dout[0], dout[1], SIZE, 2e-6F);
+    assert_close(dbias[0], dbias[1], columns, 1e-5F);
+}
+
+static void compare_loss(const KernelTable *fast, int64_t columns, float smoothing) {
+    float logits[2][SIZE], bias[COLUMNS_MAX], dbias[2][COLUMNS_MAX], loss[2], scratch[COLUMNS_MAX + LOSS_LANES];
+    double sums[2] = {0, 0};
+    int64_t errors[2] = {0, 0};
+    uint16_t labels[ROWS];
+    const KernelTable *tables[2] = {fast, &kernels_reference};
+    fill(bias, COLUMNS_MAX, 13);
+    for (int i = 0; i < ROWS; i++) {
+        labels[i] = (uint16_t)(i * 7 % columns);
+    }
+    LossTarget target = {ROWS, columns, labels, smoothing, scratch};
+    for (int i = 0; i < 2; i++) {
+        fill(logits[i], SIZE, 14);
+        for (int j = 0; j < SIZE; j++) {
+            logits[i][j] *= 10;
+        }
+        tables[i]->loss_measure(&target, logits[i], bias, &sums[i], &errors[i]);
+        loss[i] = tables[i]->loss_gradient(&target, logits[i], bias, dbias[i]);
+    }
+    assert_close(&loss[0], &loss[1], 1, 1e-6F);
+    assert_close(logits[0], logits[1], SIZE, 1e-6F);
+    assert_close(dbias[0], dbias[1], columns, 1e-6F);
+    assert_true(fabs(sums[0] - sums[1]) <= 1e-5 * (1 + sums[1]));
+    assert_int_equal(errors[0], errors[1]);
+}
+
+static void test_variants_against_reference(void **state) {
+    (void)state;
+    for (size_t i = 0; kernels_table(i) != NULL; i++) {
+        for (size_t j = 0; j < WIDTHS; j++) {
+            for (int flags = 0; flags < 4; flags++) {
+                compare_bias(kernels_table(i), widths[j], flags & 1);
+                compare_norm(kernels_table(i), widths[j], flags & 1, flags & 2);
+                compare_gelu(kernels_table(i), widths[j], flags & 1);
+                compare_loss(kernels_table(i), widths[j], 0.1F * (float)flags);
+            }
+        }
+    }
+}
+
+/* Of equal logits the first counts as predicted; a NaN is never right. */
+static void test_predictions(void **state) {
+    (void)state;
+    const float bias[3] = {0};
+    const float logits[5][3] = {{1, 1, 0}, {1, 1, 0}, {0, 1, 2}, {NAN, 0, 0}, {0, NAN, 0}};
+    const uint16_t labels[5] = {0, 1, 2, 0, 1};
+    const int64_t wrong[5] = {0, 1, 0, 1, 1};
+    float scratch[LOSS_LANES];
+    for (size_t i = 0; kernels_table(i) != NULL; i++) {
+        const KernelTable *tables[2] = {kernels_table(i), &kernels_reference};
+        for (int j = 0; j < 10; j++) {
+            double loss = 0;
+            int64_t errors = 0;
+            LossTarget target = {1, 3, &labels[j / 2], 0, scratch};
+            tables[j % 2]->loss_measure(&target, logits[j / 2], bias, &loss, &errors);
+            assert_int_equal(errors, wrong[j / 2]);
+        }
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_gelu_accuracy),
+        cmocka_unit_test(test_gelu_not_finite),
+        cmocka_unit_test(test_variants_against_reference),
+        cmocka_unit_test(test_predictions),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
