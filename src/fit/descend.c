@@ -15,26 +15,27 @@ static lbfgsfloatval_t evaluate(void *context, const lbfgsfloatval_t *variables,
     return surface_evaluate(context, variables, gradient, NULL, NULL);
 }
 
-static void descend_quasi_newton(const Surface *surface, double *variables, bool thorough) {
+double surface_approach(const Surface *surface, double *variables) {
     lbfgs_parameter_t parameters;
     lbfgs_parameter_init(&parameters);
     parameters.epsilon = 1e-9;
     parameters.past = 5;
-    parameters.delta = thorough ? 1e-6 : 1e-3;
-    parameters.max_iterations = thorough ? 500 : 100;
+    parameters.delta = 1e-3;
+    parameters.max_iterations = 25;
     parameters.max_linesearch = 40;
     parameters.linesearch = LBFGS_LINESEARCH_BACKTRACKING_ARMIJO;
     alignas(32) double x[SURFACE_PADDED];
     memcpy(x, variables, sizeof x);
     double value;
-    /* Its outcome is not asked for: whatever it reached is where Newton goes on, and what that reaches is compared. */
+    /* Its outcome is not asked for: whatever it reached is where Newton goes on, and what that reaches is compared. Far from the
+     * data the objective is linear, its curvature 0, and L-BFGS may divide by it: then the start stands. */
     lbfgs(SURFACE_PADDED, x, &value, evaluate, NULL, (void *)surface, &parameters);
-    for (int i = 0; i < SURFACE_PADDED; i++) {
-        if (!isfinite(x[i])) {
-            return;
-        }
+    value = surface_evaluate(surface, x, NULL, NULL, NULL);
+    if (!isfinite(value)) {
+        return surface_evaluate(surface, variables, NULL, NULL, NULL);
     }
     memcpy(variables, x, sizeof x);
+    return value;
 }
 
 /* Solves matrix step = -gradient by Cholesky; the matrix's lower triangle is overwritten. False when it is not positive definite. */
@@ -97,9 +98,8 @@ static bool newton_step(const Surface *surface, double *variables, double *value
     return true;
 }
 
-double surface_descend(const Surface *surface, double *variables, bool thorough) {
+double surface_polish(const Surface *surface, double *variables) {
     enum { STEPS = 100 };
-    descend_quasi_newton(surface, variables, thorough);
     double gradient[SURFACE_PADDED], damping = 1e-2;
     double hessian[SURFACE_VARIABLES][SURFACE_VARIABLES], majorant[SURFACE_VARIABLES][SURFACE_VARIABLES];
     double value = surface_evaluate(surface, variables, gradient, hessian, majorant);
@@ -114,4 +114,9 @@ double surface_descend(const Surface *surface, double *variables, bool thorough)
         }
     }
     return isfinite(value) ? value : NAN;
+}
+
+double surface_descend(const Surface *surface, double *variables) {
+    surface_approach(surface, variables);
+    return surface_polish(surface, variables);
 }

@@ -1,8 +1,8 @@
 /* The parametric law: the full grid of starts for the estimate, and the bootstrap around it.
  *
- * Well under half of the starts reach the lowest minimum, so every one of them is descended where that is affordable. Past
- * DESCENTS_POINTS of work the starts are ranked by their objective instead and the lowest go on; starts_tried tells
- * how many did. A resample starts from the estimate and from four spreads around it. */
+ * Well under half of the starts reach the lowest minimum, so every one of them is descended where that is affordable, and the lowest third
+ * of what L-BFGS reached is polished to the end. Past DESCENTS_POINTS of work the starts are ranked by their objective first and the lowest
+ * go on; starts_tried tells how many did. A resample starts from the estimate and from four spreads around it. */
 #include "surface.h"
 
 #include <math.h>
@@ -10,7 +10,7 @@
 #include <string.h>
 
 enum { GRID_AB = 6, GRID_E = 5, GRID_EXPONENT = 5, STARTS = GRID_AB * GRID_AB * GRID_E * GRID_EXPONENT * GRID_EXPONENT };
-enum { DESCENTS_POINTS = 600000, DESCENTS_MIN = 60, SPREADS = 5, CONFIGURATIONS_MIN = 6 };
+enum { DESCENTS_POINTS = 600000, DESCENTS_MIN = 60, POLISHED_SHARE = 3, SPREADS = 5, CONFIGURATIONS_MIN = 6 };
 
 /* An exponent below this, or a term below this share of the loss, is none. */
 static const double EXPONENT_FLOOR = 1e-3, SHARE_FLOOR = 1e-4;
@@ -47,10 +47,16 @@ static void search_rank(void *context, int64_t index) {
     start->value = surface_evaluate(search->surface, start->variables, NULL, NULL, NULL);
 }
 
-static void search_descend(void *context, int64_t index) {
+static void search_approach(void *context, int64_t index) {
     Search *search = context;
     Start *start = &search->starts[index];
-    start->value = surface_descend(search->surface, start->variables, false);
+    start->value = surface_approach(search->surface, start->variables);
+}
+
+static void search_polish(void *context, int64_t index) {
+    Search *search = context;
+    Start *start = &search->starts[index];
+    start->value = surface_polish(search->surface, start->variables);
 }
 
 static int start_compare(const void *left, const void *right) {
@@ -73,10 +79,12 @@ static int search_run(const Surface *surface, const FitOptions *options, Paramet
         qsort(search.starts, STARTS, sizeof(Start), start_compare);
         tried = affordable < DESCENTS_MIN ? DESCENTS_MIN : affordable;
     }
-    fit_parallel(tried, options, false, search_descend, &search);
+    fit_parallel(tried, options, false, search_approach, &search);
+    qsort(search.starts, (size_t)tried, sizeof(Start), start_compare);
+    fit_parallel(tried / POLISHED_SHARE, options, false, search_polish, &search);
     qsort(search.starts, (size_t)tried, sizeof(Start), start_compare);
     memcpy(variables, search.starts[0].variables, sizeof search.starts[0].variables);
-    double best = surface_descend(surface, variables, true);
+    double best = surface_polish(surface, variables);
     fit->starts_tried = tried;
     fit->objective = best * HUBER_DELTA * HUBER_DELTA;
     int64_t failed = 0;
@@ -160,7 +168,7 @@ static Law resample_law(const Surface *surface, const Law *estimate) {
         surface_from_law(surface, estimate, variables);
         variables[SURFACE_ALPHA] *= factors[i][0];
         variables[SURFACE_BETA] *= factors[i][1];
-        double value = surface_descend(surface, variables, false);
+        double value = surface_descend(surface, variables);
         if (value < lowest) {
             lowest = value;
             memcpy(best, variables, sizeof best);

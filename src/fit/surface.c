@@ -64,24 +64,31 @@ Law surface_to_law(const Surface *surface, const double *variables) {
 }
 
 /* One point's share of the Hessian. With shares s_k of the three terms and their gradients g_k, the log-sum-exp has the
- * gradient sum s_k g_k and the Hessian sum s_k g_k g_k' - (gradient)(gradient)'. */
+ * gradient sum s_k g_k and the Hessian sum s_k g_k g_k' - (gradient)(gradient)'. The g_k are (1, 0, 0, -x, 0), (0, 1, 0, 0, -y) and
+ * (0, 0, 1, 0, 0), so that few entries of the sum are not 0. */
 static void add_curvature(const SurfacePoint *point, const double share[3], double slope, double curve, double majorizing,
                           double (*hessian)[SURFACE_VARIABLES], double (*majorant)[SURFACE_VARIABLES]) {
-    const double terms[3][SURFACE_VARIABLES] = {{1, 0, 0, -point->x, 0}, {0, 1, 0, 0, -point->y}, {0, 0, 1, 0, 0}};
-    double gradient[SURFACE_VARIABLES];
-    for (int i = 0; i < SURFACE_VARIABLES; i++) {
-        gradient[i] = share[0] * terms[0][i] + share[1] * terms[1][i] + share[2] * terms[2][i];
-    }
+    const double along_params = -share[0] * point->x, along_examples = -share[1] * point->y;
+    const double gradient[SURFACE_VARIABLES] = {share[0], share[1], share[2], along_params, along_examples};
     for (int i = 0; i < SURFACE_VARIABLES; i++) {
         for (int j = 0; j <= i; j++) {
-            double outer = gradient[i] * gradient[j], second = -outer;
-            for (int k = 0; k < 3; k++) {
-                second += share[k] * terms[k][i] * terms[k][j];
-            }
-            hessian[i][j] += curve * outer + slope * second;
+            double outer = gradient[i] * gradient[j];
+            hessian[i][j] += (curve - slope) * outer;
             majorant[i][j] += majorizing * outer;
         }
     }
+    hessian[SURFACE_A][SURFACE_A] += slope * share[0];
+    hessian[SURFACE_B][SURFACE_B] += slope * share[1];
+    hessian[SURFACE_E][SURFACE_E] += slope * share[2];
+    hessian[SURFACE_ALPHA][SURFACE_A] += slope * along_params;
+    hessian[SURFACE_ALPHA][SURFACE_ALPHA] -= slope * along_params * point->x;
+    hessian[SURFACE_BETA][SURFACE_B] += slope * along_examples;
+    hessian[SURFACE_BETA][SURFACE_BETA] -= slope * along_examples * point->y;
+}
+
+/* exp of a number that is at most 0, where 1e-26 is nothing: most starts lie far out, and there exp is slow. */
+static double exp_share(double x) {
+    return x == 0 ? 1 : x < -60 ? 0 : exp(x);
 }
 
 double surface_evaluate(const Surface *surface, const double *variables, double *gradient, double (*hessian)[SURFACE_VARIABLES],
@@ -95,11 +102,12 @@ double surface_evaluate(const Surface *surface, const double *variables, double 
         const SurfacePoint *point = &surface->points[i];
         double u = variables[SURFACE_A] - variables[SURFACE_ALPHA] * point->x;
         double v = variables[SURFACE_B] - variables[SURFACE_BETA] * point->y;
-        double e = variables[SURFACE_E], top = fmax(e, fmax(u, v));
-        double share[3] = {exp(u - top), exp(v - top), exp(e - top)};
-        double mass = share[0] + share[1] + share[2];
+        double e = variables[SURFACE_E], top = u > v ? u : v;
+        top = top > e ? top : e;
+        double share[3] = {exp_share(u - top), exp_share(v - top), exp_share(e - top)};
+        double mass = share[0] + share[1] + share[2], per_mass = 1 / mass;
         for (int k = 0; k < 3; k++) {
-            share[k] /= mass;
+            share[k] *= per_mass;
         }
         double residual = (top + log(mass) - point->target) / HUBER_DELTA, size = fabs(residual);
         bool inside = size <= 1;

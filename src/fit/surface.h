@@ -36,5 +36,8 @@ Law surface_to_law(const Surface *surface, const double *variables);
  * `majorant` is the Hessian of iteratively reweighted least squares, never indefinite, used to damp. */
 double surface_evaluate(const Surface *surface, const double *variables, double *gradient, double (*hessian)[SURFACE_VARIABLES],
                         double (*majorant)[SURFACE_VARIABLES]);
-/* Descends from variables, in place, and returns the objective there: L-BFGS, then Newton. NaN when it failed. */
-double surface_descend(const Surface *surface, double *variables, bool thorough);
+/* Descend from variables, in place, and return the objective there; NaN when that failed. approach: a few steps of L-BFGS;
+ * polish: damped Newton steps until they no longer help; descend: both. */
+double surface_approach(const Surface *surface, double *variables);
+double surface_polish(const Surface *surface, double *variables);
+double surface_descend(const Surface *surface, double *variables);

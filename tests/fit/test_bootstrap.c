@@ -1,0 +1,171 @@
+/* The bootstrap: decided by its seed alone, whatever the threads; configurations drawn whole; intervals that cover. */
+#include "internal.h"
+#include "law.h"
+
+static const TrueLaw LAW = {0.08, 3, 5, 0.4, 0.45};
+enum { COUNT = 48 };
+
+static void make_points(FitPoint *points, double noise, uint64_t seed) {
+    size_t count = law_grid(&LAW, points, 8, (double[]){6e3, 4e5}, 6, (double[]){500, 55000}, noise, seed);
+    assert_int_equal(count, COUNT);
+}
+
+static void run_parametric(ParametricFit *fit, const FitPoint *points, size_t count, int64_t resamples, uint64_t seed, int threads) {
+    FitOptions options;
+    fit_options_default(&options);
+    options.resamples = resamples;
+    options.seed = seed;
+    options.threads = threads;
+    assert_int_equal(fit_parametric(fit, points, count, &options, NULL), 0);
+}
+
+static void test_reproducible(void **state) {
+    (void)state;
+    FitPoint points[COUNT];
+    make_points(points, 0.02, 1);
+    ParametricFit one, two, other;
+    run_parametric(&one, points, COUNT, 40, 5, 1);
+    run_parametric(&two, points, COUNT, 40, 5, 3);
+    run_parametric(&other, points, COUNT, 40, 6, 1);
+    assert_int_equal(one.cloud_count, 40);
+    assert_int_equal(two.cloud_count, 40);
+    assert_memory_equal(one.cloud, two.cloud, 40 * sizeof *one.cloud);
+    assert_memory_equal(&one.params, &two.params, sizeof one.params);
+    assert_true(memcmp(one.cloud, other.cloud, 40 * sizeof *one.cloud) != 0);
+    assert_true(one.alpha.lo < one.alpha.value && one.alpha.value < one.alpha.hi);
+    fit_parametric_deinit(&one);
+    fit_parametric_deinit(&two);
+    fit_parametric_deinit(&other);
+}
+
+/* Seeds of one configuration come together: a run given twice changes no resample's law. */
+static void test_configurations_are_drawn_whole(void **state) {
+    (void)state;
+    FitPoint points[2 * COUNT];
+    make_points(points, 0.02, 2);
+    memcpy(points + COUNT, points, COUNT * sizeof *points);
+    ParametricFit once, twice;
+    run_parametric(&once, points, COUNT, 30, 5, 1);
+    run_parametric(&twice, points, 2 * COUNT, 30, 5, 1);
+    assert_near(twice.alpha.value, once.alpha.value, 1e-5);
+    assert_near(twice.params.exponent.lo, once.params.exponent.lo, 1e-3);
+    assert_near(twice.params.exponent.hi, once.params.exponent.hi, 1e-3);
+    fit_parametric_deinit(&once);
+    fit_parametric_deinit(&twice);
+}
+
+static void test_draws_have_the_right_size(void **state) {
+    (void)state;
+    FitPoint points[COUNT];
+    make_points(points, 0, 0);
+    for (size_t i = 0; i < COUNT; i++) {
+        points[i].configuration = (int64_t)(i % 16) * 1000 - 5;
+    }
+    FitGroups groups;
+    assert_int_equal(fit_groups_init(&groups, points, COUNT, NULL), 0);
+    assert_int_equal(groups.count, 16);
+    assert_int_equal(groups.of_point[3], groups.of_point[19]);
+    double weights[16], total = 0;
+    fit_groups_draw(&groups, 1, 2, weights);
+    for (size_t i = 0; i < 16; i++) {
+        total += weights[i];
+    }
+    assert_true(total == 16);
+    fit_groups_deinit(&groups);
+}
+
+/* 95 % intervals of the exponent over a few noisy data sets: nearly all hold the truth, and none is wide enough to do so
+ * by saying nothing. */
+static void test_coverage(void **state) {
+    (void)state;
+    int covered = 0;
+    double narrowest = 1;
+    for (uint64_t i = 0; i < 8; i++) {
+        FitPoint points[COUNT];
+        make_points(points, 0.02, 100 + i);
+        ParametricFit fit;
+        run_parametric(&fit, points, COUNT, 100, i, 2);
+        covered += fit.params.exponent.lo <= law_params_exponent(&LAW) && law_params_exponent(&LAW) <= fit.params.exponent.hi;
+        narrowest = fmin(narrowest, fit.params.exponent.hi - fit.params.exponent.lo);
+        fit_parametric_deinit(&fit);
+    }
+    assert_in_range(covered, 6, 8);
+    assert_true(narrowest > 0.02 && narrowest < 0.5);
+}
+
+static void test_isoflop_intervals(void **state) {
+    (void)state;
+    FitPoint points[90];
+    size_t count = 0;
+    Rng rng;
+    rng_init(&rng, 3, 3);
+    for (size_t i = 0; i < 6; i++) {
+        for (size_t j = 0; j < 15; j++) {
+            double flops = 1e9 * pow(10, 0.5 * (double)i), best = law_g(&LAW) * pow(flops / 6, law_params_exponent(&LAW));
+            double params = best * pow(4, (double)j / 7 - 1), examples = flops / (6 * params);
+            points[count] =
+                (FitPoint){params, examples, flops, law_loss(&LAW, params, examples) * exp(0.005 * rng_normal(&rng)), (int64_t)count};
+            count++;
+        }
+    }
+    FitOptions options;
+    fit_options_default(&options);
+    options.resamples = 200;
+    IsoflopFit one, two;
+    assert_int_equal(fit_isoflop(&one, points, count, &options, NULL), 0);
+    options.threads = 3;
+    assert_int_equal(fit_isoflop(&two, points, count, &options, NULL), 0);
+    assert_memory_equal(&one.params, &two.params, sizeof one.params);
+    assert_true(one.params.exponent.lo < law_params_exponent(&LAW) && law_params_exponent(&LAW) < one.params.exponent.hi);
+    const struct IsoflopDraw *cloud = one.cloud;
+    size_t stride = sizeof *cloud / sizeof(double);
+    FitEstimate at = fit_frontier_at(&one.params, &cloud->params_exponent, &cloud->params_coefficient, one.cloud_count, stride, 3e9, 0.95);
+    assert_near(at.value, one.params.coefficient.value * pow(3e9, one.params.exponent.value), 1e-12);
+    assert_true(at.lo < at.value && at.value < at.hi);
+    FitEstimate none = fit_frontier_at(&one.params, NULL, NULL, 0, 0, 3e9, 0.95);
+    assert_true(none.value == at.value && isnan(none.lo) && isnan(none.hi));
+    fit_isoflop_deinit(&one);
+    fit_isoflop_deinit(&two);
+}
+
+static void test_refused_resamples_are_told(void **state) {
+    (void)state;
+    /* Six configurations for five unknowns: hardly a resample keeps more than five. */
+    const size_t chosen[] = {0, 3, 17, 20, 42, 47};
+    FitPoint all[COUNT], points[6];
+    make_points(all, 0, 0);
+    for (size_t i = 0; i < 6; i++) {
+        points[i] = all[chosen[i]];
+    }
+    ParametricFit fit;
+    run_parametric(&fit, points, 6, 100, 0, 1);
+    assert_true(law_warned(&fit.warnings, "resamples_refused"));
+    assert_true(fit.cloud_count < 50 && isnan(fit.alpha.lo));
+    fit_parametric_deinit(&fit);
+    make_points(all, 0.01, 0);
+    run_parametric(&fit, all, COUNT, 5, 0, 1);
+    assert_true(law_warned(&fit.warnings, "few_resamples") && isnan(fit.alpha.lo));
+    fit_parametric_deinit(&fit);
+}
+
+static void test_quantiles(void **state) {
+    (void)state;
+    const double sorted[] = {1, 2, 4, 8};
+    assert_true(fit_quantile(sorted, 4, 0) == 1 && fit_quantile(sorted, 4, 1) == 8);
+    assert_near(fit_quantile(sorted, 4, 0.5), 3, 1e-15);
+    assert_near(fit_quantile(sorted, 4, 0.25), 1.75, 1e-15);
+    assert_true(isnan(fit_quantile(sorted, 0, 0.5)));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_reproducible),
+        cmocka_unit_test(test_configurations_are_drawn_whole),
+        cmocka_unit_test(test_draws_have_the_right_size),
+        cmocka_unit_test(test_coverage),
+        cmocka_unit_test(test_isoflop_intervals),
+        cmocka_unit_test(test_refused_resamples_are_told),
+        cmocka_unit_test(test_quantiles),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

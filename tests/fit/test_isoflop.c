@@ -1,0 +1,219 @@
+/* IsoFLOP on runs made at budgets and on a plain grid; the known bias of its parabola; refusals and warnings. */
+#include "law.h"
+
+static const TrueLaw BIASED = {1.69, 406.4, 410.7, 0.34, 0.28};
+
+static FitOptions plain_options(void) {
+    FitOptions options;
+    fit_options_default(&options);
+    options.resamples = 0;
+    return options;
+}
+
+static double true_params(const TrueLaw *law, double flops) {
+    return law_g(law) * pow(flops / 6, law_params_exponent(law));
+}
+
+/* `sizes` sizes at each of `budgets` budgets from 1e17 by tens, log-spaced from 1/k to k times the optimum, itself times `centre`. */
+static size_t make_budgets(const TrueLaw *law, FitPoint *points, size_t budgets, size_t sizes, double k, double centre) {
+    size_t count = 0;
+    for (size_t i = 0; i < budgets; i++) {
+        double flops = 1e17 * pow(10, (double)i), middle = centre * true_params(law, flops);
+        for (size_t j = 0; j < sizes; j++) {
+            double params = middle * pow(k, 2 * (double)j / (double)(sizes - 1) - 1), examples = flops / (6 * params);
+            points[count] = (FitPoint){params, examples, flops, law_loss(law, params, examples), (int64_t)count};
+            count++;
+        }
+    }
+    return count;
+}
+
+/* arXiv:2603.22339: noise-free, the examples extrapolated to 1e24 FLOPs are off by -0.33 % for k = 2 and -5.1 % for k = 16. */
+static double bias_at_1e24(double k, IsoflopFit *fit) {
+    FitPoint points[75];
+    size_t count = make_budgets(&BIASED, points, 5, 15, k, 1);
+    FitOptions options = plain_options();
+    assert_int_equal(fit_isoflop(fit, points, count, &options, NULL), 0);
+    double fitted = fit->examples.coefficient.value * pow(1e24, fit->examples.exponent.value);
+    return 100 * (fitted / (1e24 / (6 * true_params(&BIASED, 1e24))) - 1);
+}
+
+static void test_known_bias(void **state) {
+    (void)state;
+    const double ks[] = {2, 16}, expected[] = {-0.33, -5.1}, within[] = {0.005, 0.05};
+    for (int i = 0; i < 2; i++) {
+        IsoflopFit fit;
+        double bias = bias_at_1e24(ks[i], &fit);
+        if (!(fabs(bias - expected[i]) <= within[i])) {
+            fail_msg("k = %g: bias %.4f %%, expected %.2f %%", ks[i], bias, expected[i]);
+        }
+        assert_near(fit.params.exponent.value, law_params_exponent(&BIASED), 1e-6);
+        assert_near(fit.examples.exponent.value, 1 - law_params_exponent(&BIASED), 1e-6);
+        assert_int_equal(fit.budgets_used, 5);
+        assert_int_equal(fit.point_count, 75);
+        assert_false(law_warned(&fit.warnings, "interpolated"));
+        fit_isoflop_deinit(&fit);
+    }
+}
+
+/* Where alpha = beta the loss is symmetric about the optimum and the parabola has no bias at all. */
+static void test_symmetric_law_is_exact(void **state) {
+    (void)state;
+    const TrueLaw law = {0.1, 20, 30, 0.3, 0.3};
+    FitPoint points[75];
+    size_t count = make_budgets(&law, points, 5, 15, 4, 1);
+    FitOptions options = plain_options();
+    IsoflopFit fit;
+    assert_int_equal(fit_isoflop(&fit, points, count, &options, NULL), 0);
+    assert_near(fit.params.exponent.value, 0.5, 1e-9);
+    assert_near(fit.params.coefficient.value, law_g(&law) * pow(6, -0.5), 1e-7);
+    assert_near(fit.examples.coefficient.value, 1 / law_g(&law) * pow(6, -0.5), 1e-7);
+    for (size_t i = 0; i < fit.budget_count; i++) {
+        const IsoflopBudget *budget = &fit.budgets[i];
+        double x = log(budget->params), *c = fit.budgets[i].curvature;
+        assert_near(c[0] + c[1] * x + c[2] * x * x, budget->loss, 1e-7);
+        assert_near(-c[1] / (2 * c[2]), x, 1e-9);
+        assert_int_equal(budget->first, 15 * i);
+    }
+    fit_isoflop_deinit(&fit);
+}
+
+/* A plain grid, dense enough that interpolation hardly errs. */
+static void test_plain_grid(void **state) {
+    (void)state;
+    const TrueLaw law = {0.1, 20, 30, 0.3, 0.3};
+    static FitPoint points[600];
+    size_t count = law_grid(&law, points, 20, (double[]){1e4, 1e7}, 30, (double[]){1e4, 3e7}, 0, 0);
+    FitOptions options = plain_options();
+    IsoflopFit fit;
+    assert_int_equal(fit_isoflop(&fit, points, count, &options, NULL), 0);
+    assert_true(law_warned(&fit.warnings, "interpolated"));
+    assert_near(fit.params.exponent.value, 0.5, 0.08);
+    assert_near(fit.params.exponent.value + fit.examples.exponent.value, 1, 1e-6);
+    for (size_t i = 0; i < fit.budget_count; i++) {
+        for (size_t j = fit.budgets[i].first; j < fit.budgets[i].first + fit.budgets[i].points; j++) {
+            const IsoflopPoint *point = &fit.points[j];
+            assert_near(6 * point->params * point->examples, point->flops, 1e-9);
+            assert_true(point->examples >= 1e4 * (1 - 1e-9) && point->examples <= 3e7 * (1 + 1e-9));
+            assert_near(point->loss, law_loss(&law, point->params, point->examples), 0.01);
+        }
+        if (!fit.budgets[i].refused) {
+            assert_near(6 * fit.budgets[i].params * fit.budgets[i].examples, fit.budgets[i].flops, 1e-6);
+        }
+    }
+    fit_isoflop_deinit(&fit);
+}
+
+/* Seeds are averaged: +d and -d on two seeds of each configuration change nothing. */
+static void test_seeds_are_averaged(void **state) {
+    (void)state;
+    FitPoint points[150];
+    size_t count = make_budgets(&BIASED, points, 5, 15, 4, 1);
+    FitOptions options = plain_options();
+    IsoflopFit single, paired;
+    assert_int_equal(fit_isoflop(&single, points, count, &options, NULL), 0);
+    for (size_t i = 0; i < count; i++) {
+        double shift = 0.01 * (double)(i % 7);
+        points[count + i] = points[i];
+        points[i].loss -= shift;
+        points[count + i].loss += shift;
+    }
+    assert_int_equal(fit_isoflop(&paired, points, 2 * count, &options, NULL), 0);
+    assert_int_equal(paired.point_count, count);
+    assert_near(paired.params.exponent.value, single.params.exponent.value, 1e-9);
+    assert_near(paired.params.coefficient.value, single.params.coefficient.value, 1e-8);
+    fit_isoflop_deinit(&single);
+    fit_isoflop_deinit(&paired);
+}
+
+static int refusal(const FitPoint *points, size_t count, Error *error) {
+    FitOptions options = plain_options();
+    IsoflopFit fit;
+    int result = fit_isoflop(&fit, points, count, &options, error);
+    assert_null(fit.budgets);
+    return result;
+}
+
+static void test_refuses(void **state) {
+    (void)state;
+    FitPoint points[75];
+    Error error;
+    assert_int_equal(refusal(NULL, 0, &error), FIT_REFUSED);
+    assert_int_equal(refusal(points, make_budgets(&BIASED, points, 2, 15, 4, 1), &error), FIT_REFUSED);
+    assert_non_null(strstr(error.text, "more budgets"));
+    /* The optimum lies outside the sizes, on either side. */
+    assert_int_equal(refusal(points, make_budgets(&BIASED, points, 5, 15, 4, 0.02), &error), FIT_REFUSED);
+    assert_non_null(strstr(error.text, "add larger models"));
+    assert_int_equal(refusal(points, make_budgets(&BIASED, points, 5, 15, 4, 100), &error), FIT_REFUSED);
+    assert_non_null(strstr(error.text, "add smaller models"));
+    /* Two sizes cannot carry a parabola. */
+    assert_int_equal(refusal(points, law_grid(&BIASED, points, 2, (double[]){1e7, 1e8}, 8, (double[]){1e8, 1e10}, 0, 0), &error),
+                     FIT_REFUSED);
+    assert_non_null(strstr(error.text, "3 model sizes"));
+    /* Three sizes that never have a budget in common. */
+    size_t count = 0;
+    for (size_t i = 0; i < 12; i++) {
+        double params = pow(100, (double)(i / 4)), examples = 1e3 * pow(1.5, (double)(i % 4));
+        points[count++] = (FitPoint){params, examples, 6 * params * examples, 2, (int64_t)i};
+    }
+    assert_int_equal(refusal(points, count, &error), FIT_REFUSED);
+}
+
+static void test_flat_losses_are_refused(void **state) {
+    (void)state;
+    FitPoint points[75];
+    Error error;
+    size_t count = make_budgets(&BIASED, points, 5, 15, 4, 1);
+    for (size_t i = 0; i < count; i++) {
+        points[i].loss = 2;
+    }
+    assert_int_equal(refusal(points, count, &error), FIT_REFUSED);
+}
+
+static void test_warns(void **state) {
+    (void)state;
+    FitPoint points[75];
+    FitOptions options = plain_options();
+    IsoflopFit fit;
+    size_t count = make_budgets(&BIASED, points, 5, 15, 4, 1);
+    assert_int_equal(fit_isoflop(&fit, points, count, &options, NULL), 0);
+    assert_int_equal(fit.warnings.count, 0);
+    fit_isoflop_deinit(&fit);
+    /* The largest budget keeps only sizes below its optimum. */
+    for (size_t i = 0; i < 15; i++) {
+        FitPoint *point = &points[60 + i];
+        point->params /= 30;
+        point->examples *= 30;
+        point->loss = law_loss(&BIASED, point->params, point->examples);
+    }
+    assert_int_equal(fit_isoflop(&fit, points, count, &options, NULL), 0);
+    assert_true(law_warned(&fit.warnings, "edge_optimum"));
+    assert_true(law_warned(&fit.warnings, "few_budgets"));
+    assert_true(fit.budgets[4].refused && isnan(fit.budgets[4].params));
+    assert_int_equal(fit.budgets_used, 4);
+    assert_near(fit.params.exponent.value, law_params_exponent(&BIASED), 1e-6);
+    fit_isoflop_deinit(&fit);
+    count = make_budgets(&BIASED, points, 5, 4, 4, 1);
+    points[0].loss = NAN;
+    assert_int_equal(fit_isoflop(&fit, points, count, &options, NULL), 0);
+    assert_true(law_warned(&fit.warnings, "few_sizes"));
+    assert_true(law_warned(&fit.warnings, "points_dropped"));
+    fit_isoflop_deinit(&fit);
+    count = make_budgets(&BIASED, points, 5, 15, 4, 1);
+    for (size_t i = 0; i < count; i++) {
+        points[i].flops = 1e17 * pow(points[i].flops / 1e17, 0.2);
+    }
+    assert_int_equal(fit_isoflop(&fit, points, count, &options, NULL), 0);
+    assert_true(law_warned(&fit.warnings, "short_extent"));
+    fit_isoflop_deinit(&fit);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_known_bias), cmocka_unit_test(test_symmetric_law_is_exact),
+        cmocka_unit_test(test_plain_grid), cmocka_unit_test(test_seeds_are_averaged),
+        cmocka_unit_test(test_refuses),    cmocka_unit_test(test_flat_losses_are_refused),
+        cmocka_unit_test(test_warns),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
