@@ -45,6 +45,7 @@ static inline const char *fixture_path(const char *name) {
 }
 
 static inline void fixture_write(const char *path, const void *bytes, size_t size) {
+    remove(path); /* some file systems write through when a file is cut and written anew */
     FILE *file = fopen(path, "wb");
     assert_non_null(file);
     assert_int_equal(fwrite(bytes, 1, size, file), size);
