@@ -1,0 +1,166 @@
+/* Trainings of 50 steps against PyTorch's losses, for each model and optimizer. tests/golden/training.json holds the losses and says what
+ * made them; this file repeats the generator of scripts/make-golden, which drew the weights and the batches. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <cmocka.h>
+#include <jansson.h>
+
+#include "sweepd/model.h"
+#include "sweepd/optim.h"
+
+enum { INPUTS_MAX = 64, BATCH_MAX = 32, BATCHES_MAX = 8 };
+static const double tolerance = 1e-4;
+
+static const char *golden_path;
+
+typedef struct Batches {
+    float x[BATCHES_MAX][BATCH_MAX * INPUTS_MAX];
+    uint16_t labels[BATCHES_MAX][BATCH_MAX];
+} Batches;
+
+static double draw(uint64_t *generator) {
+    *generator = *generator * 6364136223846793005U + 1442695040888963407U;
+    return (double)(*generator >> 40) / 8388608.0 - 1;
+}
+
+static int64_t integer(const json_t *object, const char *key) {
+    const json_t *value = json_object_get(object, key);
+    assert_true(json_is_integer(value));
+    return json_integer_value(value);
+}
+
+static double number(const json_t *object, const char *key) {
+    return json_number_value(json_object_get(object, key));
+}
+
+static const char *text(const json_t *object, const char *key) {
+    const char *value = json_string_value(json_object_get(object, key));
+    assert_non_null(value);
+    return value;
+}
+
+/* Linear: U(-b, b), b = 1 / sqrt(inputs); norms: 1 and 0, give or take an eighth. */
+static void draw_parameters(Model *model, uint64_t *generator) {
+    for (size_t i = 0; i < model_tensor_count(model); i++) {
+        const Tensor *tensor = model_tensor(model, i), *weight = model_tensor(model, i / 2 * 2);
+        bool norm = weight->is_vector;
+        double centre = norm && i % 2 == 0 ? 1 : 0, spread = norm ? 0.125 : 1 / sqrt((double)weight->columns);
+        for (int64_t j = 0; j < tensor->rows * tensor->columns; j++) {
+            tensor->data[j] = (float)(centre + spread * draw(generator));
+        }
+    }
+}
+
+static void draw_batches(const json_t *document, Batches *out, uint64_t *generator) {
+    int64_t batch = integer(document, "batch"), inputs = integer(document, "inputs"), classes = integer(document, "classes");
+    assert_true(batch <= BATCH_MAX && inputs <= INPUTS_MAX && integer(document, "batches") <= BATCHES_MAX);
+    for (int64_t i = 0; i < integer(document, "batches"); i++) {
+        for (int64_t j = 0; j < batch * inputs; j++) {
+            out->x[i][j] = (float)(2 * draw(generator));
+        }
+        for (int64_t j = 0; j < batch; j++) {
+            out->labels[i][j] = (uint16_t)((draw(generator) + 1) / 2 * (double)classes);
+        }
+    }
+}
+
+static Architecture case_architecture(const json_t *document, const json_t *item) {
+    bool bmlp = strcmp(text(item, "model"), "bmlp") == 0;
+    return (Architecture){
+        .kind = bmlp ? MODEL_BMLP : MODEL_SMLP,
+        .form = strcmp(text(item, "form"), "code") == 0 ? SMLP_CODE : SMLP_TEXT,
+        .inputs = integer(document, "inputs"),
+        .classes = integer(document, "classes"),
+        .depth = integer(document, "depth"),
+        .width = integer(document, "width"),
+        .expansion = bmlp ? integer(document, "expansion") : 0,
+    };
+}
+
+static OptimizerSettings case_settings(const json_t *item) {
+    const json_t *object = json_object_get(item, "settings");
+    OptimizerSettings settings = {
+        .lr = number(object, "lr"),
+        .weight_decay = number(object, "weight_decay"),
+        .beta1 = number(object, "beta1"),
+        .beta2 = number(object, "beta2"),
+        .epsilon = number(object, "epsilon"),
+        .momentum = number(object, "momentum"),
+    };
+    assert_int_equal(optimizer_kind_find(text(item, "optimizer"), &settings.kind), 0);
+    assert_true(settings.lr > 0 && settings.weight_decay > 0);
+    return settings;
+}
+
+/* The largest relative difference between a case's losses and ours. */
+static double case_difference(const json_t *document, const json_t *item, BackendKind backend) {
+    static Batches batches;
+    Error error;
+    Model *model;
+    Optimizer *optimizer;
+    Architecture arch = case_architecture(document, item);
+    OptimizerSettings settings = case_settings(item);
+    uint64_t generator = (uint64_t)integer(item, "seed");
+    int64_t batch = integer(document, "batch"), steps = integer(document, "steps"), count = integer(document, "batches");
+    const json_t *losses = json_object_get(item, "losses");
+    double worst = 0;
+
+    assert_int_equal(model_new(&model, &arch, batch, backend, &error), 0);
+    assert_int_equal(optimizer_new(&optimizer, &settings, model_parameter_count(model), &error), 0);
+    draw_parameters(model, &generator);
+    draw_batches(document, &batches, &generator);
+    assert_int_equal(json_array_size(losses), steps);
+    for (int64_t step = 0; step < steps; step++) {
+        double expected = json_real_value(json_array_get(losses, (size_t)step));
+        float loss = model_train_step(model, batches.x[step % count], batches.labels[step % count], batch,
+                                      (float)number(document, "label_smoothing"));
+        optimizer_step(optimizer, model_parameters(model), model_gradients(model), settings.lr);
+        assert_true(expected > 0 && isfinite(loss));
+        worst = fmax(worst, fabs((double)loss - expected) / expected);
+    }
+    optimizer_free(optimizer);
+    model_free(model);
+    return worst;
+}
+
+static void test_losses_of_pytorch(void **state) {
+    json_t *document = *state;
+    const json_t *cases = json_object_get(document, "cases");
+    assert_int_equal(json_array_size(cases), 9);
+    assert_int_equal(integer(document, "steps"), 50);
+    for (size_t i = 0; i < json_array_size(cases); i++) {
+        const json_t *item = json_array_get(cases, i);
+        for (int backend = BACKEND_OPENBLAS; backend <= BACKEND_NAIVE; backend++) {
+            double difference = case_difference(document, item, (BackendKind)backend);
+            print_message("%s %s %s, %s: relative difference %.1e\n", text(item, "model"), text(item, "form"), text(item, "optimizer"),
+                          backend_text((BackendKind)backend), difference);
+            assert_true(difference < tolerance);
+        }
+    }
+}
+
+static int open_golden(void **state) {
+    json_error_t error;
+    *state = json_load_file(golden_path, 0, &error);
+    return *state == NULL;
+}
+
+static int close_golden(void **state) {
+    json_decref(*state);
+    return 0;
+}
+
+int main(int argc, char **argv) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_losses_of_pytorch)};
+    if (argc != 2) {
+        fprintf(stderr, "usage: %s tests/golden/training.json\n", argv[0]);
+        return 2;
+    }
+    golden_path = argv[1];
+    return cmocka_run_group_tests(tests, open_golden, close_golden);
+}
