@@ -1,0 +1,152 @@
+/* The command table. */
+#include "cli.h"
+
+#define FLAG                                                                                                                               \
+    { ARGUMENT_NONE }
+#define VALUE(which, called)                                                                                                               \
+    { .kind = which, .name = called }
+#define SWEEP(is_required)                                                                                                                 \
+    { ARGUMENT_SWEEP, "SWEEP", .required = (is_required) }
+#define CHOICE(name, list)                                                                                                                 \
+    { ARGUMENT_CHOICE, name, .choices = (list) }
+#define INTEGER(name, from, to)                                                                                                            \
+    { ARGUMENT_INTEGER, name, .minimum = (from), .maximum = (to) }
+
+static const Argument sweep_file = {ARGUMENT_FILE, "FILE", .required = true};
+
+const Option cli_global_options[] = {
+    {"home", VALUE(ARGUMENT_DIRECTORY, "DIR"), "the directory that keeps everything (else $SWEEPD_HOME, else ~/.local/share/sweepd)"},
+    {"no-color", FLAG, "no colours; so does the variable NO_COLOR"},
+    {"help", FLAG, "this help; after a verb, that verb's"},
+    {"version", FLAG, "the version and the commit it was built from"},
+    {0},
+};
+
+static const Option json_options[] = {
+    {"json", FLAG, "one JSON object instead of tables"},
+    {0},
+};
+
+static const Option run_options[] = {
+    {"workers", INTEGER("N", 1, 1024), "how many workers the daemon may start (default: one a core)"},
+    {"out", VALUE(ARGUMENT_DIRECTORY, "DIR"), "where the figures go (default: ./SWEEP-plots)"},
+    {"no-plot", FLAG, "draw no figures"},
+    {0},
+};
+
+static const Option plan_options[] = {
+    {"workers", INTEGER("N", 1, 100000), "estimate the time for N workers (default: one a core)"},
+    {"json", FLAG, "one JSON object instead of tables"},
+    {0},
+};
+
+static const Option wait_options[] = {
+    {"timeout", {ARGUMENT_SECONDS, "SECONDS", .minimum = 0, .maximum = 1e9}, "give up after this long, with exit code 124"},
+    {0},
+};
+
+static const Option runs_options[] = {
+    {"state", CHOICE("STATE", "pending|running|done|diverged|failed|cancelled"), "only runs in this state"},
+    {"json", FLAG, "one JSON object instead of a table"},
+    {0},
+};
+
+static const Option show_options[] = {
+    {"json", FLAG, "all of it as one JSON object"},
+    {"spec", FLAG, "only the run's canonical specification, as sweep-worker train reads it"},
+    {0},
+};
+
+static const Option logs_options[] = {
+    {"bytes", INTEGER("N", 1, 4194304), "at most the last N bytes (default 65536)"},
+    {0},
+};
+
+static const Option one_run_options[] = {
+    {"run", VALUE(ARGUMENT_RUN, "RUN"), "one run, by its id or the first digits of its key, instead of a sweep"},
+    {0},
+};
+
+#define STUDY_OPTIONS                                                                                                                      \
+    {"metric", VALUE(ARGUMENT_TEXT, "NAME"), "the measure that is fitted (default: the sweep file's fit.metric, else test_error)"},             \
+        {"flops", CHOICE("WHICH", "exact|paper|6nd"), "how compute is counted (default exact)"},                                           \
+        {"params", CHOICE("WHICH", "total|body"), "all parameters, or those of the blocks alone (default total)"},                         \
+        {"bootstrap", INTEGER("N", 0, 100000), "resamples for the intervals, 0 for none (default: the sweep file's, else 1000)"},          \
+        {"seed", INTEGER("N", 0, 9007199254740991), "of the resampling (default 0)"}
+
+static const Option fit_options[] = {
+    {"points", VALUE(ARGUMENT_FILE, "FILE.csv"), "fit a table instead of a sweep: columns params, examples, loss and, if known, flops"},
+    {"method", CHOICE("METHOD", "parametric|isoflop|all"), "which fit (default: the sweep file's fit.methods, else all)"},
+    STUDY_OPTIONS,
+    {"json", FLAG, "one JSON object instead of text"},
+    {0},
+};
+
+static const Option plot_options[] = {
+    {"out", VALUE(ARGUMENT_DIRECTORY, "DIR"), "where the figures go (default: ./SWEEP-plots)"},
+    STUDY_OPTIONS,
+    {0},
+};
+
+static const Option export_options[] = {
+    {"format", CHOICE("FORMAT", "csv|jsonl"), "default csv"},
+    {"out", VALUE(ARGUMENT_FILE, "FILE"), "write to FILE instead of standard output"},
+    {"points", FLAG, "one row for each point along each run, instead of one for each run"},
+    {0},
+};
+
+static const Option daemon_options[] = {
+    {"workers", INTEGER("N", 0, 1024), "start: how many workers it may start (default: one a core)"},
+    {"json", FLAG, "status: one JSON object"},
+    {0},
+};
+
+static const Option completion_options[] = {
+    {"sweeps", FLAG, "the names of the sweeps instead, as completion asks for them"},
+    {0},
+};
+
+const Command cli_commands[] = {
+    {"run", verb_run, "train a sweep, fit its law and draw it, all in one command", sweep_file, run_options,
+     "Starts sweepd when none serves the home, submits FILE, shows progress until every run has ended, then prints the results, the "
+     "fitted law and the paths of the figures. Stops what it started. Ctrl-C does so at once: running runs are checkpointed, and the "
+     "same command goes on from there."},
+    {"validate", verb_validate, "check a sweep file", sweep_file, NULL,
+     "Prints the file's name and its number of runs, or the first mistake with its line and column (exit code 2)."},
+    {"plan", verb_plan, "parameters, FLOPs and time of a sweep, before it is run", sweep_file, plan_options,
+     "Counts every run of FILE: per model its parameters, its multiply-adds and the training FLOPs in three conventions, and how long "
+     "this machine would take at the rate measured on it. Needs no data and no daemon."},
+    {"submit", verb_submit, "give a sweep to the daemon", sweep_file, json_options,
+     "Runs that the store has already are shared, not trained again. A changed file of the same name changes the sweep."},
+    {"status", verb_status, "how far all sweeps are, or one", SWEEP(false), json_options,
+     "Without a daemon the database is read as it was left."},
+    {"watch", verb_watch, "follow a sweep until it has finished", SWEEP(true), NULL,
+     "On a terminal one block that is drawn anew, in a pipe a line every ten seconds. Ctrl-C stops watching, not the sweep."},
+    {"wait", verb_wait, "wait in silence until a sweep has finished", SWEEP(true), wait_options,
+     "Exit code 0 when every run ended well, 3 when some failed, 124 when the time was up."},
+    {"runs", verb_runs, "the runs of a sweep", SWEEP(true), runs_options, NULL},
+    {"show", verb_show, "everything known about one run", {ARGUMENT_RUN, "RUN", .required = true}, show_options,
+     "Its specification, its attempts with the environment of each, and its points. RUN is an id or the first digits of a key."},
+    {"logs", verb_logs, "the log of one run", {ARGUMENT_RUN, "RUN", .required = true}, logs_options, NULL},
+    {"cancel", verb_cancel, "cancel a sweep, or one run", SWEEP(false), one_run_options,
+     "Pending runs are cancelled unless another sweep wants them; running ones stop at their next heartbeat. 'retry' brings them back."},
+    {"retry", verb_retry, "make failed and cancelled runs pending again", SWEEP(false), one_run_options, NULL},
+    {"pause", verb_pause, "start no more runs of a sweep", SWEEP(true), NULL, "Runs that are running go on to their end."},
+    {"resume", verb_resume, "undo pause", SWEEP(true), NULL, NULL},
+    {"fit", verb_fit, "the compute-optimal frontier of a sweep or of a table", SWEEP(false), fit_options,
+     "Fits the finished runs: the parametric law L = E + A P^-alpha + B N^-beta, IsoFLOP parabolas, or both, with 95 % intervals from a "
+     "bootstrap over configurations. Says beside the numbers why they may be wrong, or refuses (exit code 1)."},
+    {"plot", verb_plot, "draw the figures of a sweep", SWEEP(true), plot_options,
+     "Error against compute, the frontiers P*(C) and N*(C), and the training curves, each as PNG and SVG. Needs gnuplot."},
+    {"export", verb_export, "a sweep's runs or points as a table", SWEEP(true), export_options, NULL},
+    {"daemon", verb_daemon, "start, stop or look at the daemon",
+     {ARGUMENT_CHOICE, "ACTION", .choices = "start|stop|status", .required = true}, daemon_options,
+     "'stop' has running runs checkpointed; they go on when a daemon is started again. 'status' exits with 4 when none serves the home."},
+    {"doctor", verb_doctor, "check that everything needed is in place", FLAG, NULL, "Exit code 1 when something is amiss; each line says how to mend it."},
+    {"completion", verb_completion, "a completion script for a shell",
+     {ARGUMENT_CHOICE, "SHELL", .choices = "bash|zsh|fish"}, completion_options,
+     "bash: source <(sweepctl completion bash)\n"
+     "zsh:  source <(sweepctl completion zsh)\n"
+     "fish: sweepctl completion fish | source"},
+    {0},
+};

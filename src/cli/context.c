@@ -1,0 +1,88 @@
+/* What every verb is given: the terminal, the home, notes, interruption. */
+#include "cli.h"
+
+#include <math.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { WIDTH_MIN = 20, WIDTH_MAX = 10000 };
+
+/* $COLUMNS counts in a pipe too: whoever exports it says how wide the reader's place is. */
+static int width_read(bool terminal) {
+    const char *text = getenv("COLUMNS");
+    long columns = text ? strtol(text, NULL, 10) : 0;
+    if (columns >= WIDTH_MIN && columns <= WIDTH_MAX)
+        return (int)columns;
+    struct winsize size = {0};
+    if (!terminal)
+        return 0;
+    return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col >= WIDTH_MIN ? size.ws_col : 80;
+}
+
+void cli_init(Cli *cli, const Arguments *arguments) {
+    const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
+    cli->home_option = arguments_text(arguments, "home", NULL);
+    cli->terminal = isatty(STDOUT_FILENO);
+    cli->color = cli->terminal && !arguments_flag(arguments, "no-color") && !(no_color && *no_color) && term && strcmp(term, "dumb") != 0;
+    cli->width = width_read(cli->terminal);
+}
+
+int cli_home(const Cli *cli, char out[PATH_TEXT_MAX], Error *error) {
+    return path_home(cli->home_option, out, error);
+}
+
+void cli_note(const char *format, ...) {
+    va_list values;
+    va_start(values, format);
+    fflush(stdout);
+    fputs("sweepctl: ", stderr);
+    vfprintf(stderr, format, values);
+    fputc('\n', stderr);
+    va_end(values);
+}
+
+int cli_usage(Error *error, const char *format, ...) {
+    char text[ERROR_TEXT_MAX];
+    va_list values;
+    va_start(values, format);
+    vsnprintf(text, sizeof text, format, values);
+    va_end(values);
+    error_set(error, "%s", text);
+    return CLI_USAGE;
+}
+
+int cli_print(const Buffer *buffer, Error *error) {
+    if (buffer_check(buffer, error, "the output") < 0)
+        return -1;
+    fwrite(buffer->data, 1, buffer->size, stdout); /* main checks the stream once, at the end */
+    return 0;
+}
+
+static volatile sig_atomic_t interrupted;
+
+static void on_signal(int number) {
+    (void)number;
+    interrupted = 1;
+}
+
+void interrupt_catch(void) {
+    struct sigaction action = {.sa_handler = on_signal};
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+}
+
+bool interrupt_seen(void) {
+    return interrupted != 0;
+}
+
+void interrupt_sleep(double seconds) {
+    struct timespec span = {.tv_sec = (time_t)seconds, .tv_nsec = (long)((seconds - floor(seconds)) * 1e9)};
+    if (!interrupted)
+        nanosleep(&span, NULL);
+}

@@ -1,0 +1,81 @@
+/* Help, from the command table. */
+#include "cli.h"
+
+#include <string.h>
+
+enum { TEXT_COLUMN = 22, TEXT_WIDTH = 80 };
+
+/* Words up to TEXT_WIDTH, the lines after the first indented; `at` is the column that the cursor is in. Newlines stay. */
+static void print_wrapped(const char *text, size_t at, size_t indent, FILE *out) {
+    bool begun = false;
+    while (*text) {
+        size_t length = strcspn(text, " \n");
+        if (begun && at + 1 + length > TEXT_WIDTH) {
+            fprintf(out, "\n%*s", (int)indent, "");
+            at = indent;
+            begun = false;
+        }
+        fprintf(out, "%s%.*s", begun ? " " : "", (int)length, text);
+        at += begun + length;
+        begun = true;
+        text += length;
+        if (*text == '\n') {
+            fprintf(out, "\n%*s", (int)indent, "");
+            at = indent;
+            begun = false;
+        }
+        text += *text != '\0';
+    }
+    fputc('\n', out);
+}
+
+static void print_option(const Option *option, FILE *out) {
+    char left[64], text[256];
+    bool takes = option->argument.kind != ARGUMENT_NONE, chooses = option->argument.kind == ARGUMENT_CHOICE;
+    snprintf(left, sizeof left, "--%s%s%s", option->name, takes ? " " : "", takes ? option->argument.name : "");
+    snprintf(text, sizeof text, "%s%s%s", option->help, chooses ? ": " : "", chooses ? option->argument.choices : "");
+    fprintf(out, "  %-*s", TEXT_COLUMN - 2, left);
+    if (strlen(left) + 4 > TEXT_COLUMN)
+        fprintf(out, "\n%*s", TEXT_COLUMN, "");
+    print_wrapped(text, TEXT_COLUMN, TEXT_COLUMN, out);
+}
+
+static void print_options(const char *title, const Option *options, FILE *out) {
+    fprintf(out, "\n%s\n", title);
+    for (const Option *option = options; option->name; option++)
+        print_option(option, out);
+}
+
+void cli_help(FILE *out) {
+    fputs("sweepctl: scaling-law studies, from a sweep file to a compute-optimal frontier.\n\n"
+          "Usage: sweepctl [--home DIR] VERB [ARGUMENT] [OPTIONS]\n\nVerbs\n",
+          out);
+    for (const Command *command = cli_commands; command->name; command++) {
+        char left[64];
+        const Argument *positional = &command->positional;
+        const char *open = positional->required ? "" : "[", *close = positional->required ? "" : "]";
+        bool takes = positional->kind != ARGUMENT_NONE;
+        snprintf(left, sizeof left, "%s %s%s%s", command->name, takes ? open : "", takes ? positional->name : "", takes ? close : "");
+        fprintf(out, "  %-*s%s\n", TEXT_COLUMN - 2, left, command->summary);
+    }
+    print_options("Options of every verb", cli_global_options, out);
+    fputc('\n', out);
+    print_wrapped("Exit codes: 0 ok, 1 error, 2 usage or bad sweep file, 3 finished with failed runs, 4 no daemon, 124 wait timed out.\n"
+                  "'sweepctl VERB --help' tells more; begin with 'sweepctl run sweeps/quickstart.yaml'.",
+                  0, 0, out);
+}
+
+void cli_help_command(const Command *command, FILE *out) {
+    const Argument *positional = &command->positional;
+    fprintf(out, "sweepctl %s: %s\n\nUsage: sweepctl %s", command->name, command->summary, command->name);
+    if (positional->kind != ARGUMENT_NONE)
+        fprintf(out, positional->required ? " %s" : " [%s]", positional->kind == ARGUMENT_CHOICE ? positional->choices : positional->name);
+    fprintf(out, "%s\n", command->options ? " [OPTIONS]" : "");
+    if (command->details) {
+        fputc('\n', out);
+        print_wrapped(command->details, 0, 0, out);
+    }
+    if (command->options)
+        print_options("Options", command->options, out);
+    print_options("Options of every verb", cli_global_options, out);
+}

@@ -1,0 +1,218 @@
+#include "progress.h"
+
+#include "format.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { RATE_SAMPLES = 32, BAR_WIDTH = 28, RUNNING_SHOWN = 4 };
+
+static const double poll_seconds = 1.0, plain_line_seconds = 10.0, rate_window_seconds = 30.0;
+
+/* ---- one look ---- */
+
+static double run_rate(const RunRecord *run, double now) {
+    if (run->has_point && run->last.seconds > 0)
+        return run->last.flops / run->last.seconds;
+    return run->started_at > 0 && now > run->started_at ? run->done_flops / (now - run->started_at) : 0;
+}
+
+static void set_rate(Progress *progress, double rate) {
+    progress->flops_per_second = rate > 0 ? rate : NAN;
+    progress->seconds_left = rate > 0 ? fmax(0, progress->sweep.planned_flops - progress->sweep.done_flops) / rate : NAN;
+    if (progress_finished(&progress->sweep))
+        progress->seconds_left = 0;
+}
+
+int progress_read(Progress *out, Source *source, const char *sweep, Error *error) {
+    memset(out, 0, sizeof *out);
+    int result = source_sweep(source, sweep, &out->sweep, error);
+    size_t limit = sizeof out->running / sizeof *out->running;
+    if (!result && out->sweep.by_state[RUN_RUNNING] > 0)
+        result = source_runs_first(source, &out->sweep, RUN_RUNNING, limit, out->running, &out->running_count, error);
+    double rate = 0, now = clock_unix();
+    for (size_t i = 0; i < out->running_count; i++)
+        rate += run_rate(&out->running[i], now);
+    /* Those beyond the ones that were asked for run about as fast. */
+    if (out->running_count)
+        rate *= (double)out->sweep.by_state[RUN_RUNNING] / (double)out->running_count;
+    set_rate(out, rate);
+    return result;
+}
+
+bool progress_finished(const SweepRecord *sweep) {
+    return sweep->by_state[RUN_PENDING] == 0 && sweep->by_state[RUN_RUNNING] == 0;
+}
+
+int progress_exit(const SweepRecord *sweep) {
+    return sweep->by_state[RUN_FAILED] > 0 ? CLI_RUNS_FAILED : CLI_OK;
+}
+
+/* ---- words ---- */
+
+static int64_t ended(const SweepRecord *sweep) {
+    return sweep->runs - sweep->by_state[RUN_PENDING] - sweep->by_state[RUN_RUNNING];
+}
+
+static double share_done(const SweepRecord *sweep) {
+    if (progress_finished(sweep))
+        return 1;
+    return sweep->planned_flops > 0 ? fmin(1, sweep->done_flops / sweep->planned_flops) : 0;
+}
+
+static void append_states(const SweepRecord *sweep, Buffer *out) {
+    static const RunState shown[] = {RUN_RUNNING, RUN_DIVERGED, RUN_FAILED, RUN_CANCELLED};
+    for (size_t i = 0; i < sizeof shown / sizeof *shown; i++)
+        if (sweep->by_state[shown[i]])
+            buffer_printf(out, ", %lld %s", (long long)sweep->by_state[shown[i]], run_state_text(shown[i]));
+}
+
+static void append_compute(const Progress *progress, const char *gap, Buffer *out) {
+    char done[FORMAT_MAX], planned[FORMAT_MAX], rate[FORMAT_MAX], left[FORMAT_MAX];
+    buffer_printf(out, "%s of %s", format_scaled(progress->sweep.done_flops, "FLOP", done),
+                  format_scaled(progress->sweep.planned_flops, "FLOP", planned));
+    if (progress_finished(&progress->sweep))
+        return;
+    if (isfinite(progress->flops_per_second))
+        buffer_printf(out, "%s%s%s%s left", gap, format_scaled(progress->flops_per_second, "FLOP/s", rate), gap,
+                      format_duration(progress->seconds_left, left));
+    else
+        buffer_printf(out, "%stime left not known yet", gap);
+}
+
+void progress_line(const Progress *progress, Buffer *out) {
+    const SweepRecord *sweep = &progress->sweep;
+    buffer_printf(out, "%s: %lld of %lld runs ended", sweep->name, (long long)ended(sweep), (long long)sweep->runs);
+    append_states(sweep, out);
+    if (strcmp(sweep->state, "active") != 0 && *sweep->state)
+        buffer_printf(out, " (%s)", sweep->state);
+    buffer_append_text(out, "; ");
+    append_compute(progress, "; ", out);
+}
+
+/* ---- the rate as it is seen here ---- */
+
+/* The latest looks, in a ring; their ends give a rate that counts everything, evaluation and idle workers included. */
+typedef struct RateWindow {
+    struct {
+        double time, flops;
+    } samples[RATE_SAMPLES];
+    size_t count;
+} RateWindow;
+
+static void rate_update(RateWindow *window, Progress *progress) {
+    double now = clock_monotonic(), flops = progress->sweep.done_flops;
+    size_t capacity = RATE_SAMPLES;
+    if (window->count == capacity || (window->count > 0 && now - window->samples[0].time > rate_window_seconds)) {
+        memmove(window->samples, window->samples + 1, (window->count - 1) * sizeof *window->samples);
+        window->count--;
+    }
+    window->samples[window->count].time = now;
+    window->samples[window->count++].flops = flops;
+    double span = now - window->samples[0].time, gained = flops - window->samples[0].flops;
+    if (span >= 3 * poll_seconds && gained > 0)
+        set_rate(progress, gained / span);
+}
+
+/* ---- the block on a terminal ---- */
+
+typedef struct Block {
+    const Cli *cli;
+    Buffer text;
+    int lines; /* that are on the screen now */
+} Block;
+
+/* Cuts to the terminal's width, so that one line stays one line. All text here is ASCII. */
+static void block_line(Block *block, const Buffer *line) {
+    size_t width = block->cli->width > 1 ? (size_t)block->cli->width - 1 : 79;
+    buffer_append(&block->text, line->data, line->size < width ? line->size : width);
+    buffer_append_text(&block->text, "\033[K\n");
+    block->lines++;
+}
+
+static void bar_append(double share, Buffer *out) {
+    int full = (int)(share * BAR_WIDTH + 1e-9);
+    buffer_append_text(out, "[");
+    for (int i = 0; i < BAR_WIDTH; i++)
+        buffer_append_text(out, i < full ? "#" : "-");
+    buffer_append_text(out, "]");
+}
+
+static void block_running(Block *block, const Progress *progress, Buffer *line) {
+    for (size_t i = 0; i < progress->running_count && i < RUNNING_SHOWN; i++) {
+        const RunRecord *run = &progress->running[i];
+        char share[FORMAT_MAX], examples[FORMAT_MAX];
+        buffer_clear(line);
+        buffer_printf(line, "  running  %-16s on %9s examples  %6s", run->model, format_count(run->examples, examples),
+                      format_percent(run->flops.exact > 0 ? fmin(1, run->done_flops / run->flops.exact) : 0, share));
+        block_line(block, line);
+    }
+}
+
+static void block_draw(Block *block, const Progress *progress, Buffer *line) {
+    char share[FORMAT_MAX];
+    const SweepRecord *sweep = &progress->sweep;
+    buffer_clear(&block->text);
+    if (block->lines)
+        buffer_printf(&block->text, "\033[%dA", block->lines);
+    block->lines = 0;
+    buffer_clear(line);
+    buffer_printf(line, "%s  ", sweep->name);
+    bar_append(share_done(sweep), line);
+    buffer_printf(line, " %s  %lld of %lld runs", format_percent(share_done(sweep), share), (long long)ended(sweep), (long long)sweep->runs);
+    append_states(sweep, line);
+    if (strcmp(sweep->state, "active") != 0 && *sweep->state)
+        buffer_printf(line, " (%s)", sweep->state);
+    block_line(block, line);
+    buffer_clear(line);
+    buffer_append_text(line, "  ");
+    append_compute(progress, "   ", line);
+    block_line(block, line);
+    block_running(block, progress, line);
+    buffer_append_text(&block->text, "\033[J");
+    fwrite(block->text.data, 1, block->text.size, stdout);
+    fflush(stdout);
+}
+
+/* ---- following ---- */
+
+static void show_plain(const Progress *progress, Buffer *line, double *shown_at) {
+    double now = clock_monotonic();
+    if (*shown_at > 0 && now - *shown_at < plain_line_seconds && !progress_finished(&progress->sweep))
+        return;
+    buffer_clear(line);
+    progress_line(progress, line);
+    puts(line->data);
+    fflush(stdout);
+    *shown_at = now;
+}
+
+int progress_follow(Source *source, const Cli *cli, const char *sweep, SweepRecord *last, Error *error) {
+    Progress progress;
+    RateWindow window = {0};
+    Block block = {.cli = cli};
+    Buffer line;
+    double shown_at = 0;
+    int result;
+    buffer_init(&line, 4096);
+    buffer_init(&block.text, 16384);
+    while (!(result = progress_read(&progress, source, sweep, error))) {
+        rate_update(&window, &progress);
+        if (cli->terminal)
+            block_draw(&block, &progress, &line);
+        else
+            show_plain(&progress, &line, &shown_at);
+        if (progress_finished(&progress.sweep) || interrupt_seen())
+            break;
+        if (!source_is_daemon(source)) {
+            result = source_no_daemon(source_home(source), error);
+            break;
+        }
+        interrupt_sleep(poll_seconds);
+    }
+    *last = progress.sweep;
+    bool finished = !result && progress_finished(&progress.sweep);
+    buffer_deinit(&line);
+    buffer_deinit(&block.text);
+    return finished ? 0 : interrupt_seen() ? CLI_INTERRUPTED : result;
+}

@@ -1,0 +1,188 @@
+#include "table.h"
+
+#include <libsmartcols.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <wchar.h>
+
+enum { TABLE_COLUMNS_MAX = 48, CELL_MAX = 512, GAP = 2 };
+
+typedef struct Cell {
+    char *text;
+    const char *color; /* static */
+} Cell;
+
+typedef struct Column {
+    char title[64];
+    unsigned style;
+    int rank;
+    size_t width; /* of its widest cell */
+    bool dropped;
+} Column;
+
+struct Table {
+    const Cli *cli;
+    Column columns[TABLE_COLUMNS_MAX];
+    size_t column_count;
+    Cell *cells;
+    size_t cell_count, cell_capacity;
+    bool failed;
+};
+
+static size_t text_width(const char *text) {
+    size_t width = 0;
+    wchar_t wide;
+    mbstate_t state = {0};
+    for (size_t used; *text && (used = mbrtowc(&wide, text, MB_CUR_MAX, &state)) > 0; text += used) {
+        if (used > MB_CUR_MAX) /* not valid in this locale: smartcols escapes it */
+            return strlen(text) + width;
+        width += (size_t)(wcwidth(wide) > 0 ? wcwidth(wide) : 0);
+    }
+    return width;
+}
+
+int table_new(Table **out, const Cli *cli, Error *error) {
+    *out = calloc(1, sizeof **out);
+    if (!*out)
+        return error_set(error, "out of memory");
+    (*out)->cli = cli;
+    return 0;
+}
+
+void table_free(Table *table) {
+    if (!table)
+        return;
+    for (size_t i = 0; i < table->cell_count; i++)
+        free(table->cells[i].text);
+    free(table->cells);
+    free(table);
+}
+
+void table_column(Table *table, const char *title, unsigned style, int rank) {
+    if (table->column_count == TABLE_COLUMNS_MAX) {
+        table->failed = true;
+        return;
+    }
+    Column *column = &table->columns[table->column_count++];
+    text_copy(column->title, sizeof column->title, title);
+    column->style = style;
+    column->rank = rank;
+    column->width = text_width(title);
+}
+
+static bool cells_grow(Table *table) {
+    size_t capacity = table->cell_capacity ? 2 * table->cell_capacity : 256;
+    Cell *cells = reallocarray(table->cells, capacity, sizeof *cells);
+    if (!cells)
+        return false;
+    table->cells = cells;
+    table->cell_capacity = capacity;
+    return true;
+}
+
+void table_cell(Table *table, const char *format, ...) {
+    char text[CELL_MAX];
+    va_list values;
+    va_start(values, format);
+    vsnprintf(text, sizeof text, format, values);
+    va_end(values);
+    if (table->failed || table->column_count == 0 || (table->cell_count == table->cell_capacity && !cells_grow(table))) {
+        table->failed = true;
+        return;
+    }
+    Column *column = &table->columns[table->cell_count % table->column_count];
+    size_t width = text_width(text);
+    if (width > column->width)
+        column->width = width;
+    Cell *cell = &table->cells[table->cell_count];
+    cell->color = NULL;
+    cell->text = strdup(text);
+    if (cell->text)
+        table->cell_count++;
+    else
+        table->failed = true;
+}
+
+void table_color(Table *table, const char *color) {
+    if (table->cell_count)
+        table->cells[table->cell_count - 1].color = color;
+}
+
+/* With the column that may be cut counted as short as its title allows. */
+static size_t table_width(const Table *table) {
+    size_t width = 0;
+    for (size_t i = 0; i < table->column_count; i++) {
+        const Column *column = &table->columns[i];
+        size_t shortest = strlen(column->title) > 8 ? strlen(column->title) : 8;
+        if (!column->dropped)
+            width += GAP + (column->style & TABLE_CUT && column->width > shortest ? shortest : column->width);
+    }
+    return width ? width - GAP : 0;
+}
+
+static void table_fit(Table *table) {
+    while (table->cli->width && table_width(table) > (size_t)table->cli->width) {
+        Column *last = NULL;
+        for (size_t i = 0; i < table->column_count; i++) {
+            Column *column = &table->columns[i];
+            if (!column->dropped && column->rank > 0 && (!last || column->rank >= last->rank))
+                last = column;
+        }
+        if (!last)
+            return;
+        last->dropped = true;
+    }
+}
+
+static bool lines_fill(const Table *table, struct libscols_table *out) {
+    for (size_t first = 0; first + table->column_count <= table->cell_count; first += table->column_count) {
+        struct libscols_line *line = scols_table_new_line(out, NULL);
+        size_t at = 0;
+        for (size_t i = 0; line && i < table->column_count; i++) {
+            const Cell *cell = &table->cells[first + i];
+            if (table->columns[i].dropped)
+                continue;
+            if (scols_line_set_data(line, at, cell->text))
+                return false;
+            if (cell->color && table->cli->color && scols_cell_set_color(scols_line_get_cell(line, at), cell->color))
+                return false;
+            at++;
+        }
+        if (!line)
+            return false;
+    }
+    return true;
+}
+
+static bool columns_fill(const Table *table, struct libscols_table *out) {
+    for (size_t i = 0; i < table->column_count; i++) {
+        const Column *column = &table->columns[i];
+        if (column->dropped)
+            continue;
+        int flags = (column->style & TABLE_RIGHT ? SCOLS_FL_RIGHT : 0) | (column->style & TABLE_CUT ? SCOLS_FL_TRUNC : 0);
+        struct libscols_column *made = scols_table_new_column(out, column->title, 1, flags);
+        if (!made)
+            return false;
+        if (table->cli->color)
+            scols_cell_set_color(scols_column_get_header(made), "bold");
+    }
+    return true;
+}
+
+int table_print(Table *table, Error *error) {
+    struct libscols_table *out = scols_new_table();
+    bool limited = table->cli->width > 0;
+    table_fit(table);
+    bool right = !table->failed && out && columns_fill(table, out) && lines_fill(table, out);
+    if (right) {
+        scols_table_enable_colors(out, table->cli->color);
+        scols_table_set_column_separator(out, "  ");
+        scols_table_set_termforce(out, limited ? SCOLS_TERMFORCE_ALWAYS : SCOLS_TERMFORCE_NEVER);
+        if (limited)
+            scols_table_set_termwidth(out, (size_t)table->cli->width);
+        right = scols_print_table(out) == 0;
+    }
+    scols_unref_table(out);
+    return right ? 0 : error_set(error, "cannot lay out a table");
+}

@@ -1,0 +1,209 @@
+/* Runs or points as rows. Metrics differ from run to run, so a CSV's columns are found in one pass and its rows written in a second. */
+#include "source.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { METRICS_MAX = 64, ROW_MAX = 1 << 20 };
+
+typedef struct Export {
+    Source *source;
+    FILE *out;
+    Buffer row;
+    bool csv, points;
+    char metrics[METRICS_MAX][METRIC_NAME_MAX]; /* the columns, sorted */
+    size_t metric_count;
+} Export;
+
+/* ---- which metrics there are ---- */
+
+static int compare_names(const void *left, const void *right) {
+    return strcmp(left, right);
+}
+
+static int note_metrics(void *context, const RunRecord *record, Error *error) {
+    Export *export = context;
+    (void)error;
+    for (size_t i = 0; record->has_point && i < record->last.metric_count; i++) {
+        const char *name = record->last.metrics[i].name;
+        size_t j = 0;
+        while (j < export->metric_count && strcmp(export->metrics[j], name) != 0)
+            j++;
+        if (j == export->metric_count && j < METRICS_MAX)
+            text_copy(export->metrics[export->metric_count++], METRIC_NAME_MAX, name);
+    }
+    return 0;
+}
+
+/* ---- rows ---- */
+
+/* A value under its name: "name":value in JSON, the value alone in CSV, and the name alone in the CSV's first line. */
+typedef struct Fields {
+    Buffer *out;
+    bool csv, header;
+    size_t count;
+} Fields;
+
+static bool field_begin(Fields *fields, const char *name) {
+    if (fields->count++)
+        buffer_append_text(fields->out, ",");
+    if (fields->csv && fields->header)
+        buffer_append_text(fields->out, name);
+    else if (!fields->csv)
+        buffer_printf(fields->out, "\"%s\":", name);
+    return !fields->header;
+}
+
+static void csv_text(const char *text, Buffer *out) {
+    if (!strpbrk(text, ",\"\r\n")) {
+        buffer_append_text(out, text);
+        return;
+    }
+    buffer_append_text(out, "\"");
+    for (; *text; text++) {
+        buffer_append(out, text, 1);
+        if (*text == '"')
+            buffer_append_text(out, "\"");
+    }
+    buffer_append_text(out, "\"");
+}
+
+static void field_text(Fields *fields, const char *name, const char *text) {
+    if (!field_begin(fields, name))
+        return;
+    if (fields->csv)
+        csv_text(text, fields->out);
+    else
+        buffer_append_json(fields->out, text);
+}
+
+static void field_number(Fields *fields, const char *name, double value) {
+    if (field_begin(fields, name) && (isfinite(value) || !fields->csv))
+        buffer_append_double(fields->out, value);
+}
+
+static void field_integer(Fields *fields, const char *name, int64_t value) {
+    if (field_begin(fields, name))
+        buffer_printf(fields->out, "%lld", (long long)value);
+}
+
+static void field_unsigned(Fields *fields, const char *name, uint64_t value) {
+    if (field_begin(fields, name))
+        buffer_printf(fields->out, "%llu", (unsigned long long)value);
+}
+
+static void run_fields(Fields *fields, const RunRecord *record) {
+    field_integer(fields, "run", record->id);
+    field_text(fields, "key", record->key);
+    field_text(fields, "state", run_state_text(record->state));
+    field_text(fields, "model", record->model);
+    field_integer(fields, "depth", record->depth);
+    field_integer(fields, "width", record->width);
+    field_integer(fields, "params", record->params);
+    field_integer(fields, "params_body", record->params_body);
+    field_integer(fields, "examples", record->examples);
+    field_unsigned(fields, "seed", record->seed);
+    field_number(fields, "lr", record->lr);
+}
+
+static void metric_fields(const Export *export, Fields *fields, const Point *point) {
+    for (size_t i = 0; i < export->metric_count; i++)
+        field_number(fields, export->metrics[i], point ? point_metric(point, export->metrics[i]) : NAN);
+}
+
+/* `flops` is the exact count, under the name that `fit --points` reads. */
+static void whole_run(const Export *export, Fields *fields, const RunRecord *record) {
+    run_fields(fields, record);
+    field_number(fields, "flops", record->flops.exact);
+    field_number(fields, "flops_gemm", record->flops.gemm);
+    field_number(fields, "flops_paper", record->flops.paper);
+    field_number(fields, "flops_6nd", record->flops.nd6);
+    field_number(fields, "seconds", record->seconds);
+    field_number(fields, "started_at", record->started_at);
+    field_number(fields, "ended_at", record->ended_at);
+    field_integer(fields, "attempts", record->attempts);
+    field_integer(fields, "failures", record->failures);
+    metric_fields(export, fields, record->has_point ? &record->last : NULL);
+    field_text(fields, "detail", record->detail);
+}
+
+static void point_row(const Export *export, Fields *fields, const RunRecord *record, const Point *point) {
+    run_fields(fields, record);
+    field_integer(fields, "step", point->step);
+    field_number(fields, "examples_seen", point->examples);
+    field_number(fields, "flops", point->flops);
+    field_number(fields, "seconds", point->seconds);
+    metric_fields(export, fields, point);
+}
+
+/* point NULL: a row for the whole run. */
+static int write_row(Export *export, const RunRecord *record, const Point *point, bool header, Error *error) {
+    Fields fields = {.out = &export->row, .csv = export->csv, .header = header};
+    buffer_clear(&export->row);
+    if (!export->csv)
+        buffer_append_text(&export->row, "{\"schema_version\":1,");
+    if (export->points)
+        point_row(export, &fields, record, point);
+    else
+        whole_run(export, &fields, record);
+    buffer_append_text(&export->row, export->csv ? "\n" : "}\n");
+    if (buffer_check(&export->row, error, "a row") < 0)
+        return -1;
+    if (fwrite(export->row.data, 1, export->row.size, export->out) != export->row.size)
+        return error_set_errno(error, errno, "cannot write");
+    return 0;
+}
+
+static int write_run(void *context, const RunRecord *record, Error *error) {
+    Export *export = context;
+    if (!export->points)
+        return write_row(export, record, NULL, false, error);
+    char name[32];
+    RunDetail detail = {0};
+    if (!record->has_point)
+        return 0;
+    snprintf(name, sizeof name, "%lld", (long long)record->id);
+    int result = source_run(export->source, name, &detail, error);
+    for (size_t i = 0; i < detail.point_count && !result; i++)
+        result = write_row(export, record, &detail.points[i], false, error);
+    run_detail_deinit(&detail);
+    return result;
+}
+
+static int export_write(Export *export, const SweepRecord *sweep, Error *error) {
+    static const RunRecord no_run;
+    static const Point no_point;
+    int result = source_runs(export->source, sweep, -1, note_metrics, export, error);
+    qsort(export->metrics, export->metric_count, sizeof *export->metrics, compare_names);
+    if (!result && export->csv)
+        result = write_row(export, &no_run, &no_point, true, error);
+    if (!result)
+        result = source_runs(export->source, sweep, -1, write_run, export, error);
+    return result;
+}
+
+int verb_export(const Cli *cli, const Arguments *arguments, Error *error) {
+    SweepRecord sweep;
+    const char *path = arguments_text(arguments, "out", NULL);
+    Export *export = calloc(1, sizeof *export);
+    if (!export)
+        return error_set(error, "out of memory");
+    export->csv = !strcmp(arguments_text(arguments, "format", "csv"), "csv");
+    export->points = arguments_flag(arguments, "points");
+    buffer_init(&export->row, ROW_MAX);
+    int result = source_open(&export->source, cli, SOURCE_ANY, error);
+    if (!result)
+        result = source_sweep(export->source, arguments->positional, &sweep, error);
+    if (!result && !(export->out = path ? fopen(path, "we") : stdout))
+        result = error_set_errno(error, errno, "%s", path);
+    if (!result)
+        result = export_write(export, &sweep, error);
+    if (path && export->out && fclose(export->out) && !result)
+        result = error_set_errno(error, errno, "%s", path);
+    source_free(export->source);
+    buffer_deinit(&export->row);
+    free(export);
+    return result;
+}

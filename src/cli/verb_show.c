@@ -1,0 +1,180 @@
+#include "format.h"
+#include "source.h"
+#include "table.h"
+
+#include <math.h>
+#include <string.h>
+
+/* ---- for scripts ---- */
+
+static int print_spec(const RunDetail *detail, Error *error) {
+    Buffer out;
+    buffer_init(&out, RUN_SPEC_MAX + 1);
+    int result = run_format(&detail->spec, &out, error);
+    buffer_append_text(&out, "\n");
+    if (!result)
+        result = cli_print(&out, error);
+    buffer_deinit(&out);
+    return result;
+}
+
+static int print_json(const RunDetail *detail, Error *error) {
+    Buffer out;
+    buffer_init(&out, 1 << 28);
+    buffer_append_text(&out, "{\"schema_version\":1,\"run\":");
+    run_detail_encode(detail, &out);
+    buffer_append_text(&out, "}\n");
+    int result = cli_print(&out, error);
+    buffer_deinit(&out);
+    return result;
+}
+
+/* ---- for people ---- */
+
+static void print_data(const Run *run) {
+    char text[FORMAT_MAX], other[FORMAT_MAX];
+    printf("  data       %s: %s examples (subset seed %llu), %s set apart for validation\n", run->data_name,
+           format_count(run->examples, text), (unsigned long long)run->subset_seed, format_count(run->validation, other));
+}
+
+static void print_training(const Run *run) {
+    const OptimizerSettings *optimizer = &run->optimizer;
+    printf("  training   %lld epochs, batch %lld, seed %llu, label smoothing %g\n", (long long)run->epochs, (long long)run->batch,
+           (unsigned long long)run->seed, run->label_smoothing);
+    printf("  optimizer  %s, rate %g, weight decay %g", optimizer_kind_text(optimizer->kind), optimizer->lr, optimizer->weight_decay);
+    if (optimizer->kind == OPTIMIZER_SGD)
+        printf(", momentum %g\n", optimizer->momentum);
+    else
+        printf(", betas %g and %g\n", optimizer->beta1, optimizer->beta2);
+    printf("  schedule   %s, warm-up %g %% of the steps", schedule_kind_text(run->schedule.kind), 100 * run->schedule.warmup);
+    if (run->schedule.kind == SCHEDULE_WSD)
+        printf(", decay over the last %g %%", 100 * run->schedule.decay);
+    putchar('\n');
+}
+
+static void print_record(const RunRecord *record, const Run *run) {
+    char text[FORMAT_MAX], other[FORMAT_MAX];
+    printf("run %lld: %s%s%s\n", (long long)record->id, run_state_text(record->state), *record->detail ? ", " : "", record->detail);
+    printf("  key        %s\n", record->key);
+    printf("  model      %s: %s parameters, %s of them in blocks\n", record->model, format_count(record->params, text),
+           format_count(record->params_body, other));
+    print_data(run);
+    print_training(run);
+    printf("  FLOPs      %s executed", format_scaled(record->flops.exact, "", text));
+    printf(" (%s in matrix products)", format_scaled(record->flops.gemm, "", text));
+    printf(", %s by the paper's count", format_scaled(record->flops.paper, "", text));
+    printf(", %s by 6ND\n", format_scaled(record->flops.nd6, "", text));
+    if (record->has_point)
+        printf("  took       %s of training\n", format_duration(record->seconds, text));
+}
+
+static int print_attempts(const RunDetail *detail, const Cli *cli, Error *error) {
+    Table *table;
+    char text[FORMAT_MAX];
+    if (detail->attempt_count == 0)
+        return 0;
+    if (table_new(&table, cli, error) < 0)
+        return -1;
+    table_column(table, "Attempt", TABLE_RIGHT, 0);
+    table_column(table, "Outcome", TABLE_LEFT, 0);
+    table_column(table, "Started", TABLE_LEFT, 1);
+    table_column(table, "Took", TABLE_RIGHT, 0);
+    table_column(table, "Host", TABLE_LEFT, 2);
+    table_column(table, "Process", TABLE_RIGHT, 3);
+    table_column(table, "Threads", TABLE_RIGHT, 3);
+    table_column(table, "Version", TABLE_LEFT, 2);
+    table_column(table, "Backend", TABLE_LEFT, 2);
+    table_column(table, "Detail", TABLE_LEFT | TABLE_CUT, 0);
+    for (size_t i = 0; i < detail->attempt_count; i++) {
+        const AttemptRecord *attempt = &detail->attempts[i];
+        double end = attempt->ended_at > 0 ? attempt->ended_at : clock_unix();
+        table_cell(table, "%lld", (long long)attempt->number);
+        table_cell(table, "%s", attempt->outcome == OUTCOME_OPEN ? "under way" : outcome_text(attempt->outcome));
+        table_cell(table, "%s", format_time(attempt->started_at, text));
+        table_cell(table, "%s", format_duration(attempt->started_at > 0 ? end - attempt->started_at : NAN, text));
+        table_cell(table, "%s", attempt->environment.host);
+        table_cell(table, "%lld", (long long)attempt->environment.pid);
+        table_cell(table, "%lld", (long long)attempt->environment.threads);
+        table_cell(table, "%s", attempt->environment.version);
+        table_cell(table, "%s", attempt->environment.backend);
+        table_cell(table, "%s", attempt->detail);
+    }
+    putchar('\n');
+    int result = table_print(table, error);
+    table_free(table);
+    if (!result)
+        printf("\nProcessor of the last: %s\n", detail->attempts[detail->attempt_count - 1].environment.cpu);
+    return result;
+}
+
+/* Every metric that any point has, in the order of their first appearance. */
+static size_t metric_names(const RunDetail *detail, const char *names[POINT_METRICS_MAX]) {
+    size_t count = 0;
+    for (size_t i = 0; i < detail->point_count; i++)
+        for (size_t j = 0; j < detail->points[i].metric_count; j++) {
+            const char *name = detail->points[i].metrics[j].name;
+            size_t k = 0;
+            while (k < count && strcmp(names[k], name) != 0)
+                k++;
+            if (k == count && count < POINT_METRICS_MAX)
+                names[count++] = name;
+        }
+    return count;
+}
+
+/* "test_error" stays longest; losses go before errors when there is no room. */
+static int metric_rank(const char *name) {
+    return !strcmp(name, "test_error") ? 0 : strstr(name, "error") ? 1 : 2;
+}
+
+static int print_points(const RunDetail *detail, const Cli *cli, Error *error) {
+    Table *table;
+    char text[FORMAT_MAX];
+    const char *names[POINT_METRICS_MAX];
+    size_t count = metric_names(detail, names);
+    if (detail->point_count == 0)
+        return 0;
+    if (table_new(&table, cli, error) < 0)
+        return -1;
+    table_column(table, "Step", TABLE_RIGHT, 0);
+    table_column(table, "Seen", TABLE_RIGHT, 2);
+    table_column(table, "FLOPs", TABLE_RIGHT, 0);
+    table_column(table, "Time", TABLE_RIGHT, 2);
+    for (size_t i = 0; i < count; i++)
+        table_column(table, names[i], TABLE_RIGHT, metric_rank(names[i]));
+    for (size_t i = 0; i < detail->point_count; i++) {
+        const Point *point = &detail->points[i];
+        table_cell(table, "%lld", (long long)point->step);
+        table_cell(table, "%s", format_count((int64_t)point->examples, text));
+        table_cell(table, "%s", format_scaled(point->flops, "", text));
+        table_cell(table, "%s", format_duration(point->seconds, text));
+        for (size_t j = 0; j < count; j++)
+            table_cell(table, "%s", format_metric(names[j], point_metric(point, names[j]), text));
+    }
+    putchar('\n');
+    int result = table_print(table, error);
+    table_free(table);
+    return result;
+}
+
+int verb_show(const Cli *cli, const Arguments *arguments, Error *error) {
+    Source *source;
+    RunDetail detail = {0};
+    int result = source_open(&source, cli, SOURCE_ANY, error);
+    if (result)
+        return result;
+    result = source_run(source, arguments->positional, &detail, error);
+    if (!result && arguments_flag(arguments, "spec"))
+        result = print_spec(&detail, error);
+    else if (!result && arguments_flag(arguments, "json"))
+        result = print_json(&detail, error);
+    else if (!result) {
+        print_record(&detail.record, &detail.spec);
+        result = print_attempts(&detail, cli, error);
+        if (!result)
+            result = print_points(&detail, cli, error);
+    }
+    run_detail_deinit(&detail);
+    source_free(source);
+    return result;
+}

@@ -1,0 +1,181 @@
+#include "format.h"
+#include "progress.h"
+#include "table.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *state_word(const SweepRecord *sweep) {
+    if (strcmp(sweep->state, "active") != 0)
+        return sweep->state;
+    return !progress_finished(sweep) ? "active" : sweep->by_state[RUN_FAILED] ? "finished, with failures" : "finished";
+}
+
+static const char *state_color(const SweepRecord *sweep) {
+    if (sweep->by_state[RUN_FAILED])
+        return "red";
+    return progress_finished(sweep) ? "green" : NULL;
+}
+
+/* ---- all sweeps ---- */
+
+static void sweep_row(const SweepRecord *sweep, Table *table) {
+    char text[FORMAT_MAX], done[FORMAT_MAX];
+    table_cell(table, "%s", sweep->name);
+    table_cell(table, "%s", state_word(sweep));
+    table_color(table, state_color(sweep));
+    table_cell(table, "%s", format_count(sweep->runs, text));
+    for (RunState state = RUN_PENDING; state < RUN_STATES; state++) {
+        table_cell(table, "%s", format_count(sweep->by_state[state], text));
+        if (state == RUN_FAILED && sweep->by_state[state])
+            table_color(table, "red");
+    }
+    table_cell(table, "%s", format_percent(sweep->planned_flops > 0 ? fmin(1, sweep->done_flops / sweep->planned_flops) : 0, text));
+    table_cell(table, "%s", format_scaled(sweep->done_flops, "FLOP", done));
+    table_cell(table, "%s", format_scaled(sweep->planned_flops, "FLOP", text));
+    table_cell(table, "%s", sweep->data);
+    table_cell(table, "%s", format_time(sweep->submitted_at, text));
+}
+
+static int print_all(const SweepRecord *sweeps, size_t count, const Cli *cli, Error *error) {
+    Table *table;
+    if (count == 0) {
+        puts("no sweeps yet; 'sweepctl submit FILE' or 'sweepctl run FILE' adds one");
+        return 0;
+    }
+    if (table_new(&table, cli, error) < 0)
+        return -1;
+    table_column(table, "Sweep", TABLE_LEFT | TABLE_CUT, 0);
+    table_column(table, "State", TABLE_LEFT, 1);
+    table_column(table, "Runs", TABLE_RIGHT, 0);
+    table_column(table, "Pending", TABLE_RIGHT, 0);
+    table_column(table, "Running", TABLE_RIGHT, 0);
+    table_column(table, "Done", TABLE_RIGHT, 0);
+    table_column(table, "Diverged", TABLE_RIGHT, 2);
+    table_column(table, "Failed", TABLE_RIGHT, 0);
+    table_column(table, "Cancelled", TABLE_RIGHT, 3);
+    table_column(table, "Compute", TABLE_RIGHT, 0);
+    table_column(table, "FLOPs done", TABLE_RIGHT, 4);
+    table_column(table, "planned", TABLE_RIGHT, 4);
+    table_column(table, "Data", TABLE_LEFT, 5);
+    table_column(table, "Submitted", TABLE_LEFT, 6);
+    for (size_t i = 0; i < count; i++)
+        sweep_row(&sweeps[i], table);
+    int result = table_print(table, error);
+    table_free(table);
+    return result;
+}
+
+static int print_all_json(const SweepRecord *sweeps, size_t count, bool daemon, Error *error) {
+    Buffer out;
+    buffer_init(&out, 1 << 28);
+    buffer_printf(&out, "{\"schema_version\":1,\"daemon\":%s,\"sweeps\":[", daemon ? "true" : "false");
+    for (size_t i = 0; i < count; i++) {
+        if (i)
+            buffer_append_text(&out, ",");
+        sweep_record_encode(&sweeps[i], &out);
+    }
+    buffer_append_text(&out, "]}\n");
+    int result = cli_print(&out, error);
+    buffer_deinit(&out);
+    return result;
+}
+
+static int status_all(Source *source, const Cli *cli, bool json, Error *error) {
+    SweepRecord *sweeps;
+    size_t count;
+    int result = source_sweeps(source, &sweeps, &count, error);
+    if (!result)
+        result = json ? print_all_json(sweeps, count, source_is_daemon(source), error) : print_all(sweeps, count, cli, error);
+    free(sweeps);
+    return result;
+}
+
+/* ---- one sweep ---- */
+
+static int print_running(const Progress *progress, const Cli *cli, Error *error) {
+    Table *table;
+    char text[FORMAT_MAX];
+    if (progress->running_count == 0)
+        return 0;
+    if (table_new(&table, cli, error) < 0)
+        return -1;
+    table_column(table, "Run", TABLE_RIGHT, 0);
+    table_column(table, "Model", TABLE_LEFT, 0);
+    table_column(table, "Examples", TABLE_RIGHT, 0);
+    table_column(table, "Seed", TABLE_RIGHT, 1);
+    table_column(table, "Attempt", TABLE_RIGHT, 2);
+    table_column(table, "Done", TABLE_RIGHT, 0);
+    table_column(table, "Planned", TABLE_RIGHT, 0);
+    table_column(table, "Started", TABLE_LEFT, 1);
+    for (size_t i = 0; i < progress->running_count; i++) {
+        const RunRecord *run = &progress->running[i];
+        table_cell(table, "%lld", (long long)run->id);
+        table_cell(table, "%s", run->model);
+        table_cell(table, "%s", format_count(run->examples, text));
+        table_cell(table, "%llu", (unsigned long long)run->seed);
+        table_cell(table, "%lld", (long long)run->attempts);
+        table_cell(table, "%s", format_percent(run->flops.exact > 0 ? fmin(1, run->done_flops / run->flops.exact) : 0, text));
+        table_cell(table, "%s", format_scaled(run->flops.exact, "FLOP", text));
+        table_cell(table, "%s", format_time(run->started_at, text));
+    }
+    putchar('\n');
+    int result = table_print(table, error);
+    table_free(table);
+    return result;
+}
+
+static int print_one(const Progress *progress, const Cli *cli, Error *error) {
+    const SweepRecord *sweep = &progress->sweep;
+    char text[FORMAT_MAX], other[FORMAT_MAX];
+    printf("%s: %s, on %s, submitted %s\n", sweep->name, state_word(sweep), sweep->data, format_time(sweep->submitted_at, text));
+    printf("  runs     %s:", format_count(sweep->runs, text));
+    for (RunState state = RUN_PENDING; state < RUN_STATES; state++)
+        if (sweep->by_state[state] || state == RUN_DONE)
+            printf(" %s %s", format_count(sweep->by_state[state], text), run_state_text(state));
+    printf("\n  compute  %s of %s", format_scaled(sweep->done_flops, "FLOP", text), format_scaled(sweep->planned_flops, "FLOP", other));
+    printf(" (%s)\n", format_percent(sweep->planned_flops > 0 ? fmin(1, sweep->done_flops / sweep->planned_flops) : 0, text));
+    if (progress_finished(sweep) && sweep->last_ended_at > sweep->first_started_at && sweep->first_started_at > 0)
+        printf("  took     %s\n", format_duration(sweep->last_ended_at - sweep->first_started_at, text));
+    else if (isfinite(progress->flops_per_second))
+        printf("  rate     %s, %s left\n", format_scaled(progress->flops_per_second, "FLOP/s", text),
+               format_duration(progress->seconds_left, other));
+    return print_running(progress, cli, error);
+}
+
+static int print_one_json(const Progress *progress, bool daemon, Error *error) {
+    Buffer out;
+    buffer_init(&out, 1 << 24);
+    buffer_printf(&out, "{\"schema_version\":1,\"daemon\":%s,\"sweep\":", daemon ? "true" : "false");
+    sweep_record_encode(&progress->sweep, &out);
+    buffer_printf(&out, ",\"finished\":%s,\"flops_per_second\":", progress_finished(&progress->sweep) ? "true" : "false");
+    buffer_append_double(&out, progress->flops_per_second);
+    buffer_append_text(&out, ",\"eta_seconds\":");
+    buffer_append_double(&out, progress->seconds_left);
+    buffer_append_text(&out, ",\"running\":[");
+    for (size_t i = 0; i < progress->running_count; i++) {
+        if (i)
+            buffer_append_text(&out, ",");
+        run_record_encode(&progress->running[i], &out);
+    }
+    buffer_append_text(&out, "]}\n");
+    int result = cli_print(&out, error);
+    buffer_deinit(&out);
+    return result;
+}
+
+int verb_status(const Cli *cli, const Arguments *arguments, Error *error) {
+    Source *source;
+    Progress progress;
+    bool json = arguments_flag(arguments, "json");
+    int result = source_open(&source, cli, SOURCE_ANY, error);
+    if (result)
+        return result;
+    if (!arguments->positional)
+        result = status_all(source, cli, json, error);
+    else if (!(result = progress_read(&progress, source, arguments->positional, error)))
+        result = json ? print_one_json(&progress, source_is_daemon(source), error) : print_one(&progress, cli, error);
+    source_free(source);
+    return result;
+}

@@ -1,0 +1,72 @@
+#include "source.h"
+#include "submit.h"
+#include "sweep_file.h"
+
+static const double submit_seconds = 120; /* a sweep of a hundred thousand runs takes some of these */
+
+int submit_sweep(Source *source, const char *path, const Buffer *text, SubmitRecord *out, Error *error) {
+    Buffer body, answer;
+    buffer_init(&body, WIRE_BODY_MAX);
+    buffer_init(&answer, WIRE_BODY_MAX);
+    buffer_append_text(&body, "{\"path\":");
+    buffer_append_json(&body, path);
+    buffer_append_text(&body, ",\"text\":");
+    buffer_append_json(&body, text->data ? text->data : "");
+    buffer_append_text(&body, "}");
+    int result = buffer_check(&body, error, "the sweep file");
+    if (!result)
+        result = source_call(source, "/v1/sweeps", &body, submit_seconds, &answer, error);
+    if (!result && submit_record_decode(out, answer.data, answer.size, error))
+        result = error_prefix(error, "the daemon's answer");
+    buffer_deinit(&body);
+    buffer_deinit(&answer);
+    return result;
+}
+
+void submit_print(const SubmitRecord *record) {
+    printf("sweep %s: %lld run%s, %lld new, %lld shared", record->name, (long long)record->runs, record->runs == 1 ? "" : "s",
+           (long long)record->added, (long long)record->shared);
+    if (record->removed)
+        printf(", %lld removed", (long long)record->removed);
+    putchar('\n');
+}
+
+static int print_json(const SubmitRecord *record, Error *error) {
+    Buffer out;
+    buffer_init(&out, 65536);
+    buffer_append_text(&out, "{\"schema_version\":1,\"submitted\":");
+    submit_record_encode(record, &out);
+    buffer_append_text(&out, "}\n");
+    int result = cli_print(&out, error);
+    buffer_deinit(&out);
+    return result;
+}
+
+int submit_check(const Sweep *sweep, const char *path, Error *error) {
+    if (!sweep_is_plan_only(sweep))
+        return 0;
+    return cli_usage(error, "%s states sizes in place of data: it can be planned, not run; name the data with 'data: {name: ...}'", path);
+}
+
+int verb_submit(const Cli *cli, const Arguments *arguments, Error *error) {
+    Buffer text;
+    Sweep *sweep;
+    Source *source = NULL;
+    SubmitRecord record;
+    /* Read here too, so that a mistake is found with no daemon, and is told with the file's name as it was given. */
+    int result = sweep_file_read(arguments->positional, &text, &sweep, error);
+    if (!result)
+        result = submit_check(sweep, arguments->positional, error);
+    if (!result)
+        result = source_open(&source, cli, SOURCE_DAEMON, error);
+    if (!result)
+        result = submit_sweep(source, arguments->positional, &text, &record, error);
+    if (!result && arguments_flag(arguments, "json"))
+        result = print_json(&record, error);
+    else if (!result)
+        submit_print(&record);
+    source_free(source);
+    sweep_free(sweep);
+    buffer_deinit(&text);
+    return result;
+}
