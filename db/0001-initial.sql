@@ -1,7 +1,7 @@
 -- The first schema. docs/database.md describes every table; times are unix seconds, 0 means "not yet".
 
 CREATE TABLE sweeps (
-    id               INTEGER PRIMARY KEY AUTOINCREMENT,
+    id               INTEGER PRIMARY KEY,
     name             TEXT    NOT NULL UNIQUE,
     data             TEXT    NOT NULL,
     digest           TEXT    NOT NULL,
@@ -28,7 +28,7 @@ CREATE TABLE sweep_files (
 ) STRICT;
 
 CREATE TABLE runs (
-    id          INTEGER PRIMARY KEY AUTOINCREMENT,
+    id          INTEGER PRIMARY KEY,
     key         TEXT    NOT NULL UNIQUE CHECK (length(key) = 64),
     spec        TEXT    NOT NULL,
     model       TEXT    NOT NULL,
@@ -71,7 +71,7 @@ CREATE INDEX sweep_runs_state ON sweep_runs (sweep_id, state, position);
 CREATE INDEX sweep_runs_pending ON sweep_runs (sweep_id, flops_exact DESC, run_id) WHERE state = 'pending';
 
 CREATE TABLE attempts (
-    id          INTEGER PRIMARY KEY AUTOINCREMENT,
+    id          INTEGER PRIMARY KEY,
     run_id      INTEGER NOT NULL REFERENCES runs (id),
     number      INTEGER NOT NULL CHECK (number >= 1),
     token       TEXT    NOT NULL CHECK (length(token) = 64),
@@ -108,7 +108,7 @@ CREATE TABLE points (
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE fits (
-    id         INTEGER PRIMARY KEY AUTOINCREMENT,
+    id         INTEGER PRIMARY KEY,
     sweep_id   INTEGER NOT NULL REFERENCES sweeps (id) ON DELETE CASCADE,
     method     TEXT    NOT NULL,
     json       TEXT    NOT NULL,

@@ -1,0 +1,336 @@
+#include "fixture.h"
+
+#include "sweepd/queue.h"
+
+#include <signal.h>
+
+typedef struct Leased {
+    AttemptRecord attempt;
+    char token[SHA256_HEX_MAX], key[RUN_KEY_MAX];
+    Run run;
+} Leased;
+
+typedef struct Fixture {
+    char *home;
+    Store *store;
+    Queue *queue;
+} Fixture;
+
+static void fixture_open(Fixture *fixture, double now) {
+    QueueSettings settings = {0};
+    fixture->store = store_at(fixture->home);
+    assert_int_equal(queue_new(&fixture->queue, fixture->store, &settings, now, NULL), 0);
+}
+
+static void fixture_close(Fixture *fixture) {
+    queue_free(fixture->queue);
+    store_free(fixture->store);
+}
+
+static int fixture_setup(void **state) {
+    static Fixture fixture;
+    home_setup((void **)&fixture.home);
+    fixture_open(&fixture, 0);
+    submit(fixture.store, "a", 3, 1, 1);
+    *state = &fixture;
+    return 0;
+}
+
+static int fixture_teardown(void **state) {
+    Fixture *fixture = *state;
+    assert_sound(fixture->store);
+    fixture_close(fixture);
+    return home_teardown((void **)&fixture->home);
+}
+
+static int lease_as(Fixture *fixture, const char *worker, int64_t pid, double now, Leased *out) {
+    Environment environment = {.pid = pid, .threads = 1};
+    Machine machine;
+    machine_read(&machine);
+    text_copy(environment.host, sizeof environment.host, machine.host);
+    return queue_lease(fixture->queue, &environment, worker, now, &out->attempt, out->token, &out->run, out->key, NULL);
+}
+
+static Leased lease(Fixture *fixture, double now) {
+    Leased leased;
+    assert_int_equal(lease_as(fixture, "", 0, now, &leased), 0);
+    return leased;
+}
+
+static int result(Fixture *fixture, const Leased *leased, Outcome outcome, RunState state, double now) {
+    return queue_result(fixture->queue, leased->attempt.id, leased->token, outcome, state, "", NULL, NULL, 0, now, NULL);
+}
+
+static int heartbeat(Fixture *fixture, const Leased *leased, double now, QueueDirective *directive) {
+    return queue_heartbeat(fixture->queue, leased->attempt.id, leased->token, 1, 1, now, directive, NULL);
+}
+
+static RunState state_of(Fixture *fixture, const Leased *leased) {
+    return run_of(fixture->store, leased->attempt.run_id).state;
+}
+
+static size_t events_of(Fixture *fixture, const char *kind) {
+    static EventRecord events[256];
+    size_t count, found = 0;
+    assert_int_equal(store_event_list(fixture->store, 0, events, 256, &count, NULL), 0);
+    for (size_t i = 0; i < count; i++) {
+        found += strcmp(events[i].kind, kind) == 0;
+    }
+    return found;
+}
+
+/* ---- leases ---- */
+
+static void test_every_run_is_leased_once_dearest_first(void **state) {
+    Fixture *fixture = *state;
+    Leased leased[3], none;
+    for (int i = 0; i < 3; i++) {
+        leased[i] = lease(fixture, 10);
+        assert_int_equal(leased[i].run.model.width, 10 - i);
+        assert_int_equal(strlen(leased[i].token), 64);
+        assert_string_equal(leased[i].key, run_of(fixture->store, leased[i].attempt.run_id).key);
+        assert_true(leased[i].attempt.expires_at == 70);
+    }
+    assert_string_not_equal(leased[0].token, leased[1].token);
+    assert_int_equal(lease_as(fixture, "", 0, 10, &none), QUEUE_EMPTY);
+    assert_int_equal(result(fixture, &leased[1], OUTCOME_OK, RUN_DIVERGED, 11), 0);
+    assert_int_equal(result(fixture, &leased[0], OUTCOME_OK, RUN_DONE, 12), 0);
+    assert_int_equal(lease_as(fixture, "", 0, 13, &none), QUEUE_EMPTY);
+    assert_int_equal(state_of(fixture, &leased[1]), RUN_DIVERGED);
+}
+
+static void test_heartbeats_keep_a_lease(void **state) {
+    Fixture *fixture = *state;
+    Leased leased = lease(fixture, 10);
+    QueueDirective directive;
+    for (double now = 15; now < 200; now += 50) {
+        assert_int_equal(queue_expire(fixture->queue, now, NULL), 0);
+        assert_int_equal(heartbeat(fixture, &leased, now, &directive), 0);
+        assert_int_equal(directive, QUEUE_CONTINUE);
+    }
+    assert_int_equal(state_of(fixture, &leased), RUN_RUNNING);
+}
+
+static void test_a_silent_lease_expires_and_its_worker_is_fenced(void **state) {
+    Fixture *fixture = *state;
+    Leased old = lease(fixture, 10);
+    QueueDirective directive;
+    Point point = point_at(1, 0.5), kept[4];
+    size_t count;
+    assert_int_equal(queue_expire(fixture->queue, 69, NULL), 0);
+    assert_int_equal(state_of(fixture, &old), RUN_RUNNING);
+    assert_int_equal(queue_expire(fixture->queue, 70, NULL), 0);
+    assert_int_equal(state_of(fixture, &old), RUN_PENDING);
+    assert_int_equal(run_of(fixture->store, old.attempt.run_id).failures, 0);
+    Leased current = lease(fixture, 71);
+    assert_int_equal(current.attempt.run_id, old.attempt.run_id);
+    assert_int_equal(current.attempt.number, 2);
+    assert_int_equal(heartbeat(fixture, &old, 72, &directive), QUEUE_STALE);
+    assert_int_equal(queue_points(fixture->queue, old.attempt.id, old.token, &point, 1, 1, 1, 72, &directive, NULL), QUEUE_STALE);
+    assert_int_equal(result(fixture, &old, OUTCOME_OK, RUN_DONE, 73), QUEUE_STALE);
+    assert_int_equal(events_of(fixture, "stale_message"), 3);
+    assert_int_equal(events_of(fixture, "lease_expired"), 1);
+    assert_int_equal(store_point_list(fixture->store, old.attempt.run_id, kept, 4, &count, NULL), 0);
+    assert_int_equal(count, 0);
+    assert_int_equal(state_of(fixture, &current), RUN_RUNNING);
+    memcpy(old.token, current.token, sizeof old.token);
+    assert_int_equal(heartbeat(fixture, &old, 74, &directive), QUEUE_STALE); /* the token belongs to another attempt */
+    old.attempt.id = 99;
+    assert_int_equal(heartbeat(fixture, &old, 74, &directive), QUEUE_NOT_FOUND);
+}
+
+static void test_a_repeated_result_changes_nothing(void **state) {
+    Fixture *fixture = *state;
+    Leased leased = lease(fixture, 10);
+    Point point = point_at(20, 0.5);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(
+            queue_result(fixture->queue, leased.attempt.id, leased.token, OUTCOME_OK, RUN_DONE, "", NULL, &point, 1, 11 + i, NULL), 0);
+    }
+    assert_int_equal(result(fixture, &leased, OUTCOME_CRASHED, RUN_FAILED, 20), QUEUE_STALE);
+    RunRecord run = run_of(fixture->store, leased.attempt.run_id);
+    assert_int_equal(run.state, RUN_DONE);
+    assert_true(run.ended_at == 11 && run.attempts == 1 && run.last.step == 20);
+    assert_counts(fixture->store, "a", 2, 0, 1, 0, 0);
+}
+
+static void test_impossible_results_are_refused(void **state) {
+    Fixture *fixture = *state;
+    Leased leased = lease(fixture, 10);
+    assert_int_equal(result(fixture, &leased, OUTCOME_OK, RUN_PENDING, 11), QUEUE_INVALID);
+    assert_int_equal(result(fixture, &leased, OUTCOME_LOST, RUN_DONE, 11), QUEUE_INVALID);
+    assert_int_equal(result(fixture, &leased, OUTCOME_OPEN, RUN_DONE, 11), QUEUE_INVALID);
+    assert_int_equal(state_of(fixture, &leased), RUN_RUNNING);
+}
+
+static void test_a_lost_answer_frees_the_run(void **state) {
+    Fixture *fixture = *state;
+    Leased lost, leased;
+    assert_int_equal(lease_as(fixture, "local-1", 0, 10, &lost), 0);
+    assert_int_equal(lease_as(fixture, "local-1", 0, 12, &leased), 0);
+    assert_int_equal(leased.attempt.run_id, lost.attempt.run_id);
+    assert_int_equal(leased.attempt.number, 2);
+    assert_counts(fixture->store, "a", 2, 1, 0, 0, 0);
+}
+
+/* ---- retry ---- */
+
+static void test_failures_count_up_to_the_limit(void **state) {
+    Fixture *fixture = *state;
+    const Outcome outcomes[] = {OUTCOME_CRASHED, OUTCOME_PREEMPTED, OUTCOME_TIMEOUT, OUTCOME_PREEMPTED, OUTCOME_OUT_OF_MEMORY};
+    Leased leased;
+    for (size_t i = 0; i < sizeof outcomes / sizeof *outcomes; i++) {
+        leased = lease(fixture, 10);
+        assert_int_equal(leased.run.model.width, 10);
+        assert_int_equal(result(fixture, &leased, outcomes[i], RUN_FAILED, 11), 0);
+        assert_int_equal(state_of(fixture, &leased), i < 4 ? RUN_PENDING : RUN_FAILED);
+    }
+    assert_int_equal(run_of(fixture->store, leased.attempt.run_id).failures, 3);
+    int64_t changed;
+    assert_int_equal(store_retry(fixture->store, 0, leased.attempt.run_id, 12, &changed, NULL), 0);
+    leased = lease(fixture, 13);
+    assert_int_equal(leased.attempt.number, 6);
+    assert_int_equal(result(fixture, &leased, OUTCOME_CRASHED, RUN_FAILED, 14), 0);
+    assert_int_equal(state_of(fixture, &leased), RUN_PENDING);
+}
+
+static void test_refused_fails_at_once(void **state) {
+    Fixture *fixture = *state;
+    Leased leased = lease(fixture, 10);
+    assert_int_equal(
+        queue_result(fixture->queue, leased.attempt.id, leased.token, OUTCOME_REFUSED, RUN_FAILED, "no data", NULL, NULL, 0, 11, NULL), 0);
+    assert_int_equal(state_of(fixture, &leased), RUN_FAILED);
+    assert_string_equal(run_of(fixture->store, leased.attempt.run_id).detail, "no data");
+}
+
+static void check_worker_end(Fixture *fixture, ExecWorker worker, Outcome outcome, int64_t failures) {
+    Leased leased;
+    AttemptRecord attempts[8];
+    size_t count;
+    assert_int_equal(lease_as(fixture, worker.name, worker.pid, 10, &leased), 0);
+    worker.name[0] = worker.pid ? '?' : worker.name[0]; /* by its name or its pid */
+    assert_int_equal(queue_worker_ended(fixture->queue, &worker, 11, NULL), 0);
+    assert_int_equal(queue_worker_ended(fixture->queue, &worker, 11, NULL), 0);
+    assert_int_equal(store_attempt_list(fixture->store, leased.attempt.run_id, attempts, 8, &count, NULL), 0);
+    assert_int_equal(attempts[count - 1].outcome, outcome);
+    assert_int_equal(run_of(fixture->store, leased.attempt.run_id).failures, failures);
+}
+
+static void test_a_worker_that_ended_frees_its_run(void **state) {
+    Fixture *fixture = *state;
+    check_worker_end(fixture, (ExecWorker){.name = "local-1", .ended = true, .by_signal = true, .code = SIGKILL}, OUTCOME_CRASHED, 1);
+    check_worker_end(fixture, (ExecWorker){.name = "local-2", .ended = true, .code = 0}, OUTCOME_LOST, 1);
+    check_worker_end(fixture, (ExecWorker){.name = "local-3", .ended = true, .by_signal = true, .code = SIGTERM}, OUTCOME_PREEMPTED, 1);
+    check_worker_end(fixture, (ExecWorker){.name = "local-4", .pid = 4711, .ended = true, .code = 1}, OUTCOME_CRASHED, 2);
+    assert_int_equal(events_of(fixture, "worker_exited"), 4);
+    assert_counts(fixture->store, "a", 3, 0, 0, 0, 0);
+}
+
+/* ---- pause, cancel, drain, restart ---- */
+
+static void test_pause_lets_running_runs_go_on(void **state) {
+    Fixture *fixture = *state;
+    Leased leased = lease(fixture, 10), none;
+    QueueDirective directive;
+    int64_t changed, a = sweep_of(fixture->store, "a").id;
+    assert_int_equal(store_sweep_set_state(fixture->store, a, "paused", 11, &changed, NULL), 0);
+    assert_int_equal(lease_as(fixture, "", 0, 12, &none), QUEUE_EMPTY);
+    assert_int_equal(heartbeat(fixture, &leased, 13, &directive), 0);
+    assert_int_equal(directive, QUEUE_CONTINUE);
+    assert_int_equal(result(fixture, &leased, OUTCOME_PREEMPTED, RUN_PENDING, 14), 0);
+    assert_int_equal(state_of(fixture, &leased), RUN_PENDING);
+    assert_int_equal(store_sweep_set_state(fixture->store, a, "active", 15, &changed, NULL), 0);
+    assert_int_equal(lease(fixture, 16).attempt.run_id, leased.attempt.run_id);
+}
+
+static void test_cancel_drops_running_runs(void **state) {
+    Fixture *fixture = *state;
+    Leased dropped = lease(fixture, 10), finished = lease(fixture, 10), expired = lease(fixture, 10);
+    QueueDirective directive;
+    int64_t changed;
+    assert_int_equal(store_sweep_set_state(fixture->store, sweep_of(fixture->store, "a").id, "cancelled", 11, &changed, NULL), 0);
+    assert_int_equal(heartbeat(fixture, &dropped, 12, &directive), 0);
+    assert_int_equal(directive, QUEUE_DROP);
+    assert_int_equal(state_of(fixture, &dropped), RUN_CANCELLED);
+    assert_int_equal(result(fixture, &dropped, OUTCOME_PREEMPTED, RUN_PENDING, 13), 0); /* the worker says goodbye */
+    assert_int_equal(result(fixture, &finished, OUTCOME_OK, RUN_DONE, 13), 0);
+    assert_int_equal(state_of(fixture, &finished), RUN_DONE);
+    assert_int_equal(queue_expire(fixture->queue, 70, NULL), 0);
+    assert_int_equal(state_of(fixture, &expired), RUN_CANCELLED);
+    assert_counts(fixture->store, "a", 0, 0, 1, 0, 2);
+}
+
+static void test_drain_stops_workers(void **state) {
+    Fixture *fixture = *state;
+    Leased leased = lease(fixture, 10), none;
+    QueueDirective directive;
+    queue_drain(fixture->queue);
+    assert_int_equal(heartbeat(fixture, &leased, 12, &directive), 0);
+    assert_int_equal(directive, QUEUE_STOP);
+    assert_int_equal(lease_as(fixture, "", 0, 12, &none), QUEUE_EMPTY);
+    assert_int_equal(result(fixture, &leased, OUTCOME_PREEMPTED, RUN_PENDING, 13), 0);
+    assert_counts(fixture->store, "a", 3, 0, 0, 0, 0);
+}
+
+static void test_a_restart_gives_a_full_lease(void **state) {
+    Fixture *fixture = *state;
+    Leased leased = lease(fixture, 10);
+    fixture_close(fixture);
+    fixture_open(fixture, 1000);
+    assert_int_equal(queue_expire(fixture->queue, 1059, NULL), 0);
+    assert_int_equal(result(fixture, &leased, OUTCOME_OK, RUN_DONE, 1059), 0);
+    assert_int_equal(state_of(fixture, &leased), RUN_DONE);
+}
+
+static void test_workers_wanted(void **state) {
+    Fixture *fixture = *state;
+    size_t wanted;
+    assert_int_equal(queue_workers_wanted(fixture->queue, 0, 2, &wanted, NULL), 0);
+    assert_int_equal(wanted, 2);
+    assert_int_equal(queue_workers_wanted(fixture->queue, 0, 8, &wanted, NULL), 0);
+    assert_int_equal(wanted, 3);
+    assert_int_equal(queue_workers_wanted(fixture->queue, 2, 8, &wanted, NULL), 0); /* two are about to ask */
+    assert_int_equal(wanted, 1);
+    lease(fixture, 10);
+    assert_int_equal(queue_workers_wanted(fixture->queue, 1, 8, &wanted, NULL), 0);
+    assert_int_equal(wanted, 2);
+    submit(fixture->store, "b", 3, 1, 11); /* the same runs again */
+    assert_int_equal(queue_workers_wanted(fixture->queue, 1, 8, &wanted, NULL), 0);
+    assert_int_equal(wanted, 2);
+    queue_drain(fixture->queue);
+    assert_int_equal(queue_workers_wanted(fixture->queue, 1, 8, &wanted, NULL), 0);
+    assert_int_equal(wanted, 0);
+}
+
+static void test_settings_are_checked(void **state) {
+    Fixture *fixture = *state;
+    QueueSettings settings = {.lease_seconds = 10, .heartbeat_seconds = 5};
+    Queue *queue;
+    Error error = {""};
+    assert_int_equal(queue_new(&queue, fixture->store, &settings, 0, &error), -1);
+    assert_non_null(strstr(error.text, "five heartbeats"));
+    assert_null(queue);
+}
+
+#define QUEUE_TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        QUEUE_TEST(test_every_run_is_leased_once_dearest_first),
+        QUEUE_TEST(test_heartbeats_keep_a_lease),
+        QUEUE_TEST(test_a_silent_lease_expires_and_its_worker_is_fenced),
+        QUEUE_TEST(test_a_repeated_result_changes_nothing),
+        QUEUE_TEST(test_impossible_results_are_refused),
+        QUEUE_TEST(test_a_lost_answer_frees_the_run),
+        QUEUE_TEST(test_failures_count_up_to_the_limit),
+        QUEUE_TEST(test_refused_fails_at_once),
+        QUEUE_TEST(test_a_worker_that_ended_frees_its_run),
+        QUEUE_TEST(test_pause_lets_running_runs_go_on),
+        QUEUE_TEST(test_cancel_drops_running_runs),
+        QUEUE_TEST(test_drain_stops_workers),
+        QUEUE_TEST(test_a_restart_gives_a_full_lease),
+        QUEUE_TEST(test_workers_wanted),
+        QUEUE_TEST(test_settings_are_checked),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,130 @@
+/* A home that goes away again, and sweeps of any size: `widths` widths from 8 up times `seeds` seeds from 0 up. */
+#pragma once
+
+#include "sweepd/store.h"
+
+#include <ftw.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+enum { SWEEP_TEXT_MAX = 1 << 20 };
+
+static inline int fixture_remove(const char *path, const struct stat *status, int kind, struct FTW *place) {
+    (void)status;
+    (void)kind;
+    (void)place;
+    return remove(path);
+}
+
+static inline int home_setup(void **state) {
+    const char *parent = getenv("TMPDIR");
+    char *home = malloc(PATH_TEXT_MAX);
+    assert_non_null(home);
+    assert_int_equal(path_format(home, NULL, "%s/sweepd-test-XXXXXX", parent ? parent : "/tmp"), 0);
+    assert_non_null(mkdtemp(home));
+    *state = home;
+    return 0;
+}
+
+static inline int home_teardown(void **state) {
+    nftw(*state, fixture_remove, 16, FTW_DEPTH | FTW_PHYS);
+    free(*state);
+    return 0;
+}
+
+static inline Store *store_at(const char *home) {
+    Store *store;
+    Error error = {""};
+    if (store_open(&store, home, STORE_WRITE, &error) != 0) {
+        fail_msg("%s", error.text);
+    }
+    return store;
+}
+
+static inline void sweep_write(Buffer *out, const char *name, int widths, int seeds) {
+    buffer_printf(out, "version: 1\nname: %s\ndata: {name: fashion-mnist, validation: 5000}\nmodel: {kind: bmlp, expansion: 4}\ngrid:\n",
+                  name);
+    buffer_append_text(out, "  depth: [1]\n  width: [8");
+    for (int i = 1; i < widths; i++) {
+        buffer_printf(out, ", %d", 8 + i);
+    }
+    buffer_append_text(out, "]\n  examples: [1000]\n  seed: [0");
+    for (int i = 1; i < seeds; i++) {
+        buffer_printf(out, ", %d", i);
+    }
+    buffer_append_text(out, "]\ntrain:\n  epochs: 2\n  batch: 100\n  optimizer: {name: sgd, lr: 0.1}\n");
+}
+
+static inline SubmitRecord submit(Store *store, const char *name, int widths, int seeds, double now) {
+    Buffer text;
+    Sweep *sweep;
+    SubmitRecord record;
+    Error error = {""};
+    buffer_init(&text, SWEEP_TEXT_MAX);
+    sweep_write(&text, name, widths, seeds);
+    if (sweep_parse(&sweep, text.data, text.size, "test.yaml", &error) != 0 ||
+        store_sweep_submit(store, sweep, text.data, text.size, now, &record, &error) != 0) {
+        fail_msg("%s", error.text);
+    }
+    sweep_free(sweep);
+    buffer_deinit(&text);
+    return record;
+}
+
+static inline SweepRecord sweep_of(Store *store, const char *name) {
+    SweepRecord record;
+    assert_int_equal(store_sweep_find(store, name, &record, NULL), 0);
+    return record;
+}
+
+static inline RunRecord run_of(Store *store, int64_t run_id) {
+    RunRecord record;
+    assert_int_equal(store_run_get(store, run_id, &record, NULL), 0);
+    return record;
+}
+
+static inline void assert_counts(Store *store, const char *name, int64_t pending, int64_t running, int64_t done, int64_t failed,
+                                 int64_t cancelled) {
+    SweepRecord sweep = sweep_of(store, name);
+    assert_int_equal(sweep.by_state[RUN_PENDING], pending);
+    assert_int_equal(sweep.by_state[RUN_RUNNING], running);
+    assert_int_equal(sweep.by_state[RUN_DONE], done);
+    assert_int_equal(sweep.by_state[RUN_FAILED], failed);
+    assert_int_equal(sweep.by_state[RUN_CANCELLED], cancelled);
+    assert_int_equal(sweep.runs, pending + running + done + failed + cancelled + sweep.by_state[RUN_DIVERGED]);
+}
+
+static inline void assert_sound(Store *store) {
+    Buffer problems;
+    Error error = {""};
+    buffer_init(&problems, 1 << 16);
+    if (store_check(store, &problems, &error) != 0) {
+        fail_msg("%s", error.text);
+    }
+    if (problems.size > 0) {
+        fail_msg("%s", problems.data);
+    }
+    buffer_deinit(&problems);
+}
+
+static inline Point point_at(int64_t step, double error_share) {
+    Point point = {.step = step, .examples = 100.0 * (double)step, .flops = 1e6 * (double)step, .seconds = 0.5 * (double)step};
+    point_set_metric(&point, "test_error", error_share);
+    return point;
+}
+
+/* Begins an attempt at the next pending run. The token is 64 times the letter. */
+static inline AttemptRecord begin_next(Store *store, char letter, double now) {
+    AttemptStart start = {.now = now, .expires_at = now + 60, .environment = {.host = "here", .pid = 7, .threads = 1}};
+    AttemptRecord attempt;
+    memset(start.token, letter, SHA256_HEX_MAX - 1);
+    assert_int_equal(store_next_pending(store, &start.run_id, NULL), 0);
+    assert_int_equal(store_attempt_begin(store, &start, &attempt, NULL), 0);
+    return attempt;
+}

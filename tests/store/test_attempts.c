@@ -1,0 +1,147 @@
+#include "fixture.h"
+
+#include <math.h>
+
+static void test_an_attempt_from_lease_to_result(void **state) {
+    Store *store = store_at(*state);
+    submit(store, "a", 2, 1, 100);
+    AttemptRecord attempt = begin_next(store, 'a', 101), checked;
+    assert_int_equal(attempt.number, 1);
+    assert_int_equal(run_of(store, attempt.run_id).width, 9); /* the dearest first */
+    char token[SHA256_HEX_MAX] = "";
+    memset(token, 'a', SHA256_HEX_MAX - 1);
+    assert_int_equal(store_attempt_check(store, attempt.id, token, 102, &checked, NULL), 0);
+    assert_string_equal(checked.environment.host, "here");
+    token[63] = 'b';
+    assert_int_equal(store_attempt_check(store, attempt.id, token, 102, &checked, NULL), STORE_STALE);
+    assert_int_equal(store_attempt_check(store, attempt.id, "", 102, &checked, NULL), STORE_STALE);
+    assert_int_equal(store_attempt_check(store, 99, token, 102, &checked, NULL), STORE_NOT_FOUND);
+
+    Point points[] = {point_at(1, 0.5), point_at(4, NAN)}, again = point_at(4, 0.25), kept[4];
+    size_t count;
+    assert_int_equal(store_point_add(store, attempt.id, points, 2, NULL), 0);
+    assert_int_equal(store_point_add(store, attempt.id, &again, 1, NULL), 0);
+    assert_int_equal(store_point_list(store, attempt.run_id, kept, 4, &count, NULL), 0);
+    assert_int_equal(count, 2);
+    assert_true(point_metric(&kept[0], "test_error") == 0.5);
+    assert_true(isnan(point_metric(&kept[1], "test_error")));
+    assert_int_equal(store_point_add(store, 99, points, 2, NULL), STORE_NOT_FOUND);
+
+    RunRecord run = run_of(store, attempt.run_id);
+    assert_int_equal(store_attempt_renew(store, attempt.id, 200, 4, run.flops.exact / 2, NULL), 0);
+    assert_int_equal(store_attempt_renew(store, attempt.id, 150, 2, run.flops.exact / 4, NULL), 0); /* came late */
+    run = run_of(store, attempt.run_id);
+    assert_true(run.done_flops == run.flops.exact / 2 && run.has_point && run.seconds == 2);
+    assert_true(sweep_of(store, "a").done_flops == run.done_flops);
+    assert_int_equal(store_attempt_end(store, attempt.id, OUTCOME_OK, "", RUN_DONE, 0, 210, NULL), 0);
+    assert_int_equal(store_attempt_end(store, attempt.id, OUTCOME_LOST, "", RUN_PENDING, 0, 211, NULL), STORE_STALE);
+    memset(token, 'a', SHA256_HEX_MAX - 1);
+    assert_int_equal(store_attempt_check(store, attempt.id, token, 212, &checked, NULL), STORE_ENDED);
+    SweepRecord sweep = sweep_of(store, "a");
+    assert_true(sweep.done_flops == run.flops.exact && sweep.first_started_at == 101 && sweep.last_ended_at == 210);
+    assert_counts(store, "a", 1, 0, 1, 0, 0);
+    assert_sound(store);
+    store_free(store);
+}
+
+static void test_one_open_attempt_per_run(void **state) {
+    Store *store = store_at(*state);
+    submit(store, "a", 1, 1, 100);
+    AttemptRecord attempt = begin_next(store, 'a', 101), other;
+    AttemptStart start = {.run_id = attempt.run_id, .now = 102, .expires_at = 160};
+    memset(start.token, 'b', SHA256_HEX_MAX - 1);
+    assert_int_equal(store_attempt_begin(store, &start, &other, NULL), STORE_CONFLICT);
+    start.run_id = 99;
+    assert_int_equal(store_attempt_begin(store, &start, &other, NULL), STORE_NOT_FOUND);
+    assert_sound(store);
+    store_free(store);
+}
+
+static void test_expired_attempts_are_found(void **state) {
+    Store *store = store_at(*state);
+    submit(store, "a", 3, 1, 100);
+    AttemptRecord first = begin_next(store, 'a', 101), found[4];
+    begin_next(store, 'b', 111);
+    size_t count;
+    assert_int_equal(store_attempt_expired(store, 160, found, 4, &count, NULL), 0);
+    assert_int_equal(count, 0);
+    assert_int_equal(store_attempt_expired(store, 161, found, 4, &count, NULL), 0);
+    assert_int_equal(count, 1);
+    assert_int_equal(found[0].id, first.id);
+    assert_int_equal(store_attempt_extend_all(store, 500, NULL), 0);
+    assert_int_equal(store_attempt_expired(store, 499, found, 4, &count, NULL), 0);
+    assert_int_equal(count, 0);
+    assert_int_equal(store_attempt_open_list(store, found, 4, &count, NULL), 0);
+    assert_int_equal(count, 2);
+    int64_t pending, running;
+    assert_int_equal(store_pending_count(store, 100, &pending, &running, NULL), 0);
+    assert_int_equal(pending, 1);
+    assert_int_equal(running, 2);
+    store_free(store);
+}
+
+static void test_a_failed_function_leaves_its_batch_alone(void **state) {
+    Store *store = store_at(*state);
+    submit(store, "a", 2, 1, 100);
+    assert_int_equal(store_batch_begin(store, NULL), 0);
+    assert_int_equal(store_batch_begin(store, NULL), -1);
+    AttemptRecord attempt = begin_next(store, 'a', 101);
+    Point points[] = {point_at(1, 0.5), point_at(-1, 0.5)}, kept[4];
+    Error error = {""};
+    size_t count;
+    assert_int_equal(store_point_add(store, attempt.id, points, 2, &error), -1);
+    assert_true(*error.text);
+    assert_int_equal(store_batch_end(store, NULL), 0);
+    assert_int_equal(store_point_list(store, attempt.run_id, kept, 4, &count, NULL), 0);
+    assert_int_equal(count, 0);
+    assert_counts(store, "a", 1, 1, 0, 0, 0);
+    assert_sound(store);
+    store_free(store);
+}
+
+static void test_an_unfinished_batch_is_undone(void **state) {
+    Store *store = store_at(*state);
+    submit(store, "a", 2, 1, 100);
+    assert_int_equal(store_batch_begin(store, NULL), 0);
+    begin_next(store, 'a', 101);
+    store_free(store);
+    store = store_at(*state);
+    assert_counts(store, "a", 2, 0, 0, 0, 0);
+    store_free(store);
+}
+
+static void test_fits_and_events(void **state) {
+    Store *store = store_at(*state);
+    int64_t a = submit(store, "a", 1, 1, 100).sweep_id, fit;
+    Buffer json;
+    buffer_init(&json, 1 << 16);
+    assert_int_equal(store_fit_latest(store, a, "parametric", &json, NULL), STORE_NOT_FOUND);
+    assert_int_equal(store_fit_add(store, a, "parametric", "{\"a\":1}", 101, &fit, NULL), 0);
+    assert_int_equal(store_fit_add(store, a, "parametric", "{\"a\":2}", 102, &fit, NULL), 0);
+    assert_int_equal(store_fit_add(store, a, "isoflop", "{\"a\":3}", 103, &fit, NULL), 0);
+    assert_int_equal(store_fit_add(store, 99, "isoflop", "{}", 103, &fit, NULL), STORE_NOT_FOUND);
+    assert_int_equal(store_fit_latest(store, a, "parametric", &json, NULL), 0);
+    assert_string_equal(json.data, "{\"a\":2}");
+    buffer_deinit(&json);
+    EventRecord events[4];
+    size_t count;
+    assert_int_equal(store_event_add(store, 104, "lease_expired", 0, 1, 2, "x", NULL), 0);
+    assert_int_equal(store_event_list(store, 0, events, 4, &count, NULL), 0);
+    assert_int_equal(count, 2);
+    assert_string_equal(events[0].kind, "submitted");
+    assert_string_equal(events[0].detail, "1 runs: 1 new, 0 shared, 0 removed");
+    assert_int_equal(events[1].attempt_id, 2);
+    store_free(store);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_an_attempt_from_lease_to_result, home_setup, home_teardown),
+        cmocka_unit_test_setup_teardown(test_one_open_attempt_per_run, home_setup, home_teardown),
+        cmocka_unit_test_setup_teardown(test_expired_attempts_are_found, home_setup, home_teardown),
+        cmocka_unit_test_setup_teardown(test_a_failed_function_leaves_its_batch_alone, home_setup, home_teardown),
+        cmocka_unit_test_setup_teardown(test_an_unfinished_batch_is_undone, home_setup, home_teardown),
+        cmocka_unit_test_setup_teardown(test_fits_and_events, home_setup, home_teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

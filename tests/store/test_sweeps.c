@@ -1,0 +1,208 @@
+#include "fixture.h"
+
+static void test_submit_twice_adds_once(void **state) {
+    Store *store = store_at(*state);
+    SubmitRecord first = submit(store, "a", 3, 2, 100), second = submit(store, "a", 3, 2, 101);
+    assert_int_equal(first.runs, 6);
+    assert_int_equal(first.added, 6);
+    assert_int_equal(second.added, 0);
+    assert_int_equal(second.shared, 6);
+    assert_int_equal(second.removed, 0);
+    assert_int_equal(second.sweep_id, first.sweep_id);
+    assert_counts(store, "a", 6, 0, 0, 0, 0);
+    assert_sound(store);
+    store_free(store);
+}
+
+static void test_wider_file_adds_only_new_cells(void **state) {
+    Store *store = store_at(*state);
+    submit(store, "a", 3, 2, 100);
+    AttemptRecord attempt = begin_next(store, 'a', 101);
+    assert_int_equal(store_attempt_end(store, attempt.id, OUTCOME_OK, "", RUN_DONE, 0, 110, NULL), 0);
+    SubmitRecord wider = submit(store, "a", 4, 2, 120);
+    assert_int_equal(wider.added, 2);
+    assert_int_equal(wider.shared, 6);
+    assert_counts(store, "a", 7, 0, 1, 0, 0);
+    assert_sound(store);
+    store_free(store);
+}
+
+static void test_sweeps_share_runs(void **state) {
+    Store *store = store_at(*state);
+    submit(store, "a", 3, 2, 100);
+    SubmitRecord other = submit(store, "b", 2, 2, 101);
+    assert_int_equal(other.added, 0);
+    assert_int_equal(other.shared, 4);
+    AttemptRecord attempt = begin_next(store, 'a', 102);
+    assert_int_equal(store_attempt_end(store, attempt.id, OUTCOME_OK, "", RUN_DONE, 0, 110, NULL), 0);
+    /* The dearest is the widest, which only the first has. */
+    assert_counts(store, "a", 5, 0, 1, 0, 0);
+    assert_counts(store, "b", 4, 0, 0, 0, 0);
+    begin_next(store, 'b', 111);
+    begin_next(store, 'c', 112);
+    assert_counts(store, "a", 3, 2, 1, 0, 0);
+    assert_counts(store, "b", 3, 1, 0, 0, 0);
+    assert_sound(store);
+    store_free(store);
+}
+
+static void test_smaller_file_removes_cells(void **state) {
+    Store *store = store_at(*state);
+    submit(store, "a", 3, 2, 100);
+    submit(store, "b", 2, 2, 101);
+    SubmitRecord smaller = submit(store, "a", 1, 2, 102);
+    assert_int_equal(smaller.removed, 4);
+    assert_counts(store, "a", 2, 0, 0, 0, 0);
+    assert_counts(store, "b", 4, 0, 0, 0, 0); /* still wants two of them */
+    RunFilter filter = {.state = RUN_CANCELLED, .limit = 10};
+    RunRecord runs[10];
+    size_t count;
+    int64_t next;
+    assert_int_equal(store_run_list(store, &filter, runs, &count, &next, NULL), 0);
+    assert_int_equal(count, 2);
+    assert_int_equal(runs[0].width, 10);
+    submit(store, "a", 3, 2, 103);
+    assert_counts(store, "a", 6, 0, 0, 0, 0); /* cancelled ones are wanted again */
+    assert_sound(store);
+    store_free(store);
+}
+
+static void test_pause_and_cancel(void **state) {
+    Store *store = store_at(*state);
+    int64_t a = submit(store, "a", 3, 1, 100).sweep_id, b = submit(store, "b", 2, 1, 101).sweep_id, changed, run_id;
+    AttemptRecord attempt = begin_next(store, 'a', 102);
+    bool wanted, paused;
+    assert_int_equal(store_sweep_set_state(store, a, "paused", 103, &changed, NULL), 0);
+    assert_int_equal(changed, 0);
+    assert_int_equal(store_run_wanted(store, attempt.run_id, &wanted, &paused, NULL), 0);
+    assert_true(wanted && paused);
+    assert_int_equal(store_sweep_set_state(store, b, "paused", 104, &changed, NULL), 0);
+    assert_int_equal(store_next_pending(store, &run_id, NULL), STORE_NONE);
+    assert_int_equal(store_sweep_set_state(store, a, "cancelled", 105, &changed, NULL), 0);
+    assert_int_equal(changed, 0); /* the two that are pending are in the paused sweep too */
+    assert_int_equal(store_run_wanted(store, attempt.run_id, &wanted, &paused, NULL), 0);
+    assert_false(wanted);
+    assert_int_equal(store_sweep_set_state(store, b, "cancelled", 106, &changed, NULL), 0);
+    assert_int_equal(changed, 2);
+    assert_int_equal(store_sweep_set_state(store, b, "cancelled", 107, &changed, NULL), 0);
+    assert_int_equal(store_sweep_set_state(store, b, "active", 108, &changed, NULL), STORE_CONFLICT);
+    assert_int_equal(store_sweep_set_state(store, 99, "active", 108, &changed, NULL), STORE_NOT_FOUND);
+    assert_int_equal(store_retry(store, b, 0, 109, &changed, NULL), STORE_CONFLICT);
+    assert_counts(store, "b", 0, 0, 0, 0, 2);
+    assert_sound(store);
+    submit(store, "b", 2, 1, 110);
+    assert_counts(store, "b", 2, 0, 0, 0, 0);
+    assert_string_equal(sweep_of(store, "b").state, "active");
+    assert_sound(store);
+    store_free(store);
+}
+
+static void test_retry_and_cancel_a_run(void **state) {
+    Store *store = store_at(*state);
+    int64_t a = submit(store, "a", 3, 1, 100).sweep_id, changed;
+    AttemptRecord attempt = begin_next(store, 'a', 101);
+    assert_int_equal(store_attempt_end(store, attempt.id, OUTCOME_CRASHED, "signal 11", RUN_FAILED, 1, 102, NULL), 0);
+    assert_int_equal(run_of(store, attempt.run_id).failures, 1);
+    assert_string_equal(run_of(store, attempt.run_id).detail, "signal 11");
+    assert_int_equal(store_run_cancel(store, attempt.run_id, 103, &changed, NULL), STORE_CONFLICT);
+    assert_int_equal(store_retry(store, a, 0, 104, &changed, NULL), 0);
+    assert_int_equal(changed, 1);
+    assert_int_equal(run_of(store, attempt.run_id).failures, 0);
+    assert_int_equal(store_run_cancel(store, attempt.run_id, 105, &changed, NULL), 0);
+    assert_int_equal(changed, 1);
+    assert_counts(store, "a", 2, 0, 0, 0, 1);
+    assert_int_equal(store_retry(store, 0, attempt.run_id, 106, &changed, NULL), 0);
+    assert_int_equal(changed, 1);
+    attempt = begin_next(store, 'b', 107);
+    bool wanted, paused;
+    assert_int_equal(store_run_cancel(store, attempt.run_id, 108, &changed, NULL), 0);
+    assert_int_equal(store_run_wanted(store, attempt.run_id, &wanted, &paused, NULL), 0);
+    assert_false(wanted);
+    assert_int_equal(store_retry(store, 0, attempt.run_id, 109, &changed, NULL), 0);
+    assert_int_equal(store_run_wanted(store, attempt.run_id, &wanted, &paused, NULL), 0);
+    assert_true(wanted);
+    assert_int_equal(store_retry(store, 0, 99, 110, &changed, NULL), STORE_NOT_FOUND);
+    assert_sound(store);
+    store_free(store);
+}
+
+static void test_lists_go_by_pages(void **state) {
+    Store *store = store_at(*state);
+    RunRecord runs[4];
+    size_t count, seen = 0;
+    int64_t next, last_width = 0, a = submit(store, "a", 5, 2, 100).sweep_id;
+    RunFilter filter = {.sweep_id = a, .state = -1, .limit = 4};
+    do {
+        assert_int_equal(store_run_list(store, &filter, runs, &count, &next, NULL), 0);
+        for (size_t i = 0; i < count; i++, seen++) {
+            assert_int_equal(runs[i].width, 8 + seen / 2);
+            assert_int_equal(runs[i].seed, seen % 2);
+            assert_true(runs[i].flops.exact > runs[i].flops.gemm && runs[i].flops.gemm > 0);
+            last_width = runs[i].width;
+        }
+        filter.after = next;
+    } while (next != 0);
+    assert_int_equal(seen, 10);
+    assert_int_equal(last_width, 12);
+    filter = (RunFilter){.sweep_id = a, .state = RUN_DONE, .limit = 4};
+    assert_int_equal(store_run_list(store, &filter, runs, &count, &next, NULL), 0);
+    assert_int_equal(count, 0);
+    assert_int_equal(next, 0);
+    store_free(store);
+}
+
+static void test_a_run_is_found_by_id_and_key(void **state) {
+    Store *store = store_at(*state);
+    RunRecord run, same;
+    Run spec;
+    char name[RUN_KEY_MAX], key[RUN_KEY_MAX];
+    submit(store, "a", 2, 2, 100);
+    assert_int_equal(store_run_find(store, "3", &run, NULL), 0);
+    text_copy(name, 11, run.key);
+    assert_int_equal(store_run_find(store, name, &same, NULL), 0);
+    assert_int_equal(same.id, 3);
+    assert_int_equal(store_run_find(store, "zzzzzzzz", &same, NULL), STORE_NOT_FOUND);
+    assert_int_equal(store_run_find(store, "", &same, NULL), STORE_NOT_FOUND);
+    assert_int_equal(store_run_find(store, "99", &same, NULL), STORE_NOT_FOUND);
+    assert_int_equal(store_run_spec(store, 3, &spec, NULL), 0);
+    assert_int_equal(run_key(&spec, key, NULL), 0);
+    assert_string_equal(key, run.key);
+    store_free(store);
+}
+
+static void test_sweeps_are_listed_and_kept(void **state) {
+    Store *store = store_at(*state);
+    SweepRecord sweeps[4];
+    size_t count;
+    submit(store, "a", 1, 1, 100);
+    submit(store, "b", 1, 2, 101);
+    assert_int_equal(store_sweep_list(store, sweeps, 4, &count, NULL), 0);
+    assert_int_equal(count, 2);
+    assert_string_equal(sweeps[0].name, "b");
+    assert_string_equal(sweeps[0].data, "fashion-mnist");
+    Buffer expected, kept;
+    buffer_init(&expected, SWEEP_TEXT_MAX);
+    buffer_init(&kept, SWEEP_TEXT_MAX);
+    sweep_write(&expected, "b", 1, 2);
+    assert_int_equal(store_sweep_text(store, sweeps[0].id, &kept, NULL), 0);
+    assert_string_equal(kept.data, expected.data);
+    assert_int_equal(store_sweep_text(store, 99, &kept, NULL), STORE_NOT_FOUND);
+    buffer_deinit(&expected);
+    buffer_deinit(&kept);
+    store_free(store);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_submit_twice_adds_once, home_setup, home_teardown),
+        cmocka_unit_test_setup_teardown(test_wider_file_adds_only_new_cells, home_setup, home_teardown),
+        cmocka_unit_test_setup_teardown(test_sweeps_share_runs, home_setup, home_teardown),
+        cmocka_unit_test_setup_teardown(test_smaller_file_removes_cells, home_setup, home_teardown),
+        cmocka_unit_test_setup_teardown(test_pause_and_cancel, home_setup, home_teardown),
+        cmocka_unit_test_setup_teardown(test_retry_and_cancel_a_run, home_setup, home_teardown),
+        cmocka_unit_test_setup_teardown(test_lists_go_by_pages, home_setup, home_teardown),
+        cmocka_unit_test_setup_teardown(test_a_run_is_found_by_id_and_key, home_setup, home_teardown),
+        cmocka_unit_test_setup_teardown(test_sweeps_are_listed_and_kept, home_setup, home_teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
