@@ -97,8 +97,8 @@ typedef struct SweepRecord {
     double submitted_at;
     int64_t runs;
     int64_t by_state[RUN_STATES];
-    double planned_flops,
-        done_flops; /* exact; done counts finished runs in full, failed and cancelled ones too, and running ones as last heard */
+    double planned_flops; /* exact */
+    double done_flops;    /* exact: finished runs in full, failed and cancelled ones too, and running ones as last heard */
     double first_started_at, last_ended_at;
 } SweepRecord;
 

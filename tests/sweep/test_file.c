@@ -1,0 +1,246 @@
+/* What a sweep file means. */
+#include "fixture.h"
+
+#include <math.h>
+
+static Sweep *project_sweep(const char *name) {
+    Buffer text;
+    project_read(name, &text);
+    Sweep *sweep = sweep_good(text.data);
+    buffer_deinit(&text);
+    return sweep;
+}
+
+/* The table of what sweeps/quickstart.yaml must come to, worked out by hand: round(500 x 110^(i/7)), and 0.002 x 32 / width, at most 0.002.
+ */
+static void quickstart_is_its_eighty_runs(void **state) {
+    (void)state;
+    static const int64_t widths[] = {8, 16, 32, 64, 128};
+    static const double rates[] = {0.002, 0.002, 0.002, 0.001, 0.0005};
+    static const int64_t examples[] = {500, 979, 1915, 3748, 7336, 14358, 28102, 55000};
+    Sweep *sweep = project_sweep("sweeps/quickstart.yaml");
+    assert_int_equal(sweep_run_count(sweep), 80);
+    assert_string_equal(sweep_name(sweep), "quickstart");
+    assert_string_equal(sweep_data_name(sweep), "fashion-mnist");
+    assert_false(sweep_is_plan_only(sweep));
+    Run *runs = sweep_all(sweep);
+    for (int i = 0; i < 80; i++) {
+        const Run *run = &runs[i];
+        assert_int_equal(run->model.kind, MODEL_BMLP);
+        assert_int_equal(run->model.depth, 1 + i / 40);
+        assert_int_equal(run->model.width, widths[i / 8 % 5]);
+        assert_int_equal(run->examples, examples[i % 8]);
+        assert_true(run->optimizer.lr == rates[i / 8 % 5]);
+        assert_int_equal(run->model.inputs, 784);
+        assert_int_equal(run->model.classes, 10);
+        assert_int_equal(run->model.expansion, 4);
+        assert_int_equal(run->validation, 5000);
+        assert_int_equal(run->seed, 0);
+        assert_int_equal(run->subset_seed, 0);
+        assert_int_equal(run->epochs, 20);
+        assert_int_equal(run->batch, 128);
+        assert_int_equal(run->evaluations, 5);
+        assert_int_equal(run->optimizer.kind, OPTIMIZER_LION);
+        assert_true(run->optimizer.weight_decay == 0.1 && run->optimizer.beta1 == 0.9 && run->optimizer.beta2 == 0.99);
+        assert_true(run->optimizer.epsilon == 0 && run->optimizer.momentum == 0);
+        assert_int_equal(run->schedule.kind, SCHEDULE_COSINE);
+        assert_true(run->schedule.warmup == 0.05 && run->schedule.decay == 0 && run->label_smoothing == 0.1);
+    }
+    const FitSettings *fit = sweep_fit_settings(sweep);
+    assert_string_equal(fit->metric, "test_error");
+    assert_int_equal(fit->methods, FIT_PARAMETRIC | FIT_ISOFLOP);
+    assert_int_equal(fit->bootstrap, 1000);
+    free(runs);
+    sweep_free(sweep);
+}
+
+/* From a file, through its text, back: what a lease carries is what the sweep named. */
+static void every_run_of_every_sweep_survives_its_text(void **state) {
+    (void)state;
+    static const char *const files[] = {"sweeps/quickstart.yaml", "sweeps/smoke.yaml", "sweeps/scaling-mlps.yaml"};
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        Sweep *sweep = project_sweep(files[i]);
+        SweepCursor cursor;
+        Run run, back;
+        sweep_cursor_init(&cursor, sweep);
+        while (sweep_cursor_next(&cursor, &run)) {
+            Error error = {0};
+            Buffer text, again;
+            buffer_init(&text, RUN_SPEC_MAX);
+            buffer_init(&again, RUN_SPEC_MAX);
+            assert_int_equal(run_format(&run, &text, &error), 0);
+            if (run_parse(&back, text.data, text.size, "run", &error) != 0)
+                fail_msg("%s", error.text);
+            assert_int_equal(run_format(&back, &again, &error), 0);
+            assert_string_equal(text.data, again.data);
+            buffer_deinit(&text);
+            buffer_deinit(&again);
+        }
+        sweep_free(sweep);
+    }
+}
+
+/* Parameters as published for the six models of the paper. */
+static void the_papers_grid_is_plan_only(void **state) {
+    (void)state;
+    static const int64_t params[] = {9188574, 24657374, 74469342, 12345054, 37261790, 124843998};
+    Sweep *sweep = project_sweep("sweeps/scaling-mlps.yaml");
+    assert_true(sweep_is_plan_only(sweep));
+    assert_int_equal(sweep_run_count(sweep), 36);
+    Run *runs = sweep_all(sweep);
+    for (int i = 0; i < 36; i++)
+        assert_int_equal(arch_params_total(&runs[i].model), params[i / 6]);
+    assert_int_equal(runs[35].examples, 11801680);
+    assert_string_equal(runs[0].data_digest, "");
+    free(runs);
+    sweep_free(sweep);
+}
+
+static void what_is_not_said_has_its_default(void **state) {
+    (void)state;
+    Sweep *sweep = sweep_good(sweep_text("  depth: 1\n  width: 8\n  examples: 100\n", TRAIN, ""));
+    assert_int_equal(sweep_run_count(sweep), 1);
+    Run *run = sweep_all(sweep);
+    assert_int_equal(run->seed, 0);
+    assert_int_equal(run->validation, 0);
+    assert_int_equal(run->model.expansion, 4);
+    assert_true(run->optimizer.weight_decay == 0);
+    assert_int_equal(run->schedule.kind, SCHEDULE_CONSTANT);
+    assert_true(run->schedule.warmup == 0 && run->label_smoothing == 0);
+    assert_int_equal(run->evaluations, 5);
+    assert_int_equal(run->precision, PRECISION_FP32);
+    assert_int_equal(run->trainer, TRAINER_BUILTIN);
+    assert_string_equal(sweep_fit_settings(sweep)->metric, "test_error");
+    assert_int_equal(sweep_fit_settings(sweep)->methods, FIT_PARAMETRIC | FIT_ISOFLOP);
+    assert_int_equal(sweep_fit_settings(sweep)->bootstrap, 1000);
+    free(run);
+    sweep_free(sweep);
+}
+
+static void defaults_follow_the_optimizer_and_the_schedule(void **state) {
+    (void)state;
+    Sweep *sweep = sweep_good(sweep_text("  depth: 1\n  width: 8\n  examples: 100\n  optimizer.name: [lion, adamw, sgd]\n"
+                                         "  schedule: {name: [linear, wsd]}\n",
+                                         "  epochs: 3\n  batch: 10\n  optimizer: {lr: 1e-3}\n", ""));
+    Run *runs = sweep_all(sweep);
+    assert_int_equal(sweep_run_count(sweep), 6);
+    for (int i = 0; i < 6; i++) {
+        OptimizerSettings expected;
+        optimizer_settings_default((OptimizerKind)(i / 2), &expected);
+        assert_int_equal(runs[i].optimizer.kind, i / 2);
+        assert_true(runs[i].optimizer.beta1 == expected.beta1 && runs[i].optimizer.beta2 == expected.beta2);
+        assert_true(runs[i].optimizer.epsilon == expected.epsilon && runs[i].optimizer.momentum == expected.momentum);
+        assert_int_equal(runs[i].schedule.kind, i % 2 ? SCHEDULE_WSD : SCHEDULE_LINEAR);
+        assert_true(runs[i].schedule.decay == (i % 2 ? 0.2 : 0));
+    }
+    free(runs);
+    sweep_free(sweep);
+}
+
+/* Settings of an optimizer that only the grid names are kept. */
+static void a_setting_serves_every_optimizer_of_the_grid(void **state) {
+    (void)state;
+    Sweep *sweep =
+        sweep_good(sweep_text("  depth: 1\n  width: 8\n  examples: 100\n  optimizer.name: [sgd]\n  schedule.name: [wsd]\n",
+                              "  epochs: 3\n  batch: 10\n  optimizer: {lr: 1e-3, momentum: 0.5}\n  schedule: {decay: 0.4}\n", ""));
+    Run *run = sweep_all(sweep);
+    assert_true(run->optimizer.momentum == 0.5 && run->schedule.decay == 0.4);
+    free(run);
+    sweep_free(sweep);
+}
+
+/* Nested, dotted and short names, in train and in grid. */
+static void keys_have_one_meaning_however_written(void **state) {
+    (void)state;
+    static const char *const grids[] = {"  optimizer: {lr: [1e-3, 2e-3]}\n", "  optimizer.lr: [1e-3, 2e-3]\n", "  lr: [1e-3, 2e-3]\n"};
+    for (size_t i = 0; i < sizeof grids / sizeof *grids; i++) {
+        char grid[256];
+        snprintf(grid, sizeof grid, "  depth: 1\n  width: 8\n  examples: 100\n%s", grids[i]);
+        Sweep *sweep = sweep_good(sweep_text(grid, "  epochs: 3\n  batch: 10\n  optimizer: {name: lion}\n", ""));
+        Run *runs = sweep_all(sweep);
+        assert_int_equal(sweep_run_count(sweep), 2);
+        assert_true(runs[0].optimizer.lr == 1e-3 && runs[1].optimizer.lr == 2e-3);
+        free(runs);
+        sweep_free(sweep);
+    }
+    Sweep *sweep = sweep_good(sweep_text(GRID, "  epochs: 3\n  batch: 10\n  optimizer.name: lion\n  lr: 5e-4\n", ""));
+    Run *runs = sweep_all(sweep);
+    assert_true(runs[0].optimizer.lr == 5e-4);
+    free(runs);
+    sweep_free(sweep);
+}
+
+static void a_subset_follows_the_seed_unless_told(void **state) {
+    (void)state;
+    Sweep *sweep = sweep_good(sweep_text("  depth: 1\n  width: 8\n  examples: 100\n  seed: [3, 4]\n", TRAIN, ""));
+    Run *runs = sweep_all(sweep);
+    assert_int_equal(runs[0].subset_seed, 3);
+    assert_int_equal(runs[1].subset_seed, 4);
+    free(runs);
+    sweep_free(sweep);
+    sweep = sweep_good("version: 1\nname: t\ndata: {name: fashion-mnist, subset_seed: 9}\nmodel: {kind: bmlp}\n"
+                       "grid:\n  depth: 1\n  width: 8\n  examples: 100\n  seed: [3, 4]\ntrain:\n" TRAIN);
+    runs = sweep_all(sweep);
+    assert_int_equal(runs[0].subset_seed, 9);
+    assert_int_equal(runs[1].subset_seed, 9);
+    free(runs);
+    sweep_free(sweep);
+}
+
+static void smlp_has_forms_and_no_expansion(void **state) {
+    (void)state;
+    static const char text[] = "version: 1\nname: t\ndata: {name: fashion-mnist}\nmodel: {kind: smlp%s}\n"
+                               "grid: {depth: 1, width: 8, examples: 100}\ntrain:\n" TRAIN;
+    static const char *const forms[] = {"", ", form: text", ", form: code"};
+    for (int i = 0; i < 3; i++) {
+        char filled[512];
+        snprintf(filled, sizeof filled, text, forms[i]);
+        Sweep *sweep = sweep_good(filled);
+        Run *run = sweep_all(sweep);
+        assert_int_equal(run->model.kind, MODEL_SMLP);
+        assert_int_equal(run->model.form, i == 2 ? SMLP_CODE : SMLP_TEXT);
+        assert_int_equal(run->model.expansion, 0);
+        free(run);
+        sweep_free(sweep);
+    }
+}
+
+static void fit_settings_are_read(void **state) {
+    (void)state;
+    Sweep *sweep = sweep_good(sweep_text(GRID, TRAIN, "fit: {metric: train_loss, methods: [isoflop], bootstrap: 0}\n"));
+    assert_string_equal(sweep_fit_settings(sweep)->metric, "train_loss");
+    assert_int_equal(sweep_fit_settings(sweep)->methods, FIT_ISOFLOP);
+    assert_int_equal(sweep_fit_settings(sweep)->bootstrap, 0);
+    sweep_free(sweep);
+}
+
+/* YAML's own ideas of types do not matter: no is a name, 1e2 an integer, a block and a flow style are one. */
+static void yaml_types_do_not_matter(void **state) {
+    (void)state;
+    Sweep *sweep = sweep_good("%YAML 1.1\n---\nversion: 1\nname: no\ndata:\n  name: 'fashion-mnist'\nmodel: {\"kind\": bmlp}\n"
+                              "grid:\n  depth:\n  - 1\n  - 2\n  width: 1e2\n  examples: 2.0e+2 # two hundred\ntrain:\n" TRAIN "...\n");
+    assert_string_equal(sweep_name(sweep), "no");
+    Run *runs = sweep_all(sweep);
+    assert_int_equal(sweep_run_count(sweep), 2);
+    assert_int_equal(runs[1].model.width, 100);
+    assert_int_equal(runs[1].examples, 200);
+    free(runs);
+    sweep_free(sweep);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(quickstart_is_its_eighty_runs),
+        cmocka_unit_test(every_run_of_every_sweep_survives_its_text),
+        cmocka_unit_test(the_papers_grid_is_plan_only),
+        cmocka_unit_test(what_is_not_said_has_its_default),
+        cmocka_unit_test(defaults_follow_the_optimizer_and_the_schedule),
+        cmocka_unit_test(a_setting_serves_every_optimizer_of_the_grid),
+        cmocka_unit_test(keys_have_one_meaning_however_written),
+        cmocka_unit_test(a_subset_follows_the_seed_unless_told),
+        cmocka_unit_test(smlp_has_forms_and_no_expansion),
+        cmocka_unit_test(fit_settings_are_read),
+        cmocka_unit_test(yaml_types_do_not_matter),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
