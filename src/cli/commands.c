@@ -58,7 +58,7 @@ static const Option show_options[] = {
 };
 
 static const Option logs_options[] = {
-    {"bytes", INTEGER("N", 1, 4194304), "at most the last N bytes (default 65536)"},
+    {"bytes", INTEGER("N", 1, 1048576), "at most the last N bytes (default 65536)"},
     {0},
 };
 

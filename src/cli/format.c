@@ -27,7 +27,7 @@ const char *format_duration(double seconds, char out[FORMAT_MAX]) {
     if (!isfinite(seconds) || seconds < 0)
         return strcpy(out, "-");
     if (seconds < 9.95) {
-        snprintf(out, FORMAT_MAX, "%.1f s", seconds);
+        snprintf(out, FORMAT_MAX, seconds < 0.995 ? "%.2f s" : "%.1f s", seconds);
         return out;
     }
     if (seconds > 1e11)

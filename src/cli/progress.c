@@ -5,9 +5,9 @@
 #include <math.h>
 #include <string.h>
 
-enum { RATE_SAMPLES = 32, BAR_WIDTH = 28, RUNNING_SHOWN = 4 };
+enum { RATE_SAMPLES = 64, BAR_WIDTH = 28, RUNNING_SHOWN = 4 };
 
-static const double poll_seconds = 1.0, plain_line_seconds = 10.0, rate_window_seconds = 30.0;
+static const double poll_seconds = 0.5, plain_line_seconds = 10.0, rate_window_seconds = 30.0;
 
 /* ---- one look ---- */
 
@@ -110,7 +110,7 @@ static void rate_update(RateWindow *window, Progress *progress) {
     window->samples[window->count].time = now;
     window->samples[window->count++].flops = flops;
     double span = now - window->samples[0].time, gained = flops - window->samples[0].flops;
-    if (span >= 3 * poll_seconds && gained > 0)
+    if (span >= 2.0 && gained > 0)
         set_rate(progress, gained / span);
 }
 
@@ -176,6 +176,23 @@ static void block_draw(Block *block, const Progress *progress, Buffer *line) {
 
 /* ---- following ---- */
 
+/* Why nothing runs although something is to be run, as the daemon sees it; told once for each reason. */
+static void tell_problem(Source *source, const SweepRecord *sweep, char told[ERROR_TEXT_MAX], Block *block) {
+    Buffer answer;
+    StatusRecord status;
+    Error ignored = {0};
+    if (!source_is_daemon(source) || sweep->by_state[RUN_PENDING] == 0 || sweep->by_state[RUN_RUNNING] > 0)
+        return;
+    buffer_init(&answer, WIRE_BODY_MAX);
+    if (source_call(source, "/v1/status", NULL, 10, &answer, &ignored) == 0 &&
+        status_record_decode(&status, answer.data, answer.size, &ignored) == 0 && *status.problem && strcmp(status.problem, told) != 0) {
+        cli_note("the daemon has a problem: %s", status.problem);
+        text_copy(told, ERROR_TEXT_MAX, status.problem);
+        block->lines = 0; /* what was drawn above stays */
+    }
+    buffer_deinit(&answer);
+}
+
 static void show_plain(const Progress *progress, Buffer *line, double *shown_at) {
     double now = clock_monotonic();
     if (*shown_at > 0 && now - *shown_at < plain_line_seconds && !progress_finished(&progress->sweep))
@@ -193,6 +210,7 @@ int progress_follow(Source *source, const Cli *cli, const char *sweep, SweepReco
     Block block = {.cli = cli};
     Buffer line;
     double shown_at = 0;
+    char told[ERROR_TEXT_MAX] = "";
     int result;
     buffer_init(&line, 4096);
     buffer_init(&block.text, 16384);
@@ -202,6 +220,7 @@ int progress_follow(Source *source, const Cli *cli, const char *sweep, SweepReco
             block_draw(&block, &progress, &line);
         else
             show_plain(&progress, &line, &shown_at);
+        tell_problem(source, &progress.sweep, told, &block);
         if (progress_finished(&progress.sweep) || interrupt_seen())
             break;
         if (!source_is_daemon(source)) {

@@ -2,6 +2,8 @@
 
 #include "sweepd/store.h"
 
+#include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -218,14 +220,18 @@ int source_runs_first(Source *source, const SweepRecord *sweep, int state, size_
     return run_page(source, sweep, &filter, out, count, &next, error);
 }
 
-static int run_from_store(Store *store, const char *name, RunDetail *out, Error *error) {
-    int result = store_run_find(store, name, &out->record, error);
-    if (result == STORE_NOT_FOUND || result == STORE_AMBIGUOUS) {
-        error_set(error, result == STORE_NOT_FOUND ? "there is no run '%s'" : "several runs have a key that begins with '%s'", name);
-        return CLI_FAILED;
-    }
+/* result: of store_run_find. */
+static int no_run(int result, const char *name, Error *error) {
     if (result < 0)
         return result;
+    error_set(error, result == STORE_AMBIGUOUS ? "several runs have a key that begins with '%s'" : "there is no run '%s'", name);
+    return CLI_FAILED;
+}
+
+static int run_from_store(Store *store, const char *name, RunDetail *out, Error *error) {
+    int result = store_run_find(store, name, &out->record, error);
+    if (result)
+        return no_run(result, name, error);
     out->attempts = calloc(ATTEMPTS_MAX, sizeof *out->attempts);
     out->points = calloc(POINTS_MAX, sizeof *out->points);
     if (!out->attempts || !out->points)
@@ -252,6 +258,35 @@ int source_run(Source *source, const char *name, RunDetail *out, Error *error) {
     if (result)
         run_detail_deinit(out);
     return result;
+}
+
+/* The worker's file, in the run's directory. */
+static int log_from_home(Source *source, const char *name, int64_t bytes, Buffer *out, Error *error) {
+    RunRecord run;
+    char path[PATH_TEXT_MAX], part[16384];
+    int result = store_run_find(source->store, name, &run, error);
+    if (result)
+        return no_run(result, name, error);
+    if (path_format(path, error, "%s/runs/%.2s/%s/log", source->home, run.key, run.key) < 0)
+        return -1;
+    FILE *file = fopen(path, "re");
+    if (!file)
+        return error_set_errno(error, errno, "the log of run %s", name);
+    if (fseeko(file, -(off_t)bytes, SEEK_END) < 0)
+        rewind(file); /* it is shorter than that */
+    for (size_t got; (got = fread(part, 1, sizeof part, file)) > 0;)
+        buffer_append(out, part, got);
+    fclose(file);
+    return buffer_check(out, error, "the log");
+}
+
+int source_log(Source *source, const char *name, int64_t bytes, Buffer *out, Error *error) {
+    char path[PATH_TEXT_MAX], tail[48];
+    if (source->store)
+        return log_from_home(source, name, bytes, out, error);
+    snprintf(tail, sizeof tail, "/log?bytes=%lld", (long long)bytes);
+    int result = source_path(path, "/v1/runs/", name, tail, error);
+    return result ? result : source_call(source, path, NULL, call_seconds, out, error);
 }
 
 static int text_from_daemon(Source *source, const SweepRecord *sweep, Buffer *out, Error *error) {

@@ -121,7 +121,17 @@ static size_t table_width(const Table *table) {
     return width ? width - GAP : 0;
 }
 
+/* A column of rank 1 and above with nothing in it says nothing. */
+static void drop_empty(Table *table) {
+    bool filled[TABLE_COLUMNS_MAX] = {0};
+    for (size_t i = 0; i < table->cell_count; i++)
+        filled[i % table->column_count] |= *table->cells[i].text != '\0';
+    for (size_t i = 0; i < table->column_count; i++)
+        table->columns[i].dropped = !filled[i] && table->columns[i].rank > 0 && table->cell_count > 0;
+}
+
 static void table_fit(Table *table) {
+    drop_empty(table);
     while (table->cli->width && table_width(table) > (size_t)table->cli->width) {
         Column *last = NULL;
         for (size_t i = 0; i < table->column_count; i++) {

@@ -1,7 +1,6 @@
+#include "format.h"
 #include "service.h"
 
-#include <jansson.h>
-#include <stdlib.h>
 #include <string.h>
 
 static int daemon_start(const Cli *cli, const Arguments *arguments, Error *error) {
@@ -36,23 +35,18 @@ static int daemon_stop(const Cli *cli, Error *error) {
     return result;
 }
 
-/* What the daemon says of itself, a line for each plain value. */
-static int print_status(const Source *source, const Buffer *answer, Error *error) {
-    json_t *root = json_loadb(answer->data ? answer->data : "", answer->size, 0, NULL), *value;
-    const char *name;
-    if (!json_is_object(root)) {
-        json_decref(root);
-        return error_set(error, "the daemon's answer: must be an object");
-    }
-    printf("sweepd serves %s\n", source_home(source));
-    json_object_foreach(root, name, value) {
-        if (!strcmp(name, "schema_version") || !strcmp(name, "home") || json_is_object(value) || json_is_array(value))
-            continue;
-        char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(12));
-        printf("  %-18s %s\n", name, json_is_string(value) ? json_string_value(value) : text ? text : "");
-        free(text);
-    }
-    json_decref(root);
+static int print_status(const Buffer *answer, Error *error) {
+    StatusRecord status;
+    char text[FORMAT_MAX];
+    if (status_record_decode(&status, answer->data ? answer->data : "", answer->size, error))
+        return error_prefix(error, "the daemon's answer");
+    printf("sweepd %s serves %s%s\n", status.version, status.home, status.stopping ? ", and is stopping" : "");
+    printf("  process  %lld, up for %s\n", (long long)status.pid, format_duration(status.uptime_seconds, text));
+    printf("  workers  %lld of at most %lld\n", (long long)status.workers_alive, (long long)status.workers_capacity);
+    printf("  runs     %lld running, ", (long long)status.running);
+    printf("%s pending\n", format_count(status.pending, text));
+    if (*status.problem)
+        printf("  problem  %s\n", status.problem);
     return 0;
 }
 
@@ -68,7 +62,7 @@ static int daemon_status(const Cli *cli, bool json, Error *error) {
         result = cli_print(&answer, error);
         putchar('\n');
     } else if (!result) {
-        result = print_status(source, &answer, error);
+        result = print_status(&answer, error);
     }
     buffer_deinit(&answer);
     source_free(source);

@@ -172,7 +172,8 @@ static int plan_print(const Plan *plan, const Cli *cli, Error *error) {
     char text[FORMAT_MAX], other[FORMAT_MAX];
     if (table_new(&table, cli, error) < 0)
         return -1;
-    printf("%s: %s runs, data %s\n\n", sweep_name(plan->sweep), format_count(plan->runs, text), sweep_data_name(plan->sweep));
+    printf("%s: %s runs, %s\n\n", sweep_name(plan->sweep), format_count(plan->runs, text),
+           sweep_is_plan_only(plan->sweep) ? "for planning (no data is named)" : sweep_data_name(plan->sweep));
     table_column(table, "Model", TABLE_LEFT, 0);
     table_column(table, "Parameters", TABLE_RIGHT, 0);
     table_column(table, "in blocks", TABLE_RIGHT, 1);

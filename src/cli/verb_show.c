@@ -84,7 +84,7 @@ static int print_attempts(const RunDetail *detail, const Cli *cli, Error *error)
     table_column(table, "Threads", TABLE_RIGHT, 3);
     table_column(table, "Version", TABLE_LEFT, 2);
     table_column(table, "Backend", TABLE_LEFT, 2);
-    table_column(table, "Detail", TABLE_LEFT | TABLE_CUT, 0);
+    table_column(table, "Detail", TABLE_LEFT | TABLE_CUT, 1);
     for (size_t i = 0; i < detail->attempt_count; i++) {
         const AttemptRecord *attempt = &detail->attempts[i];
         double end = attempt->ended_at > 0 ? attempt->ended_at : clock_unix();

@@ -2,17 +2,21 @@
 #include "submit.h"
 #include "sweep_file.h"
 
+#include <stdlib.h>
+
 static const double submit_seconds = 120; /* a sweep of a hundred thousand runs takes some of these */
 
 int submit_sweep(Source *source, const char *path, const Buffer *text, SubmitRecord *out, Error *error) {
     Buffer body, answer;
     buffer_init(&body, WIRE_BODY_MAX);
     buffer_init(&answer, WIRE_BODY_MAX);
-    buffer_append_text(&body, "{\"path\":");
-    buffer_append_json(&body, path);
-    buffer_append_text(&body, ",\"text\":");
-    buffer_append_json(&body, text->data ? text->data : "");
-    buffer_append_text(&body, "}");
+    SubmitRequest *request = calloc(1, sizeof *request);
+    if (!request)
+        return error_set(error, "out of memory");
+    text_copy(request->path, sizeof request->path, path);
+    text_copy(request->text, sizeof request->text, text->data ? text->data : "");
+    submit_request_encode(request, &body);
+    free(request);
     int result = buffer_check(&body, error, "the sweep file");
     if (!result)
         result = source_call(source, "/v1/sweeps", &body, submit_seconds, &answer, error);
