@@ -6,7 +6,7 @@
 
 /* One training curve. */
 typedef struct PlotCurve {
-    char label[64];       /* the model's name */
+    char label[64]; /* the model's name */
     double params, examples;
     size_t count;
     const double *flops;  /* [count] */
@@ -14,11 +14,11 @@ typedef struct PlotCurve {
 } PlotCurve;
 
 typedef struct PlotStudy {
-    const char *sweep;        /* its name */
-    const char *data_title;   /* "Fashion-MNIST" */
-    const char *metric;       /* "test_error" */
-    const char *flops_text;   /* the convention in words: "exact FLOPs executed in training" */
-    const FitPoint *points;   /* finished runs */
+    const char *sweep;      /* its name */
+    const char *data_title; /* "Fashion-MNIST" */
+    const char *metric;     /* "test_error" */
+    const char *flops_text; /* the convention in words: "exact FLOPs executed in training" */
+    const FitPoint *points; /* finished runs */
     size_t point_count;
     const PlotCurve *curves;
     size_t curve_count;
@@ -30,7 +30,11 @@ typedef enum { PLOT_ERROR_COMPUTE, PLOT_FRONTIER, PLOT_CURVES, PLOT_KINDS } Plot
 
 const char *plot_kind_text(PlotKind kind); /* "error-compute", "frontier", "curves" */
 
-enum { PLOT_NO_GNUPLOT = 1 };
+enum {
+    PLOT_NO_GNUPLOT = 1, /* the tables were written, the pictures not */
+    PLOT_NOTHING = 2,    /* no finished run, no fit or no curve to draw; the error says which */
+};
 
-/* Writes directory/SWEEP-KIND.png, .svg and the tables they are drawn from (.tsv). paths: what was written, one per line. 0, PLOT_NO_GNUPLOT, -1. */
+/* Writes directory/SWEEP-KIND.png and .svg and the tables they are drawn from (.tsv), directory made when missing. paths: what was
+ * written, one per line, the tables last. 0, PLOT_NO_GNUPLOT, PLOT_NOTHING, -1. */
 int plot_draw(const PlotStudy *study, PlotKind kind, const char *directory, Buffer *paths, Error *error);

@@ -1,0 +1,127 @@
+#include "internal.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+
+static const char *const KINDS[PLOT_KINDS] = {"error-compute", "frontier", "curves"};
+static const char *const FORMATS[] = {"png", "svg"};
+
+const char *plot_kind_text(PlotKind kind) {
+    return KINDS[kind];
+}
+
+/* A gnuplot string in single quotes: a quote is doubled, nothing else is special. */
+static void append_quoted(Buffer *buffer, const char *text) {
+    buffer_append_text(buffer, "'");
+    for (const char *c = text; *c != '\0'; c++) {
+        if (*c == '\'') {
+            buffer_append_text(buffer, "''");
+        } else if ((unsigned char)*c >= ' ' && *c != 127) {
+            buffer_append(buffer, c, 1);
+        }
+    }
+    buffer_append_text(buffer, "'\n");
+}
+
+void figure_set_text(Figure *figure, const char *name, const char *text) {
+    buffer_printf(&figure->variables, "%s = ", name);
+    append_quoted(&figure->variables, text);
+}
+
+void figure_set_text_at(Figure *figure, const char *name, size_t index, const char *text) {
+    buffer_printf(&figure->variables, "%s_%zu = ", name, index);
+    append_quoted(&figure->variables, text);
+}
+
+void figure_set_count(Figure *figure, const char *name, size_t value) {
+    buffer_printf(&figure->variables, "%s = %zu\n", name, value);
+}
+
+/* The sweep's name as the beginning of a file's name: no path, nothing that a shell or gnuplot reads as more than a name. */
+static void make_stem(char stem[PLOT_STEM_MAX], const char *sweep, PlotKind kind) {
+    enum { NAME_MAX_LENGTH = 100 };
+    size_t length = 0;
+    for (const char *c = sweep; *c != '\0' && length < NAME_MAX_LENGTH; c++) {
+        bool plain = isalnum((unsigned char)*c) || *c == '_' || (length > 0 && (*c == '-' || *c == '.'));
+        stem[length++] = plain ? *c : '_';
+    }
+    snprintf(stem + length, PLOT_STEM_MAX - length, "%s%s", length > 0 ? "-" : "", KINDS[kind]);
+}
+
+static const char *script_text(const char *kind) {
+    char name[64];
+    snprintf(name, sizeof name, "%s.gp", kind);
+    for (const struct EmbeddedFile *file = plots_files; file->name != NULL; file++) {
+        if (strcmp(file->name, name) == 0) {
+            return file->text;
+        }
+    }
+    return "";
+}
+
+/* "test_error" as words, with what it is measured in. */
+static void set_metric(Figure *figure) {
+    char words[64], label[128];
+    text_copy(words, sizeof words, figure->study->metric);
+    for (char *c = words; *c != '\0'; c++) {
+        *c = *c == '_' ? ' ' : *c;
+    }
+    size_t length = strlen(words);
+    const char *unit = "";
+    if (length >= 5 && strcmp(words + length - 5, "error") == 0) {
+        unit = " [fraction misclassified]";
+    } else if (length >= 4 && strcmp(words + length - 4, "loss") == 0) {
+        unit = " [nat]";
+    }
+    snprintf(label, sizeof label, "%s%s", words, unit);
+    figure_set_text(figure, "METRIC", words);
+    figure_set_text(figure, "METRIC_LABEL", label);
+}
+
+static int draw_format(Figure *figure, PlotKind kind, const char *format) {
+    Buffer script;
+    buffer_init(&script, PLOT_TEXT_MAX);
+    buffer_append(&script, figure->variables.data, figure->variables.size);
+    buffer_printf(&script, "FORMAT = '%s'\n", format);
+    buffer_append_text(&script, script_text("common"));
+    buffer_append_text(&script, script_text(KINDS[kind]));
+    int result = buffer_check(&script, figure->error, "the script of a figure");
+    if (result == 0) {
+        result = gnuplot_run(figure->directory, &script, figure->error);
+    }
+    if (result == 0) {
+        buffer_printf(figure->paths, "%s/%s.%s\n", figure->directory, figure->stem, format);
+    }
+    buffer_deinit(&script);
+    return result;
+}
+
+int plot_draw(const PlotStudy *study, PlotKind kind, const char *directory, Buffer *paths, Error *error) {
+    static int (*const tables[PLOT_KINDS])(Figure *) = {table_error_compute, table_frontier, table_curves};
+    Figure figure = {.study = study, .directory = directory, .paths = paths, .error = error};
+    if (directory_make(directory, 0777, error) < 0) {
+        return -1;
+    }
+    buffer_init(&figure.variables, PLOT_TEXT_MAX);
+    buffer_init(&figure.tables, PLOT_TEXT_MAX);
+    make_stem(figure.stem, study->sweep, kind);
+    figure_set_text(&figure, "STEM", figure.stem);
+    figure_set_text(&figure, "SWEEP", study->sweep);
+    figure_set_text(&figure, "DATA", study->data_title);
+    figure_set_text(&figure, "FLOPS_TEXT", study->flops_text);
+    set_metric(&figure);
+    int result = tables[kind](&figure);
+    if (result == 0) {
+        result = buffer_check(&figure.variables, error, "the variables of a figure");
+    }
+    for (size_t i = 0; i < sizeof FORMATS / sizeof *FORMATS && result == 0; i++) {
+        result = draw_format(&figure, kind, FORMATS[i]);
+    }
+    if (figure.tables.size > 0) {
+        buffer_append(paths, figure.tables.data, figure.tables.size);
+    }
+    buffer_deinit(&figure.tables);
+    buffer_deinit(&figure.variables);
+    return result < 0 ? error_prefix(error, "plot %s", KINDS[kind]) : result;
+}
