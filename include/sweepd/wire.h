@@ -90,6 +90,37 @@ void run_detail_encode(const RunDetail *detail, Buffer *out);
 int run_detail_decode(RunDetail *out, const char *json, size_t size, Error *error);
 void run_detail_deinit(RunDetail *detail);
 
+/* ---- messages between the command line and the daemon ---- */
+
+typedef struct SubmitRequest { /* POST /v1/sweeps */
+    char path[PATH_TEXT_MAX];  /* where the file was, for messages */
+    char text[SWEEP_FILE_MAX + 1];
+} SubmitRequest;
+
+typedef struct FitRequest { /* POST /v1/sweeps/NAME/fits */
+    char method[32];        /* lower-case letters, digits, '_' and '-' */
+    Buffer fit;             /* a JSON object, as `sweepctl fit --json` prints it */
+} FitRequest;
+
+typedef struct StatusRecord { /* GET /v1/status */
+    char version[MACHINE_TEXT_MAX];
+    char home[PATH_TEXT_MAX];
+    int64_t pid;
+    double uptime_seconds;
+    int64_t workers_alive, workers_capacity; /* of the daemon's own executor */
+    int64_t pending, running;                /* runs; pending of active sweeps */
+    bool stopping;
+    char problem[ERROR_TEXT_MAX]; /* why work does not go on, "" when it does */
+} StatusRecord;
+
+void submit_request_encode(const SubmitRequest *message, Buffer *out);
+int submit_request_decode(SubmitRequest *out, const char *json, size_t size, Error *error);
+/* out->fit is made by the decoder and cleared by fit_request_deinit, also after a failure. */
+int fit_request_decode(FitRequest *out, const char *json, size_t size, Error *error);
+void fit_request_deinit(FitRequest *message);
+void status_record_encode(const StatusRecord *record, Buffer *out);
+int status_record_decode(StatusRecord *out, const char *json, size_t size, Error *error);
+
 /* {"error":{"message":"...","field":"..."}}; field may be NULL. */
 void wire_error_encode(const char *message, const char *field, Buffer *out);
 
@@ -120,6 +151,8 @@ typedef struct HttpLimits {
     int connections;             /* at once; more are closed at accept */
 } HttpLimits;
 
+/* The handler is called within the base's loop. What it answers leaves in a later turn of the loop: whatever it makes active with event_active
+ * runs before, so that the writes of many requests can be committed at once and still before any of them is acknowledged. */
 int http_server_new(HttpServer **out, struct event_base *base, const HttpLimits *limits, HttpHandler handler, void *context, Error *error);
 void http_server_free(HttpServer *server);
 /* A stale socket file is replaced; one that answers is an error. Mode 0600. */

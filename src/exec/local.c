@@ -62,7 +62,7 @@ static int command_init(Command *command, LocalExecutor *local, Error *error) {
     /* The daemon's pid keeps names apart from those of workers that an earlier daemon left behind. */
     snprintf(command->name, sizeof command->name, "local-%ld-%lld", (long)getpid(), (long long)++local->started);
     snprintf(command->threads, sizeof command->threads, "%d", local->threads);
-    char *arguments[ARGUMENTS_MAX] = {local->program, "serve",  "--home",      local->home,     "--socket", local->socket_path,
+    char *arguments[ARGUMENTS_MAX] = {local->program, "serve",       "--home",    local->home,      "--socket", local->socket_path,
                                       "--name",       command->name, "--threads", command->threads, NULL};
     memcpy(command->arguments, arguments, sizeof arguments);
     return command_environment(command, local->threads, error);

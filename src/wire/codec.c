@@ -268,8 +268,7 @@ int codec_decode(Decoder *decoder, const CodecField *fields, void *message, cons
     for (const CodecField *field = fields; field->name != NULL && result == 0; field++) {
         const json_t *value = json_object_get(json, field->name);
         size_t length = decoder_enter(decoder, field->name);
-        result = value == NULL ? decoder_fail(decoder, "missing")
-                               : decode_value(decoder, field, (char *)message + field->offset, value);
+        result = value == NULL ? decoder_fail(decoder, "missing") : decode_value(decoder, field, (char *)message + field->offset, value);
         decoder_leave(decoder, length);
     }
     if (result == 0 && decoder->strict)
@@ -323,14 +322,10 @@ int codec_decode_text(const CodecField *fields, void *message, bool strict, cons
 /* ---- what several messages carry ---- */
 
 const CodecField codec_environment_fields[] = {
-    CODEC_MEMBER(Environment, host, CODEC_TEXT),
-    CODEC_MEMBER(Environment, cpu, CODEC_TEXT),
-    CODEC_MEMBER(Environment, version, CODEC_TEXT),
-    CODEC_MEMBER(Environment, backend, CODEC_TEXT),
-    CODEC_MEMBER(Environment, data_digest, CODEC_TEXT),
-    CODEC_MEMBER(Environment, pid, CODEC_INTEGER),
-    CODEC_MEMBER(Environment, threads, CODEC_INTEGER),
-    CODEC_END,
+    CODEC_MEMBER(Environment, host, CODEC_TEXT),        CODEC_MEMBER(Environment, cpu, CODEC_TEXT),
+    CODEC_MEMBER(Environment, version, CODEC_TEXT),     CODEC_MEMBER(Environment, backend, CODEC_TEXT),
+    CODEC_MEMBER(Environment, data_digest, CODEC_TEXT), CODEC_MEMBER(Environment, pid, CODEC_INTEGER),
+    CODEC_MEMBER(Environment, threads, CODEC_INTEGER),  CODEC_END,
 };
 
 static void encode_metrics(const void *value, Buffer *out) {

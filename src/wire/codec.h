@@ -38,12 +38,17 @@ struct CodecField {
     int (*decode)(Decoder *decoder, void *value, const json_t *json);
 };
 
-#define CODEC_MEMBER(type, member, kind) {#member, kind, offsetof(type, member), sizeof(((type *)0)->member), 0, NULL, NULL, NULL}
-#define CODEC_NESTED(type, member, table) {#member, CODEC_OBJECT, offsetof(type, member), 0, 0, table, NULL, NULL}
-#define CODEC_CUSTOM(type, member, encoder, decoder) {#member, CODEC_OTHER, offsetof(type, member), 0, 0, NULL, encoder, decoder}
+#define CODEC_MEMBER(type, member, kind)                                                                                                   \
+    { #member, kind, offsetof(type, member), sizeof(((type *)0)->member), 0, NULL, NULL, NULL }
+#define CODEC_NESTED(type, member, table)                                                                                                  \
+    { #member, CODEC_OBJECT, offsetof(type, member), 0, 0, table, NULL, NULL }
+#define CODEC_CUSTOM(type, member, encoder, decoder)                                                                                       \
+    { #member, CODEC_OTHER, offsetof(type, member), 0, 0, NULL, encoder, decoder }
 /* A field whose functions are given the whole message. */
-#define CODEC_WHOLE(name, encoder, decoder) {name, CODEC_OTHER, 0, 0, 0, NULL, encoder, decoder}
-#define CODEC_END {NULL, CODEC_BOOL, 0, 0, 0, NULL, NULL, NULL}
+#define CODEC_WHOLE(name, encoder, decoder)                                                                                                \
+    { name, CODEC_OTHER, 0, 0, 0, NULL, encoder, decoder }
+#define CODEC_END                                                                                                                          \
+    { NULL, CODEC_BOOL, 0, 0, 0, NULL, NULL, NULL }
 
 void codec_encode(const CodecField *fields, const void *message, Buffer *out);
 /* As codec_encode, without the braces, so that several tables can make one object. */

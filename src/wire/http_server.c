@@ -47,10 +47,21 @@ static const char *reason_text(int status) {
         int status;
         const char *text;
     } reasons[] = {
-        {200, "OK"},          {400, "Bad Request"},       {401, "Unauthorized"},         {403, "Forbidden"},
-        {404, "Not Found"},   {405, "Method Not Allowed"}, {408, "Request Timeout"},      {409, "Conflict"},
-        {411, "Length Required"}, {413, "Content Too Large"}, {414, "URI Too Long"},      {431, "Request Header Fields Too Large"},
-        {500, "Internal Server Error"}, {503, "Service Unavailable"}, {505, "HTTP Version Not Supported"},
+        {200, "OK"},
+        {400, "Bad Request"},
+        {401, "Unauthorized"},
+        {403, "Forbidden"},
+        {404, "Not Found"},
+        {405, "Method Not Allowed"},
+        {408, "Request Timeout"},
+        {409, "Conflict"},
+        {411, "Length Required"},
+        {413, "Content Too Large"},
+        {414, "URI Too Long"},
+        {431, "Request Header Fields Too Large"},
+        {500, "Internal Server Error"},
+        {503, "Service Unavailable"},
+        {505, "HTTP Version Not Supported"},
     };
     for (size_t i = 0; i < sizeof reasons / sizeof reasons[0]; i++)
         if (reasons[i].status == status)
@@ -62,8 +73,7 @@ static void send_response(HttpConnection *connection, const HttpResponse *respon
     struct evbuffer *output = bufferevent_get_output(connection->stream);
     evbuffer_add_printf(output, "HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\n%s%s\r\n", response->status,
                         reason_text(response->status), response->content_type, response->body.size,
-                        response->status == 405 ? "Allow: GET, POST\r\n" : "",
-                        connection->ending ? "Connection: close\r\n" : "");
+                        response->status == 405 ? "Allow: GET, POST\r\n" : "", connection->ending ? "Connection: close\r\n" : "");
     evbuffer_add(output, response->body.data, response->body.size);
     connection->state = CONNECTION_WRITING;
     set_deadline(connection, connection->server->limits.seconds);
@@ -131,6 +141,9 @@ static int check_head(HttpConnection *connection, const HttpHead *head, Error *e
 /* Answers the request at the front of the input when all of it is there. */
 static void read_request(HttpConnection *connection) {
     const HttpLimits *limits = &connection->server->limits;
+    /* "100 Continue" is still leaving. An answer must begin in a turn of the loop after the one that made it; see http_server_new. */
+    if (evbuffer_get_length(bufferevent_get_output(connection->stream)) > 0)
+        return;
     struct evbuffer *input = bufferevent_get_input(connection->stream);
     size_t size = head_size(input, limits->header_max);
     if (size == 0) {
@@ -175,8 +188,10 @@ static void on_readable(struct bufferevent *stream, void *context) {
 /* The answer has left. */
 static void on_written(struct bufferevent *stream, void *context) {
     HttpConnection *connection = context;
-    if (connection->state != CONNECTION_WRITING)
+    if (connection->state != CONNECTION_WRITING) {
+        on_readable(stream, connection);
         return;
+    }
     if (connection->deaf) {
         http_connection_free(connection);
         return;

@@ -14,8 +14,8 @@ typedef struct HttpListener {
     HttpServer *server;
     struct evconnlistener *listener;
     struct event *resume; /* accepting again, after an error */
-    char *token; /* NULL: none is asked for */
-    char *path;  /* of a Unix socket, removed at the end when it is still this one */
+    char *token;          /* NULL: none is asked for */
+    char *path;           /* of a Unix socket, removed at the end when it is still this one */
     dev_t device;
     ino_t inode;
     int port;

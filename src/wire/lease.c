@@ -38,12 +38,13 @@ static void encode_points(const void *message, Buffer *out) {
 
 static int decode_points(Decoder *decoder, void *message, const json_t *json) {
     Report *report = message;
-    return codec_decode_array(decoder, codec_point_fields, report->points, sizeof report->points[0], WIRE_POINTS_MAX,
-                              &report->point_count, json);
+    return codec_decode_array(decoder, codec_point_fields, report->points, sizeof report->points[0], WIRE_POINTS_MAX, &report->point_count,
+                              json);
 }
 
-#define REPORT_COMMON                                                                                                                       \
-    CODEC_MEMBER(Report, token, CODEC_TEXT), {"sequence", CODEC_INTEGER, offsetof(Report, sequence), sizeof(int64_t), 1, NULL, NULL, NULL}, \
+#define REPORT_COMMON                                                                                                                      \
+    CODEC_MEMBER(Report, token, CODEC_TEXT),                                                                                               \
+        {"sequence", CODEC_INTEGER, offsetof(Report, sequence), sizeof(int64_t), 1, NULL, NULL, NULL},                                     \
         CODEC_MEMBER(Report, step, CODEC_NUMBER), CODEC_MEMBER(Report, flops, CODEC_NUMBER)
 
 static const CodecField heartbeat_fields[] = {REPORT_COMMON, CODEC_END};

@@ -91,7 +91,8 @@ static void test_query(void **state) {
 
 static void test_mutations(void **state) {
     (void)state;
-    static const char good[] = "POST /v1/a%2fb?x=y HTTP/1.1\r\nContent-Length: 12\r\nAuthorization: Bearer abc\r\nExpect: 100-continue\r\n\r\n";
+    static const char good[] =
+        "POST /v1/a%2fb?x=y HTTP/1.1\r\nContent-Length: 12\r\nAuthorization: Bearer abc\r\nExpect: 100-continue\r\n\r\n";
     Rng rng;
     rng_init(&rng, 2, 0);
     int refused = 0;

@@ -116,8 +116,14 @@ static void test_lease_request(void **state) {
 
 static void test_lease(void **state) {
     (void)state;
-    Lease sent = {.granted = true, .attempt_id = INT64_MAX, .run_id = 1, .attempt_number = 2, .token = "cafe", .run = example_run(),
-                  .heartbeat_seconds = 5, .expires_seconds = 60};
+    Lease sent = {.granted = true,
+                  .attempt_id = INT64_MAX,
+                  .run_id = 1,
+                  .attempt_number = 2,
+                  .token = "cafe",
+                  .run = example_run(),
+                  .heartbeat_seconds = 5,
+                  .expires_seconds = 60};
     Lease got;
     Error error = {{0}};
     memset(sent.directory, 'x', sizeof sent.directory - 1);
@@ -218,7 +224,9 @@ static void test_records(void **state) {
     assert_int_equal(run_records_decode(got, 2, &count, &next, text.data, text.size, &error), WIRE_INVALID);
     assert_non_null(strstr(error.text, "runs: 3 items, at most 2"));
 
-    SweepRecord sweep = {.id = 4, .name = "quickstart", .state = "paused", .runs = 80, .by_state = {1, 2, 3, 4, 5, 6}, .planned_flops = 1e17}, back;
+    SweepRecord sweep =
+                    {.id = 4, .name = "quickstart", .state = "paused", .runs = 80, .by_state = {1, 2, 3, 4, 5, 6}, .planned_flops = 1e17},
+                back;
     buffer_clear(&text);
     sweep_records_encode(&sweep, 1, &text);
     assert_int_equal(sweep_records_decode(&back, 1, &count, text.data, text.size, &error), 0);
@@ -235,7 +243,8 @@ static void test_records(void **state) {
 
 static void test_run_detail(void **state) {
     (void)state;
-    AttemptRecord attempts[2] = {{.id = 1, .outcome = OUTCOME_LOST, .environment = example_environment()}, {.id = 2, .outcome = OUTCOME_OK}};
+    AttemptRecord attempts[2] = {{.id = 1, .outcome = OUTCOME_LOST, .environment = example_environment()},
+                                 {.id = 2, .outcome = OUTCOME_OK}};
     Point points[2] = {example_point(1), example_point(2)};
     RunDetail sent = {example_run_record(1), example_run(), attempts, 2, points, 2}, got;
     Buffer text;
@@ -276,7 +285,8 @@ static void expect_invalid(const char *json, const char *field) {
 }
 
 #define COMMON "\"token\":\"a\",\"sequence\":1,\"step\":1,\"flops\":1"
-#define ENVIRONMENT "\"environment\":{\"host\":\"\",\"cpu\":\"\",\"version\":\"\",\"backend\":\"\",\"data_digest\":\"\",\"pid\":1,\"threads\":1}"
+#define ENVIRONMENT                                                                                                                        \
+    "\"environment\":{\"host\":\"\",\"cpu\":\"\",\"version\":\"\",\"backend\":\"\",\"data_digest\":\"\",\"pid\":1,\"threads\":1}"
 
 static void test_errors_name_fields(void **state) {
     (void)state;
@@ -302,7 +312,7 @@ static void test_errors_name_fields(void **state) {
 
 static void mutate(char *text, size_t *size, Rng *rng) {
     static const char interesting[] = "{}[]\",:0-9eE.\\u\xff\x00tnf";
-    for (uint64_t i = 0, changes = 1 + rng_below(rng, 4); i < changes && *size > 1; i++) {
+    for (uint64_t i = 0, changes = 1 + rng_below(rng, 4); i<changes && * size> 1; i++) {
         size_t at = (size_t)rng_below(rng, *size);
         switch (rng_below(rng, 3)) {
         case 0:
@@ -405,9 +415,14 @@ static void test_mutations(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_lease_request),      cmocka_unit_test(test_lease),       cmocka_unit_test(test_report),
-        cmocka_unit_test(test_records),            cmocka_unit_test(test_run_detail),  cmocka_unit_test(test_broken_text),
-        cmocka_unit_test(test_errors_name_fields), cmocka_unit_test(test_mutations),
+        cmocka_unit_test(test_lease_request),
+        cmocka_unit_test(test_lease),
+        cmocka_unit_test(test_report),
+        cmocka_unit_test(test_records),
+        cmocka_unit_test(test_run_detail),
+        cmocka_unit_test(test_broken_text),
+        cmocka_unit_test(test_errors_name_fields),
+        cmocka_unit_test(test_mutations),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

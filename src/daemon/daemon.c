@@ -1,0 +1,229 @@
+/* One thread, one loop. A request's writes and its answer belong together, and a sync of the disk is dear, so the writes of one turn
+ * of the loop share a transaction: the first of them opens a batch and makes `commit` active, which libevent runs after the turn's other
+ * callbacks and before the next poll, hence before any socket is written. When a commit fails, no answer of its turn may leave:
+ * the daemon ends, and clients ask again.
+ *
+ * To stop, the daemon drains: it grants no lease, tells workers to checkpoint, serves their last reports, and leaves when its own have
+ * ended or have used up their time. Workers that remain lose nothing; they journal and report to the next daemon. */
+
+#include "daemon.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { DRAIN_SECONDS = 20, HEADER_MAX = 16384, REQUEST_SECONDS = 30, CONNECTIONS_MAX = 512 };
+
+static const struct timeval turn_interval = {.tv_sec = 1};
+
+/* ---- the loop's turns ---- */
+
+/* What keeps the daemon going has failed; the next turn tries again. */
+static void complain(const Error *error) {
+    log_write(LOG_ERROR, "%s", error->text);
+}
+
+static void look_after_fleet(Daemon *daemon) {
+    Error error = {{0}};
+    if (fleet_supply(daemon, &error) != 0)
+        complain(&error);
+    if (daemon->draining && daemon->fleet.count == 0) {
+        struct timeval last_answers = {.tv_usec = 100000};
+        event_base_loopexit(daemon->base, &last_answers);
+    }
+}
+
+int daemon_batch(Daemon *daemon, Error *error) {
+    if (daemon->broken)
+        return error_set(error, "the database cannot be written");
+    if (daemon->batch_open)
+        return 0;
+    if (store_batch_begin(daemon->store, error) != 0)
+        return -1;
+    daemon->batch_open = true;
+    event_active(daemon->commit, EV_TIMEOUT, 0);
+    return 0;
+}
+
+static int commit_batch(Daemon *daemon) {
+    Error error = {{0}};
+    if (!daemon->batch_open)
+        return 0;
+    daemon->batch_open = false;
+    if (store_batch_end(daemon->store, &error) == 0)
+        return 0;
+    complain(&error);
+    daemon->broken = true;
+    event_base_loopbreak(daemon->base);
+    return -1;
+}
+
+static void on_commit(evutil_socket_t socket, short events, void *context) {
+    (void)socket;
+    (void)events;
+    Daemon *daemon = context;
+    if (commit_batch(daemon) == 0 && (daemon->supply || daemon->draining))
+        look_after_fleet(daemon);
+}
+
+static void on_timer(evutil_socket_t socket, short events, void *context) {
+    (void)socket;
+    (void)events;
+    Daemon *daemon = context;
+    Error error = {{0}};
+    if (queue_expire(daemon->queue, clock_unix(), &error) < 0)
+        complain(&error);
+    if (fleet_reap(daemon, &error) != 0)
+        complain(&error);
+    look_after_fleet(daemon);
+}
+
+static void on_child(evutil_socket_t number, short events, void *context) {
+    (void)number;
+    (void)events;
+    Daemon *daemon = context;
+    Error error = {{0}};
+    if (fleet_reap(daemon, &error) != 0)
+        complain(&error);
+    look_after_fleet(daemon);
+}
+
+/* ---- stopping ---- */
+
+static void on_patience(evutil_socket_t socket, short events, void *context) {
+    (void)socket;
+    (void)events;
+    Daemon *daemon = context;
+    log_write(LOG_WARNING, "%zu workers have not left within %d s; they go on and report to the next daemon", daemon->fleet.count,
+              DRAIN_SECONDS);
+    event_base_loopexit(daemon->base, NULL);
+}
+
+void daemon_drain(Daemon *daemon, const char *reason) {
+    if (daemon->draining)
+        return;
+    struct timeval patience = {.tv_sec = DRAIN_SECONDS};
+    log_write(LOG_INFO, "stopping after %s", reason);
+    daemon->draining = true;
+    queue_drain(daemon->queue);
+    fleet_stop(&daemon->fleet);
+    event_add(daemon->patience, &patience);
+}
+
+static void on_stop(evutil_socket_t number, short events, void *context) {
+    (void)events;
+    Daemon *daemon = context;
+    if (daemon->draining) {
+        daemon->second_signal = true;
+        event_base_loopbreak(daemon->base);
+        return;
+    }
+    daemon_drain(daemon, strsignal((int)number));
+    look_after_fleet(daemon);
+}
+
+/* ---- wiring ---- */
+
+static int make_events(Daemon *daemon, Error *error) {
+    struct event_base *base = daemon->base;
+    daemon->timer = event_new(base, -1, EV_PERSIST, on_timer, daemon);
+    daemon->child = evsignal_new(base, SIGCHLD, on_child, daemon);
+    daemon->terminate = evsignal_new(base, SIGTERM, on_stop, daemon);
+    daemon->interrupt = evsignal_new(base, SIGINT, on_stop, daemon);
+    daemon->hangup = evsignal_new(base, SIGHUP, on_stop, daemon);
+    daemon->commit = event_new(base, -1, 0, on_commit, daemon);
+    daemon->patience = event_new(base, -1, 0, on_patience, daemon);
+    struct event *const added[] = {daemon->child, daemon->terminate, daemon->interrupt, daemon->hangup};
+    if (daemon->timer == NULL || daemon->commit == NULL || daemon->patience == NULL || event_add(daemon->timer, &turn_interval) != 0)
+        return error_set(error, "the event loop cannot be set up");
+    for (size_t i = 0; i < sizeof added / sizeof added[0]; i++)
+        if (added[i] == NULL || event_add(added[i], NULL) != 0)
+            return error_set(error, "signals cannot be watched");
+    return 0;
+}
+
+static int start_server(Daemon *daemon, Error *error) {
+    HttpLimits limits = {HEADER_MAX, WIRE_BODY_MAX, REQUEST_SECONDS, CONNECTIONS_MAX};
+    const DaemonOptions *options = &daemon->options;
+    if (http_server_new(&daemon->server, daemon->base, &limits, routes_handle, daemon, error) != 0)
+        return -1;
+    if (http_server_listen_unix(daemon->server, daemon->socket_path, error) != 0)
+        return -1;
+    if (options->address[0] == '\0')
+        return 0;
+    return http_server_listen_tcp(daemon->server, options->address, options->port, options->token, error);
+}
+
+static int write_pid(Daemon *daemon, Error *error) {
+    char text[32];
+    int size = snprintf(text, sizeof text, "%ld\n", (long)getpid());
+    return file_write_atomic(daemon->pid_path, text, (size_t)size, 0644, error);
+}
+
+static int daemon_init(Daemon *daemon, Error *error) {
+    const DaemonOptions *options = &daemon->options;
+    daemon->started_at = clock_unix();
+    machine_read(&daemon->machine);
+    signal(SIGPIPE, SIG_IGN);
+    if (directory_make(options->home, 0700, error) != 0 || wire_socket_path(options->home, daemon->socket_path, error) != 0 ||
+        store_open(&daemon->store, options->home, STORE_WRITE, error) != 0 ||
+        queue_new(&daemon->queue, daemon->store, &options->queue, daemon->started_at, error) != 0 ||
+        fleet_init(&daemon->fleet, options, daemon->socket_path, error) != 0)
+        return -1;
+    daemon->base = event_base_new();
+    if (daemon->base == NULL)
+        return error_set(error, "the event loop cannot be set up");
+    if (make_events(daemon, error) != 0 || start_server(daemon, error) != 0)
+        return -1;
+    /* Only the holder of the store's lock comes here, so the file is this daemon's to write and to remove. */
+    if (path_format(daemon->pid_path, error, "%s/sweepd.pid", options->home) != 0)
+        return -1;
+    return write_pid(daemon, error);
+}
+
+int daemon_new(Daemon **out, const DaemonOptions *options, Error *error) {
+    Daemon *daemon = calloc(1, sizeof *daemon);
+    if (daemon == NULL)
+        return error_set(error, "out of memory");
+    daemon->options = *options;
+    if (daemon_init(daemon, error) != 0) {
+        daemon_free(daemon);
+        return -1;
+    }
+    *out = daemon;
+    return 0;
+}
+
+void daemon_free(Daemon *daemon) {
+    if (daemon == NULL)
+        return;
+    struct event *const events[] = {daemon->timer,  daemon->child,  daemon->terminate, daemon->interrupt,
+                                    daemon->hangup, daemon->commit, daemon->patience};
+    http_server_free(daemon->server);
+    for (size_t i = 0; i < sizeof events / sizeof events[0]; i++)
+        if (events[i] != NULL)
+            event_free(events[i]);
+    if (daemon->base != NULL)
+        event_base_free(daemon->base);
+    if (daemon->pid_path[0] != '\0')
+        unlink(daemon->pid_path);
+    fleet_deinit(&daemon->fleet);
+    queue_free(daemon->queue);
+    store_free(daemon->store);
+    free(daemon);
+}
+
+int daemon_run(Daemon *daemon) {
+    log_write(LOG_INFO, "sweepd %s (%s) serves %s with up to %d workers", version_text(), version_commit(), daemon->options.home,
+              daemon->options.workers);
+    event_active(daemon->timer, EV_TIMEOUT, 0);
+    int result = event_base_dispatch(daemon->base);
+    if (result < 0)
+        log_write(LOG_ERROR, "the event loop has failed");
+    if (!daemon->broken)
+        commit_batch(daemon);
+    log_write(LOG_INFO, "sweepd has stopped");
+    return result < 0 || daemon->broken || daemon->second_signal ? 1 : 0;
+}

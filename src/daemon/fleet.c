@@ -1,0 +1,161 @@
+/* The local workers. The queue says how many more are worth starting; workers leave by themselves when there is nothing to do.
+ *
+ * A worker that ends before it ever asked for a lease did not work: the program is missing, is another one, or fails at once. Starting it
+ * again and again would spin, so each such end doubles a pause, and the reason stands in the daemon's status until a worker asks.
+ *
+ * Workers of an earlier daemon that was cut off go on and report here. While they hold leases they take places, so that the
+ * machine does not get twice the workers it was given. */
+
+#include "daemon.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+
+enum { OPEN_MAX = 1024, PAUSE_MAX_SECONDS = 60, DOUBLINGS_MAX = 7 };
+
+int fleet_init(Fleet *fleet, const DaemonOptions *options, const char *socket_path, Error *error) {
+    char program[PATH_TEXT_MAX];
+    fleet->capacity = (size_t)options->workers;
+    fleet->orphans = true;
+    if (options->workers == 0)
+        return 0;
+    if (path_format(fleet->log_path, error, "%s/workers.log", options->home) != 0)
+        return -1;
+    if (path_program("sweep-worker", program, error) != 0) {
+        /* Workers elsewhere may still come; the status says why there are none here. */
+        text_copy(fleet->problem, sizeof fleet->problem, error->text);
+        log_write(LOG_ERROR, "%s", error->text);
+        return 0;
+    }
+    ExecLocalSettings settings = {program, options->home, socket_path, options->threads, fleet->log_path};
+    return exec_local_new(&fleet->executor, &settings, error);
+}
+
+void fleet_deinit(Fleet *fleet) {
+    exec_free(fleet->executor);
+    fleet->executor = NULL;
+}
+
+static FleetWorker *fleet_find(Fleet *fleet, const char *name) {
+    for (size_t i = 0; i < fleet->count; i++)
+        if (strcmp(fleet->workers[i].name, name) == 0)
+            return &fleet->workers[i];
+    return NULL;
+}
+
+bool fleet_heard(Fleet *fleet, const char *name) {
+    FleetWorker *worker = fleet_find(fleet, name);
+    if (worker == NULL)
+        return strncmp(name, "local-", 6) == 0;
+    worker->asked = true;
+    fleet->fruitless = 0;
+    fleet->next_start = 0;
+    fleet->problem[0] = '\0';
+    return true;
+}
+
+static void fleet_pause(Fleet *fleet, const char *reason) {
+    fleet->fruitless++;
+    int doublings = fleet->fruitless < DOUBLINGS_MAX ? fleet->fruitless : DOUBLINGS_MAX;
+    double pause = 0.5 * (double)(1 << doublings);
+    fleet->next_start = clock_monotonic() + (pause < PAUSE_MAX_SECONDS ? pause : PAUSE_MAX_SECONDS);
+    text_copy(fleet->problem, sizeof fleet->problem, reason);
+    log_write(LOG_ERROR, "%s; the next worker is started in %.0f s", reason, fleet->next_start - clock_monotonic());
+}
+
+/* ---- orphans ---- */
+
+static bool is_orphan(Daemon *daemon, const AttemptRecord *attempt) {
+    if (attempt->started_at >= daemon->started_at || strcmp(attempt->environment.host, daemon->machine.host) != 0)
+        return false;
+    return attempt->environment.pid > 0 && (kill((pid_t)attempt->environment.pid, 0) == 0 || errno == EPERM);
+}
+
+static int count_orphans(Daemon *daemon, size_t *out, Error *error) {
+    static AttemptRecord open[OPEN_MAX];
+    size_t count = 0;
+    *out = 0;
+    if (!daemon->fleet.orphans)
+        return 0;
+    if (store_attempt_open_list(daemon->store, open, OPEN_MAX, &count, error) != 0)
+        return -1;
+    for (size_t i = 0; i < count; i++)
+        *out += is_orphan(daemon, &open[i]);
+    daemon->fleet.orphans = *out > 0;
+    return 0;
+}
+
+/* ---- start, end ---- */
+
+static int fleet_start(Fleet *fleet, Error *error) {
+    ExecWorker started;
+    if (fleet->executor->interface->start(fleet->executor, &started, error) != 0)
+        return -1;
+    FleetWorker *worker = &fleet->workers[fleet->count++];
+    *worker = (FleetWorker){.pid = started.pid};
+    text_copy(worker->name, sizeof worker->name, started.name);
+    return 0;
+}
+
+int fleet_supply(Daemon *daemon, Error *error) {
+    Fleet *fleet = &daemon->fleet;
+    size_t orphans, wanted;
+    daemon->supply = false;
+    if (fleet->executor == NULL || daemon->draining || clock_monotonic() < fleet->next_start)
+        return 0;
+    if (count_orphans(daemon, &orphans, error) != 0)
+        return -1;
+    if (queue_workers_wanted(daemon->queue, fleet->count + orphans, fleet->capacity, &wanted, error) != 0)
+        return -1;
+    /* After a failure one is enough to find out. */
+    if (fleet->fruitless > 0 && wanted > 1)
+        wanted = fleet->count > 0 ? 0 : 1;
+    for (; wanted > 0; wanted--) {
+        Error problem = {{0}};
+        if (fleet_start(fleet, &problem) != 0) {
+            error_prefix(&problem, "a worker cannot be started");
+            fleet_pause(fleet, problem.text);
+            break;
+        }
+    }
+    return 0;
+}
+
+static void forget_worker(Daemon *daemon, const ExecWorker *ended) {
+    Fleet *fleet = &daemon->fleet;
+    FleetWorker *worker = fleet_find(fleet, ended->name);
+    if (ended->by_signal || ended->code != 0)
+        log_write(LOG_WARNING, "worker %s ended: %s", ended->name, ended->detail);
+    if (worker == NULL)
+        return;
+    bool asked = worker->asked;
+    *worker = fleet->workers[--fleet->count];
+    if (asked || daemon->draining)
+        return;
+    char reason[ERROR_TEXT_MAX];
+    snprintf(reason, sizeof reason, "workers end before they ask for a run (%s); see %.512s", ended->detail, fleet->log_path);
+    fleet_pause(fleet, reason);
+}
+
+int fleet_reap(Daemon *daemon, Error *error) {
+    Executor *executor = daemon->fleet.executor;
+    ExecWorker ended[16];
+    size_t count = 0;
+    do {
+        if (executor != NULL && executor->interface->reap(executor, ended, sizeof ended / sizeof ended[0], &count, error) != 0)
+            return -1;
+        for (size_t i = 0; i < count; i++) {
+            forget_worker(daemon, &ended[i]);
+            if (queue_worker_ended(daemon->queue, &ended[i], clock_unix(), error) < 0)
+                return -1;
+        }
+        daemon->supply = daemon->supply || count > 0;
+    } while (count == sizeof ended / sizeof ended[0]);
+    return 0;
+}
+
+void fleet_stop(Fleet *fleet) {
+    if (fleet->executor != NULL)
+        fleet->executor->interface->stop(fleet->executor);
+}

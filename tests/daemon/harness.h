@@ -1,0 +1,48 @@
+/* A real daemon in a home of its own, and a worker made by hand. */
+#pragma once
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <sys/types.h>
+
+#include "sweepd/wire.h"
+
+typedef struct Harness {
+    char home[64];
+    char socket_path[PATH_TEXT_MAX];
+    pid_t pid; /* 0: not running */
+    HttpClient *client;
+    Buffer answer;
+    int status;
+    Error error;
+    int64_t sequence;
+} Harness;
+
+extern const char harness_sweep[]; /* "tiny": four runs */
+
+void harness_init(Harness *harness);
+void harness_deinit(Harness *harness); /* ends the daemon and removes the home */
+/* Starts sweepd with --home and the options, which end with NULL, and waits until it answers. */
+void harness_start(Harness *harness, const char *const options[]);
+/* Sends the signal and waits; returns what waitpid says. */
+int harness_end(Harness *harness, int signal);
+
+/* body NULL: GET. Returns the HTTP status; the answer is in harness->answer. */
+int harness_call(Harness *harness, const char *path, const char *body);
+/* Fails the test with the answer when the status is another. */
+void harness_expect(Harness *harness, const char *path, const char *body, int status);
+bool harness_answer_has(const Harness *harness, const char *text);
+void harness_submit(Harness *harness, const char *text, int status);
+void harness_run_states(Harness *harness, int64_t by_state[RUN_STATES]);
+
+/* The worker. */
+void harness_lease(Harness *harness, const char *worker, Lease *out);
+Report *harness_report(Harness *harness, const Lease *lease, ReportKind kind);
+/* Adds a point with a test_error. */
+void harness_point(Report *report, int64_t step, double test_error);
+/* Sends and frees; returns the HTTP status. */
+int harness_send(Harness *harness, Report *report, Directive *directive);

@@ -1,0 +1,187 @@
+/* The daemon as a process: killed and started again, stopped, started twice, with workers that do not work. */
+
+#include "harness.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+static const char *const no_workers[] = {"--workers", "0", NULL};
+
+static int set_up(void **state) {
+    Harness *harness = calloc(1, sizeof *harness);
+    harness_init(harness);
+    *state = harness;
+    return 0;
+}
+
+static int tear_down(void **state) {
+    harness_deinit(*state);
+    free(*state);
+    unsetenv("SWEEPD_BIN_DIR");
+    return 0;
+}
+
+/* A lease and what was acknowledged outlive the daemon; the worker goes on where it was. */
+static void test_killed_and_started_again(void **state) {
+    Harness *harness = *state;
+    Lease first, second;
+    Directive directive;
+    int64_t by_state[RUN_STATES];
+    harness_start(harness, no_workers);
+    harness_submit(harness, harness_sweep, 200);
+    harness_lease(harness, "hand-1", &first);
+    Report *report = harness_report(harness, &first, REPORT_RESULT);
+    harness_point(report, 20, 0.25);
+    assert_int_equal(harness_send(harness, report, &directive), 200);
+    harness_lease(harness, "hand-1", &second);
+    harness_end(harness, SIGKILL);
+    harness_start(harness, no_workers);
+    harness_run_states(harness, by_state);
+    assert_true(by_state[RUN_DONE] == 1 && by_state[RUN_RUNNING] == 1 && by_state[RUN_PENDING] == 2);
+    assert_int_equal(harness_send(harness, harness_report(harness, &second, REPORT_HEARTBEAT), &directive), 200);
+    assert_int_equal(directive, DIRECTIVE_CONTINUE);
+    report = harness_report(harness, &second, REPORT_RESULT);
+    harness_point(report, 20, 0.3);
+    assert_int_equal(harness_send(harness, report, &directive), 200);
+    harness_run_states(harness, by_state);
+    assert_true(by_state[RUN_DONE] == 2 && by_state[RUN_RUNNING] == 0);
+}
+
+static void test_stops(void **state) {
+    Harness *harness = *state;
+    char pid_path[128];
+    snprintf(pid_path, sizeof pid_path, "%s/sweepd.pid", harness->home);
+    harness_start(harness, no_workers);
+    assert_true(file_exists(pid_path));
+    int status = harness_end(harness, SIGTERM);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    assert_false(file_exists(harness->socket_path));
+    assert_false(file_exists(pid_path));
+    harness_start(harness, no_workers);
+    harness_expect(harness, "/v1/shutdown", "{}", 200);
+    status = harness_end(harness, 0);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+static int run_sweepd(const char *const arguments[]) {
+    pid_t pid = fork();
+    if (pid == 0) {
+        if (freopen("/dev/null", "w", stderr) == NULL || freopen("/dev/null", "w", stdout) == NULL)
+            _exit(126);
+        execv(getenv("SWEEPD"), (char *const *)arguments);
+        _exit(127);
+    }
+    int status = 0;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static void test_second_daemon_is_refused(void **state) {
+    Harness *harness = *state;
+    harness_start(harness, no_workers);
+    assert_int_equal(run_sweepd((const char *[]){"sweepd", "--home", harness->home, "--workers", "0", NULL}), 1);
+    harness_expect(harness, "/v1/health", NULL, 200);
+}
+
+static void test_usage(void **state) {
+    Harness *harness = *state;
+    assert_int_equal(run_sweepd((const char *[]){"sweepd", "--help", NULL}), 0);
+    assert_int_equal(run_sweepd((const char *[]){"sweepd", "--version", NULL}), 0);
+    assert_int_equal(run_sweepd((const char *[]){"sweepd", "--nothing", NULL}), 2);
+    assert_int_equal(run_sweepd((const char *[]){"sweepd", "--workers", NULL}), 2);
+    assert_int_equal(run_sweepd((const char *[]){"sweepd", "--workers", "-1", NULL}), 2);
+    assert_int_equal(run_sweepd((const char *[]){"sweepd", "--lease-seconds", "5", NULL}), 2);
+    assert_int_equal(run_sweepd((const char *[]){"sweepd", "--listen", "127.0.0.1:0", NULL}), 2);
+    assert_int_equal(
+        run_sweepd((const char *[]){"sweepd", "--home", harness->home, "--listen", "nowhere", "--token-file", "/dev/null", NULL}), 2);
+    assert_int_equal(run_sweepd((const char *[]){"sweepd", "extra", NULL}), 2);
+}
+
+static void test_detach(void **state) {
+    Harness *harness = *state;
+    assert_int_equal(run_sweepd((const char *[]){"sweepd", "--home", harness->home, "--workers", "0", "--detach", NULL}), 0);
+    assert_int_equal(http_client_new(&harness->client, harness->socket_path, NULL, NULL, &harness->error), 0);
+    harness_expect(harness, "/v1/health", NULL, 200);
+    harness_expect(harness, "/v1/shutdown", "", 200);
+    while (file_exists(harness->socket_path))
+        nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+    http_client_free(harness->client);
+}
+
+static void make_worker(Harness *harness, const char *script) {
+    char path[128];
+    setenv("SWEEPD_BIN_DIR", harness->home, 1);
+    snprintf(path, sizeof path, "%s/sweep-worker", harness->home);
+    assert_int_equal(file_write_atomic(path, script, strlen(script), 0700, &harness->error), 0);
+}
+
+static size_t count_lines(const char *path) {
+    Buffer text;
+    Error error;
+    size_t lines = 0;
+    buffer_init(&text, 1 << 20);
+    if (file_read(path, 1 << 20, &text, &error) == 0)
+        for (size_t i = 0; i < text.size; i++)
+            lines += text.data[i] == '\n';
+    buffer_deinit(&text);
+    return lines;
+}
+
+static void wait_for(Harness *harness, const char *path, const char *text) {
+    do {
+        nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
+        harness_expect(harness, path, NULL, 200);
+    } while (!harness_answer_has(harness, text));
+}
+
+/* Fails the test by its time limit when the status never tells; by the count when the daemon starts one after another. */
+static void test_workers_that_fail(void **state) {
+    Harness *harness = *state;
+    char log[128];
+    make_worker(harness, "#!/bin/sh\necho started\nexit 7\n");
+    harness_start(harness, (const char *[]){"--workers", "2", NULL});
+    harness_submit(harness, harness_sweep, 200);
+    wait_for(harness, "/v1/status", "exit code 7");
+    snprintf(log, sizeof log, "%s/workers.log", harness->home);
+    assert_in_range(count_lines(log), 1, 6);
+    int64_t by_state[RUN_STATES];
+    harness_run_states(harness, by_state);
+    assert_int_equal(by_state[RUN_PENDING], 4);
+}
+
+/* Workers are asked to leave, and the daemon waits for them. */
+static void test_workers_are_stopped(void **state) {
+    Harness *harness = *state;
+    char left[128];
+    make_worker(harness, "#!/bin/sh\ntrap 'echo > \"$3/left\"; exit 0' TERM\n: > \"$3/started\"\nwhile :; do sleep 0.05; done\n");
+    harness_start(harness, (const char *[]){"--workers", "1", NULL});
+    harness_submit(harness, harness_sweep, 200);
+    snprintf(left, sizeof left, "%s/started", harness->home);
+    while (!file_exists(left))
+        nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+    harness_expect(harness, "/v1/status", NULL, 200);
+    assert_true(harness_answer_has(harness, "\"workers_alive\":1"));
+    int status = harness_end(harness, SIGTERM);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    snprintf(left, sizeof left, "%s/left", harness->home);
+    assert_true(file_exists(left));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_killed_and_started_again, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_stops, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_second_daemon_is_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_usage, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_detach, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_workers_that_fail, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_workers_are_stopped, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
