@@ -42,6 +42,13 @@ static const Field *resolve(KeySet set, const char *relative, bool *group) {
     return NULL;
 }
 
+static bool has_name(const char **names, size_t count, const char *name) {
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(names[i], name) == 0)
+            return true;
+    return false;
+}
+
 /* The keys that may stand below `prefix`: next segments, or whole dotted paths where those are allowed. */
 static size_t list_candidates(KeySet set, const char *prefix, char names[][KEY_PATH_MAX], const char **out) {
     size_t count = 0;
@@ -56,7 +63,7 @@ static size_t list_candidates(KeySet set, const char *prefix, char names[][KEY_P
             char *dot = strchr(names[count], '.');
             if (dot && (set == KEYS_FILE || set == KEYS_TRAIN))
                 *dot = '\0';
-            if (count == 0 || strcmp(names[count - 1], names[count]) != 0) {
+            if (!has_name(out, count, names[count])) {
                 out[count] = names[count];
                 count++;
             }
