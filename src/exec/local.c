@@ -87,6 +87,8 @@ static void child_run(const Command *command, int log, int report) {
     int empty = open("/dev/null", O_RDONLY | O_CLOEXEC);
     if (empty < 0 || dup2(empty, STDIN_FILENO) < 0 || dup2(log, STDOUT_FILENO) < 0 || dup2(log, STDERR_FILENO) < 0)
         report_and_exit(report);
+    /* Whatever the daemon was started with and did not know of stays behind too. */
+    close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC);
     execve(command->arguments[0], command->arguments, command->environment);
     report_and_exit(report);
 }
