@@ -85,10 +85,11 @@ static void bias_backward(int64_t rows, int64_t columns, float *restrict dz, con
     }
 }
 
-/* ---- LayerNorm ---- */
+/* ---- LayerNorm: loops over rows, compiled apart for widths of one or two vectors, where a loop of unknown length costs more than its work
+ * ---- */
 
-static void norm_forward(const Norm *norm, int64_t rows, float *restrict z, const float *restrict bias, bool relu, float *restrict out) {
-    const int64_t columns = norm->columns;
+static inline __attribute__((always_inline)) void norm_forward_rows(int64_t columns, const Norm *norm, int64_t rows, float *restrict z,
+                                                                    const float *restrict bias, bool relu, float *restrict out) {
     const float *restrict gain = norm->gain, *restrict shift = norm->shift;
     const float share = 1.0F / (float)columns;
     for (int64_t i = 0; i < rows; i++) {
@@ -114,6 +115,22 @@ static void norm_forward(const Norm *norm, int64_t rows, float *restrict z, cons
     }
 }
 
+static void norm_forward(const Norm *norm, int64_t rows, float *restrict z, const float *restrict bias, bool relu, float *restrict out) {
+    switch (norm->columns) {
+    case 8:
+        norm_forward_rows(8, norm, rows, z, bias, relu, out);
+        break;
+    case 16:
+        norm_forward_rows(16, norm, rows, z, bias, relu, out);
+        break;
+    case 32:
+        norm_forward_rows(32, norm, rows, z, bias, relu, out);
+        break;
+    default:
+        norm_forward_rows(norm->columns, norm, rows, z, bias, relu, out);
+    }
+}
+
 /* The gradient that comes back through the norm, added to or stored in drow. mean_d and mean_dn: the row's means of d and d * normal. */
 static inline void norm_backward_row(int64_t columns, const float *restrict d, const float *restrict normal, float mean_d, float mean_dn,
                                      float inverse, bool residual, float *restrict drow) {
@@ -128,9 +145,9 @@ static inline void norm_backward_row(int64_t columns, const float *restrict d, c
     }
 }
 
-static void norm_backward(const Norm *norm, int64_t rows, float *restrict dout, bool residual, const float *restrict relu_output,
-                          float *restrict dz, float *restrict dgain, float *restrict dshift, float *restrict dbias) {
-    const int64_t columns = norm->columns;
+static inline __attribute__((always_inline)) void norm_backward_rows(int64_t columns, const Norm *norm, int64_t rows, float *restrict dout,
+                                                                     bool residual, const float *restrict relu_output, float *restrict dz,
+                                                                     float *restrict dgain, float *restrict dshift, float *restrict dbias) {
     const float *restrict gain = norm->gain;
     const float share = 1.0F / (float)columns;
     memset(dgain, 0, (size_t)columns * sizeof *dgain);
@@ -155,6 +172,23 @@ static void norm_backward(const Norm *norm, int64_t rows, float *restrict dout, 
         for (int64_t j = 0; j < columns; j++) {
             dbias[j] += drow[j];
         }
+    }
+}
+
+static void norm_backward(const Norm *norm, int64_t rows, float *restrict dout, bool residual, const float *restrict relu_output,
+                          float *restrict dz, float *restrict dgain, float *restrict dshift, float *restrict dbias) {
+    switch (norm->columns) {
+    case 8:
+        norm_backward_rows(8, norm, rows, dout, residual, relu_output, dz, dgain, dshift, dbias);
+        break;
+    case 16:
+        norm_backward_rows(16, norm, rows, dout, residual, relu_output, dz, dgain, dshift, dbias);
+        break;
+    case 32:
+        norm_backward_rows(32, norm, rows, dout, residual, relu_output, dz, dgain, dshift, dbias);
+        break;
+    default:
+        norm_backward_rows(norm->columns, norm, rows, dout, residual, relu_output, dz, dgain, dshift, dbias);
     }
 }
 
