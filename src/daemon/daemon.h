@@ -58,8 +58,9 @@ void fleet_deinit(Fleet *fleet);
 int fleet_supply(Daemon *daemon, Error *error);
 /* Collects workers that have ended and tells the queue. */
 int fleet_reap(Daemon *daemon, Error *error);
-/* A worker has asked for a lease. Returns whether it is one of this fleet. */
-bool fleet_heard(Fleet *fleet, const char *name);
+/* A worker has asked for a lease. */
+typedef enum { FLEET_STRANGER, FLEET_OWN, FLEET_ORPHAN } FleetKind; /* ORPHAN: an earlier daemon's */
+FleetKind fleet_heard(Fleet *fleet, const char *name);
 /* Asks every worker to leave. */
 void fleet_stop(Fleet *fleet);
 

@@ -3,8 +3,9 @@
  * A worker that ends before it ever asked for a lease did not work: the program is missing, is another one, or fails at once. Starting it
  * again and again would spin, so each such end doubles a pause, and the reason stands in the daemon's status until a worker asks.
  *
- * Workers of an earlier daemon that was cut off go on and report here. While they hold leases they take places, so that the
- * machine does not get twice the workers it was given. */
+ * Workers of an earlier daemon that was cut off go on and report here. They keep the leases they have, and while they do they take places,
+ * so that the machine does not get twice the workers it was given; they get no other lease, so that in the end all workers are this
+ * daemon's, with its settings. */
 
 #include "daemon.h"
 
@@ -44,15 +45,15 @@ static FleetWorker *fleet_find(Fleet *fleet, const char *name) {
     return NULL;
 }
 
-bool fleet_heard(Fleet *fleet, const char *name) {
+FleetKind fleet_heard(Fleet *fleet, const char *name) {
     FleetWorker *worker = fleet_find(fleet, name);
     if (worker == NULL)
-        return strncmp(name, "local-", 6) == 0;
+        return strncmp(name, "local-", 6) == 0 ? FLEET_ORPHAN : FLEET_STRANGER;
     worker->asked = true;
     fleet->fruitless = 0;
     fleet->next_start = 0;
     fleet->problem[0] = '\0';
-    return true;
+    return FLEET_OWN;
 }
 
 static void fleet_pause(Fleet *fleet, const char *reason) {

@@ -11,11 +11,11 @@ static const double ask_again_seconds = 2;
 
 /* A worker of the fleet leaves when there is nothing to do: the daemon starts another when there is. One that a person started waits
  * as long as running runs might come back. */
-static int answer_idle(Daemon *daemon, bool own, HttpResponse *response, Error *error) {
+static int answer_idle(Daemon *daemon, bool local, HttpResponse *response, Error *error) {
     int64_t pending = 0, running = 0;
     if (store_pending_count(daemon->store, 1, &pending, &running, error) != 0)
         return -1;
-    Lease lease = {.leave = own || daemon->draining || running == 0, .retry_seconds = ask_again_seconds};
+    Lease lease = {.leave = local || daemon->draining || running == 0, .retry_seconds = ask_again_seconds};
     lease_encode(&lease, &response->body);
     return 0;
 }
@@ -36,11 +36,13 @@ int route_lease(Daemon *daemon, const Call *call, HttpResponse *response, Error 
     AttemptRecord attempt;
     if (lease_request_decode(&request, call->request->body, call->request->body_size, error) != 0)
         return 400;
-    bool own = fleet_heard(&daemon->fleet, request.worker);
+    FleetKind kind = fleet_heard(&daemon->fleet, request.worker);
+    if (kind == FLEET_ORPHAN)
+        return answer_idle(daemon, true, response, error);
     int result =
         queue_lease(daemon->queue, &request.environment, request.worker, clock_unix(), &attempt, lease.token, &lease.run, lease.key, error);
     if (result == QUEUE_EMPTY)
-        return answer_idle(daemon, own, response, error);
+        return answer_idle(daemon, kind == FLEET_OWN, response, error);
     if (result == 0)
         result = path_format(lease.directory, error, "%s/runs/%.2s/%s", daemon->options.home, lease.key, lease.key);
     if (result == 0)

@@ -164,6 +164,15 @@ static void test_stale_token(void **state) {
     assert_int_equal(harness_send(harness, harness_report(harness, &second, REPORT_HEARTBEAT), &directive), 200);
 }
 
+/* Workers that an earlier daemon started finish what they have and get nothing more. */
+static void test_orphan_leaves(void **state) {
+    Harness *harness = *state;
+    Lease lease;
+    harness_submit(harness, harness_sweep, 200);
+    harness_lease(harness, "local-1-1", &lease);
+    assert_true(!lease.granted && lease.leave);
+}
+
 static void test_cancel_pause_retry(void **state) {
     Harness *harness = *state;
     Lease lease, none;
@@ -222,6 +231,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_run_pages, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_lease_to_result, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_stale_token, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_orphan_leaves, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_cancel_pause_retry, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_fits_and_logs, set_up, tear_down),
     };
