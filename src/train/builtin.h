@@ -9,6 +9,8 @@
 enum {
     EVALUATION_BATCH = 500,
     EVALUATION_TRAIN_MAX = 10000, /* training examples that an evaluation looks at */
+    SAFETENSORS_LENGTH_BYTES = 8,
+    SAFETENSORS_HEADER_MAX = 4 << 20,
 };
 
 typedef struct Builtin {

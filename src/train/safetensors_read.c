@@ -12,8 +12,6 @@
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "tensors are used as they lie in the file");
 
-enum { LENGTH_BYTES = 8, HEADER_MAX = 16 << 20 };
-
 struct Safetensors {
     const char *path;
     json_t *header;
@@ -43,29 +41,30 @@ static int bytes_read(int descriptor, void *target, size_t size, size_t offset, 
 }
 
 static int header_read(Safetensors *file, int descriptor, size_t file_size, Error *error) {
-    uint8_t length[LENGTH_BYTES];
+    uint8_t length[SAFETENSORS_LENGTH_BYTES];
     uint64_t size = 0;
     int result = bytes_read(descriptor, length, sizeof length, 0, file->path, error);
     if (result)
         return result;
-    for (int i = 0; i < LENGTH_BYTES; i++)
+    for (int i = 0; i < SAFETENSORS_LENGTH_BYTES; i++)
         size |= (uint64_t)length[i] << (8 * i);
-    if (size > HEADER_MAX || size > file_size - LENGTH_BYTES)
+    if (size > SAFETENSORS_HEADER_MAX || size > file_size - SAFETENSORS_LENGTH_BYTES)
         return train_refuse(error, "%s: byte 0: a header of %llu bytes; at most %d are read, and the file has %zu", file->path,
-                            (unsigned long long)size, HEADER_MAX, file_size);
+                            (unsigned long long)size, SAFETENSORS_HEADER_MAX, file_size);
     file->text_size = (size_t)size;
     file->text = malloc(file->text_size + 1);
     if (!file->text)
         return error_set(error, "%s: no memory for its header", file->path);
-    result = bytes_read(descriptor, file->text, file->text_size, LENGTH_BYTES, file->path, error);
+    result = bytes_read(descriptor, file->text, file->text_size, SAFETENSORS_LENGTH_BYTES, file->path, error);
     if (result)
         return result;
     json_error_t problem;
     file->header = json_loadb(file->text, file->text_size, JSON_REJECT_DUPLICATES, &problem);
     if (!file->header)
-        return train_refuse(error, "%s: byte %d: the header is not JSON: %s", file->path, LENGTH_BYTES + problem.position, problem.text);
+        return train_refuse(error, "%s: byte %d: the header is not JSON: %s", file->path, SAFETENSORS_LENGTH_BYTES + problem.position,
+                            problem.text);
     if (!json_is_object(file->header))
-        return train_refuse(error, "%s: byte %d: the header is not a JSON object", file->path, LENGTH_BYTES);
+        return train_refuse(error, "%s: byte %d: the header is not a JSON object", file->path, SAFETENSORS_LENGTH_BYTES);
     return 0;
 }
 
@@ -74,8 +73,8 @@ static size_t name_offset(const Safetensors *file, const char *name) {
     size_t size = strlen(name);
     for (const char *at = file->text, *end = at + file->text_size; (at = memmem(at, (size_t)(end - at), name, size)); at++)
         if (at > file->text && at[-1] == '"' && at + size < end && at[size] == '"')
-            return LENGTH_BYTES + (size_t)(at - file->text) - 1;
-    return LENGTH_BYTES;
+            return SAFETENSORS_LENGTH_BYTES + (size_t)(at - file->text) - 1;
+    return SAFETENSORS_LENGTH_BYTES;
 }
 
 static int entry_refuse(const Safetensors *file, const char *name, const char *what, Error *error) {
@@ -140,7 +139,8 @@ static int cover_check(const Safetensors *file, Error *error) {
     }
     size_t used = (size_t)((const char *)next - (const char *)file->data);
     if (used != file->data_size)
-        return train_refuse(error, "%s: byte %zu: bytes that are no tensor's", file->path, LENGTH_BYTES + file->text_size + used);
+        return train_refuse(error, "%s: byte %zu: bytes that are no tensor's", file->path,
+                            SAFETENSORS_LENGTH_BYTES + file->text_size + used);
     return 0;
 }
 
@@ -170,18 +170,18 @@ static int file_read_from(Safetensors *file, int descriptor, Error *error) {
     if (!S_ISREG(status.st_mode))
         return train_refuse(error, "%s is not a regular file", file->path);
     size_t size = (size_t)status.st_size;
-    if (size < LENGTH_BYTES)
+    if (size < SAFETENSORS_LENGTH_BYTES)
         return train_refuse(error, "%s: byte %zu: the file ends inside its first number", file->path, size);
     int result = header_read(file, descriptor, size, error);
     if (result)
         return result;
-    file->data_size = size - LENGTH_BYTES - file->text_size;
+    file->data_size = size - SAFETENSORS_LENGTH_BYTES - file->text_size;
     file->data = malloc(file->data_size + sizeof(float));
     if (!file->data)
         return error_set(error, "%s: no memory for %zu bytes", file->path, file->data_size);
     result = entries_read(file, error);
     if (!result)
-        result = bytes_read(descriptor, file->data, file->data_size, LENGTH_BYTES + file->text_size, file->path, error);
+        result = bytes_read(descriptor, file->data, file->data_size, SAFETENSORS_LENGTH_BYTES + file->text_size, file->path, error);
     return result;
 }
 

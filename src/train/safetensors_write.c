@@ -1,9 +1,7 @@
-#include "sweepd/train.h"
+#include "builtin.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-enum { HEADER_MAX = 16 << 20, LENGTH_BYTES = 8 };
 
 static size_t entry_bytes(const SafetensorsEntry *entry) {
     return (size_t)entry->shape[0] * (size_t)(entry->dimensions > 1 ? entry->shape[1] : 1) * sizeof *entry->data;
@@ -29,20 +27,20 @@ static void header_format(Buffer *out, const SafetensorsEntry *entries, size_t c
         offset += entry_bytes(&entries[i]);
     }
     buffer_append_text(out, "}");
-    while (!out->failed && out->size % LENGTH_BYTES)
+    while (!out->failed && out->size % SAFETENSORS_LENGTH_BYTES)
         buffer_append_text(out, " ");
 }
 
 static int file_write(const char *path, const Buffer *header, const SafetensorsEntry *entries, size_t count, Error *error) {
-    size_t size = LENGTH_BYTES + header->size;
+    size_t size = SAFETENSORS_LENGTH_BYTES + header->size;
     for (size_t i = 0; i < count; i++)
         size += entry_bytes(&entries[i]);
     char *bytes = malloc(size);
     if (!bytes)
         return error_set(error, "%s: no memory for %zu bytes", path, size);
-    for (int i = 0; i < LENGTH_BYTES; i++)
+    for (int i = 0; i < SAFETENSORS_LENGTH_BYTES; i++)
         bytes[i] = (char)(header->size >> (8 * i));
-    char *at = bytes + LENGTH_BYTES;
+    char *at = bytes + SAFETENSORS_LENGTH_BYTES;
     memcpy(at, header->data, header->size);
     at += header->size;
     for (size_t i = 0; i < count; i++) {
@@ -57,7 +55,7 @@ static int file_write(const char *path, const Buffer *header, const SafetensorsE
 int safetensors_write(const char *path, const SafetensorsEntry *entries, size_t count, const char *const *metadata_pairs, size_t pairs,
                       Error *error) {
     Buffer header;
-    buffer_init(&header, HEADER_MAX);
+    buffer_init(&header, SAFETENSORS_HEADER_MAX);
     header_format(&header, entries, count, metadata_pairs, pairs);
     int result = buffer_check(&header, error, path);
     if (!result)
