@@ -295,14 +295,24 @@ int store_next_pending(Store *store, int64_t *run_id, Error *error) {
     return result == STORE_NOT_FOUND ? STORE_NONE : result;
 }
 
-int store_pending_count(Store *store, int64_t limit, int64_t *pending, int64_t *running, Error *error) {
-    int result =
-        statement_integer(store, error, pending,
-                          "SELECT count(*) FROM (SELECT DISTINCT p.run_id FROM sweeps s CROSS JOIN sweep_runs p ON p.sweep_id = s.id "
-                          "WHERE s.state = 'active' AND s.pending > 0 AND p.state = 'pending' LIMIT ?)",
-                          VALUES(integer(limit)));
-    if (result == 0) {
-        result = statement_integer(store, error, running, "SELECT count(*) FROM attempts WHERE outcome = 'open'", NULL, 0);
+static int pending_count(Store *store, int64_t limit, int64_t *pending, Error *error) {
+    int64_t sweeps;
+    int result = statement_integer(store, error, &sweeps, "SELECT count(*) FROM sweeps WHERE state = 'active' AND pending > 0", NULL, 0);
+    if (result != 0) {
+        return result;
     }
-    return result;
+    if (sweeps <= 1) {
+        return statement_integer(store, error, pending, "SELECT min(?, coalesce(sum(pending), 0)) FROM sweeps WHERE state = 'active'",
+                                 VALUES(integer(limit)));
+    }
+    /* Sweeps may share runs, so that their counts do not add up. */
+    return statement_integer(store, error, pending,
+                             "SELECT count(*) FROM (SELECT DISTINCT p.run_id FROM sweeps s CROSS JOIN sweep_runs p ON p.sweep_id = s.id "
+                             "WHERE s.state = 'active' AND s.pending > 0 AND p.state = 'pending' LIMIT ?)",
+                             VALUES(integer(limit)));
+}
+
+int store_pending_count(Store *store, int64_t limit, int64_t *pending, int64_t *running, Error *error) {
+    int result = pending_count(store, limit, pending, error);
+    return result != 0 ? result : statement_integer(store, error, running, "SELECT count(*) FROM attempts WHERE outcome = 'open'", NULL, 0);
 }

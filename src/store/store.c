@@ -67,6 +67,8 @@ static int store_connect(Store *store, const char *name, int flags, Error *error
     return 0;
 }
 
+/* The large cache and the journals of statements in memory are for a submit of 100,000 runs: a transaction that does not fit is written to
+ * the log again and again. */
 static int store_open_write(Store *store, const char *home, Error *error) {
     if (lock_take(store, home, error) < 0) {
         return -1;
@@ -78,7 +80,9 @@ static int store_open_write(Store *store, const char *home, Error *error) {
     }
     close(fd);
     if (store_connect(store, store->path, SQLITE_OPEN_READWRITE, error) < 0 ||
-        store_pragma(store, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -65536;", error) < 0 ||
+        store_pragma(store,
+                     "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -262144; PRAGMA temp_store = MEMORY;",
+                     error) < 0 ||
         migrate_apply(store, error) < 0) {
         return -1;
     }

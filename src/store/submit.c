@@ -151,5 +151,7 @@ int store_sweep_submit(Store *store, const Sweep *sweep, const char *file, size_
     buffer_init(&submission.spec, RUN_SPEC_MAX);
     int result = submit_all(&submission, sweep, file, size, error);
     buffer_deinit(&submission.spec);
-    return store_transaction_end(store, result, error);
+    result = store_transaction_end(store, result, error);
+    sqlite3_db_release_memory(store->db);
+    return result;
 }

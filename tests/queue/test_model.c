@@ -384,8 +384,8 @@ static void test_the_queue_does_what_its_model_does(void **state) {
 }
 
 static void test_so_it_does_in_batches(void **state) {
-    for (uint64_t seed = 2; seed < 5; seed++) {
-        check_model(state, seed, true, 3000);
+    for (uint64_t seed = 2; seed < 4; seed++) {
+        check_model(state, seed, true, 2500);
     }
 }
 
