@@ -1,16 +1,20 @@
-# What the figures share. Sizes are those of one column of a paper, 3.4 inches: the PNG has 309 pixels to the inch, the SVG 100 units.
-# Given: STEM, FORMAT ('png', 'svg'), SWEEP, DATA, FLOPS_TEXT, METRIC, METRIC_LABEL. A script sets HEIGHT in inches and calls @OPEN.
-# Colours: Okabe and Ito's for kinds of line, cividis (without its palest fifth) for sizes. Kinds also differ in dash and sizes in
+# What the figures share. Sizes are those of one column of a paper, 3.4 inches; text is 8 point there. The PNG has 309 pixels to
+# the inch, the SVG 100 units.
+# Given: STEM, FORMAT ('png', 'svg'), SWEEP, DATA, FLOPS_TEXT, METRIC_LABEL. A script sets HEIGHT in inches and says @OPEN.
+# Colours: Okabe and Ito's for kinds of line, viridis without its palest fifth for sizes. Kinds also differ in dash and sizes in
 # marker, so that grey print and colour-blind readers lose nothing.
 set encoding utf8
 WIDTH = 3.4
 PIXELS = FORMAT eq 'png' ? 309 : 100
-OPEN_PNG = "set terminal pngcairo enhanced size WIDTH*PIXELS,HEIGHT*PIXELS font 'DejaVu Sans,8' fontscale 4.2 linewidth 3.4 pointscale 2.6 dashlength 0.7 background '#ffffff'"
-OPEN_SVG = "set terminal svg enhanced size WIDTH*PIXELS,HEIGHT*PIXELS font 'DejaVu Sans,sans-serif' fontscale 0.92 linewidth 1.1 dashlength 0.7 background '#ffffff'"
+OPEN_PNG = "set terminal pngcairo enhanced size WIDTH*PIXELS,HEIGHT*PIXELS font 'DejaVu Sans,8' fontscale 3.15 linewidth 3.4 pointscale 3.4 dashlength 1.3 background '#ffffff'"
+OPEN_SVG = "set terminal svg enhanced size WIDTH*PIXELS,HEIGHT*PIXELS font 'DejaVu Sans,8' fontscale 1.35 linewidth 1.1 dashlength 1.3 background '#ffffff'"
 OPEN = FORMAT eq 'png' ? OPEN_PNG : OPEN_SVG
-BLACK = '#000000'; BLUE = '#0072b2'; VERMILION = '#d55e00'; GREY = '#8c8c8c'; BAND = '#bcdcf0'
-set palette defined (0 '#00204d', 0.125 '#00306f', 0.25 '#39486b', 0.375 '#575d6d', 0.5 '#707173', 0.625 '#8a8779', 0.75 '#a69d75', 0.875 '#c4b56c', 1 '#d5c164')
+BLACK = '#000000'; LAW_COLOUR = '#d55e00'; LAW_BAND = '#f7d3bb'; ISOFLOP_COLOUR = '#0072b2'; GREY = '#7f7f7f'
+set palette defined (0 '#440154', 0.17 '#472d7b', 0.33 '#3b528b', 0.5 '#2c728e', 0.67 '#21918c', 0.83 '#28ae80', 1 '#7ad151')
+unset colorbox
+set cbrange [0:1]
 array MARKS[12] = [4, 6, 8, 12, 10, 5, 7, 9, 13, 11, 2, 1]
+shade(i) = SERIES > 1 ? (i - 1.0) / (SERIES - 1) : 0
 set border 3 linewidth 0.6
 set tics nomirror scale 0.6
 set grid xtics ytics linetype 1 linecolor rgb '#e4e4e4' linewidth 0.4
@@ -18,9 +22,11 @@ set logscale xy
 set format x '10^{%T}'
 set datafile separator '\t'
 set datafile missing 'NaN'
-set key noenhanced samplen 1.6 spacing 1.05 font ',7.5'
-set title noenhanced font ',8' offset 0,-0.4
-set xlabel sprintf("training compute C [FLOP, floating-point operations]\n%s", FLOPS_TEXT) noenhanced offset 0,0.2
+set key noenhanced samplen 1.8 spacing 1.1
+set title noenhanced offset 0,-0.5
+X_LABEL = sprintf("training compute C [floating-point operations]\n%s", FLOPS_TEXT)
+set xlabel X_LABEL noenhanced offset 0,0.3
+# Margins in inches, so that the page below the axes belongs to the legend alone.
+SIDES = "set lmargin at screen 0.5 / WIDTH; set rmargin at screen 1 - 0.1 / WIDTH"
 # A logarithmic axis of less than two decades needs marks between its powers of ten.
-FEW = "1 2 5"; MANY = "1 1.5 2 3 4 5 7"
-marks(low, high) = high / low < 6 ? MANY : FEW
+MARK_AXIS = "if (HIGH / LOW < 100) { set ytics (); do for [e = floor(log10(LOW)):ceil(log10(HIGH))] { do for [m in (HIGH / LOW < 6 ? '1 1.5 2 3 4 5 7' : '1 2 5')] { MARK = m * 10.0**e; if (MARK >= LOW && MARK <= HIGH) { set ytics add (sprintf('%g', MARK) MARK) } } } }"

@@ -1,37 +1,54 @@
 # Error against compute: every finished run, one marker and shade a size; the fitted frontier with its band; the lowest error so far.
 # Given: RUNS, SIZES, SERIES (0: too many sizes for a legend), LABEL_1.., LAW, BANDED. Tables: STEM.tsv, STEM-law.tsv, STEM-envelope.tsv.
-KEY_ROWS = SERIES > 0 ? ceil(SERIES / 3.0) : 0
-HEIGHT = 3.05 + 0.13 * KEY_ROWS + (LAW ? 0.2 : 0)
+KEY_ROWS = (SERIES > 0 ? (SERIES + 2) / 3 + 1 : 4)
+LINE_ROWS = 1 + LAW + BANDED
+KEY_HEIGHT = 0.145 * (KEY_ROWS + LINE_ROWS) + 0.1
+HEIGHT = 0.28 + 2.1 + 0.58 + KEY_HEIGHT
 @OPEN
 set output STEM.'.'.FORMAT
+set multiplot
+eval SIDES
+set tmargin at screen 1 - 0.28 / HEIGHT
+set bmargin at screen 1 - 2.38 / HEIGHT
+# All that stats measures comes before the ranges, which it would obey.
+stats STEM.'.tsv' using 2 skip 1 nooutput
+SMALLEST = STATS_min; LARGEST = STATS_max
+stats STEM.'.tsv' using 4 skip 1 nooutput
+FIRST = STATS_min; LAST = STATS_max
 stats STEM.'.tsv' using 5 skip 1 nooutput
-LOW = STATS_min / 1.05; HIGH = STATS_max * 1.05
+LOW = STATS_min; HIGH = STATS_max
+if (LAW) {
+    stats STEM.'-law.tsv' using 2 skip 1 nooutput
+    LOW = STATS_min < LOW ? STATS_min : LOW
+    HIGH = STATS_max > HIGH ? STATS_max : HIGH
+}
+LOW = LOW / 1.07; HIGH = HIGH * 1.07
+set xrange [FIRST / 1.4:LAST * 1.4]
 set yrange [LOW:HIGH]
-if (HIGH / LOW < 100) {
-    set ytics ()
-    do for [e = floor(log10(LOW)):ceil(log10(HIGH))] {
-        do for [m in marks(LOW, HIGH)] {
-            VALUE = m * 10.0**e
-            if (VALUE >= LOW && VALUE <= HIGH) { set ytics add (sprintf('%g', VALUE) VALUE) }
-        }
-    }
-}
-set title sprintf("%s on %s: %d runs of %d model sizes", SWEEP, DATA, RUNS, SIZES)
-set ylabel METRIC_LABEL noenhanced
-set key outside bottom center horizontal maxcols 3 width -1
-unset colorbox
-set cbrange [0:1]
-shade(i) = SERIES > 1 ? (i - 1.0) / (SERIES - 1) : 0
-BANDS = LAW && BANDED ? "plot STEM.'-law.tsv' using 1:3:4 skip 1 with filledcurves linecolor rgb BAND fillstyle solid noborder notitle, " : "plot "
+eval MARK_AXIS
+set title sprintf("%s on %s: %d runs", SWEEP, DATA, RUNS)
+set ylabel METRIC_LABEL noenhanced offset 0.8,0
+# The lines are named first; the sizes have a legend of their own, below.
+set key at screen 0.03, screen KEY_HEIGHT / HEIGHT top left vertical maxcols 1 Left reverse
+COMMAND = "plot "
+if (BANDED) { COMMAND = COMMAND."STEM.'-law.tsv' using 1:3:4 skip 1 with filledcurves linecolor rgb LAW_BAND fillstyle solid noborder title '95 % interval of the fitted frontier', " }
 if (SERIES == 0) {
-    stats STEM.'.tsv' using (log10($2)) skip 1 name 'P' nooutput
-    set cbrange [P_min:P_max]
-    set colorbox horizontal user origin graph 0,1.03 size graph 1,0.02
-    POINTS = "STEM.'.tsv' using 4:5:(log10($2)) skip 1 with points pointtype 7 pointsize 0.35 linecolor palette notitle, "
+    set cbrange [SMALLEST:LARGEST]
+    set logscale cb
+    set format cb '10^{%T}'
+    set cblabel 'model size [parameters]'
+    set colorbox horizontal user origin screen 0.2, screen 0.42 / HEIGHT size screen 0.7, screen 0.09 / HEIGHT
+    COMMAND = COMMAND."STEM.'.tsv' using 4:5:2 skip 1 with points pointtype 7 pointsize 0.3 linecolor palette notitle, "
 } else {
-    POINTS = "for [i = 1:SERIES] STEM.'.tsv' using 4:(int($1) == i ? $5 : NaN) skip 1 with points pointtype MARKS[i] pointsize 0.45 linewidth 0.7 linecolor palette cb shade(i) notitle, "
+    COMMAND = COMMAND."for [i = 1:SERIES] STEM.'.tsv' using 4:(int($1) == i ? $5 : NaN) skip 1 with points pointtype MARKS[i] pointsize 0.42 linewidth 0.7 linecolor palette cb shade(i) notitle, "
 }
-NAMES = SERIES == 0 ? "" : "for [i = 1:SERIES] NaN with points pointtype MARKS[i] pointsize 0.45 linewidth 0.7 linecolor palette cb shade(i) title value(sprintf('LABEL_%d', i)), "
-LINES = "STEM.'-envelope.tsv' using 1:2 skip 1 with steps linewidth 0.8 dashtype 3 linecolor rgb BLACK title 'lowest so far'"
-if (LAW) { LINES = LINES.", STEM.'-law.tsv' using 1:2 skip 1 with lines linewidth 1.4 linecolor rgb BLUE title 'fitted frontier'" }
-eval BANDS.POINTS.NAMES.LINES
+COMMAND = COMMAND."STEM.'-envelope.tsv' using 1:2 skip 1 with steps linewidth 0.9 dashtype (1.5,2) linecolor rgb BLACK title 'lowest of all runs of at most C'"
+if (LAW) { COMMAND = COMMAND.", STEM.'-law.tsv' using 1:2 skip 1 with lines linewidth 1.5 linecolor rgb LAW_COLOUR title 'fitted frontier (parametric law)'" }
+eval COMMAND
+if (SERIES > 0) {
+    unset title; unset xlabel; unset ylabel; unset tics; unset border; unset grid
+    set key at screen 0.03, screen (KEY_HEIGHT - 0.145 * LINE_ROWS - 0.03) / HEIGHT top left vertical maxrows (SERIES + 2) / 3 Left reverse title 'model size [parameters]' left width 1
+    set xrange [1:2]; set yrange [1:2]
+    plot for [i = 1:SERIES] NaN with points pointtype MARKS[i] pointsize 0.42 linewidth 0.7 linecolor palette cb shade(i) title value(sprintf('LABEL_%d', i))
+}
+unset multiplot

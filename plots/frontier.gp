@@ -1,32 +1,37 @@
 # P*(C) and N*(C), stacked. Given: RUNS, LAW, BANDED, ISOFLOP, LAW_PARAMS, LAW_EXAMPLES, ISOFLOP_PARAMS, ISOFLOP_EXAMPLES (exponents as text).
 # Tables: STEM.tsv, STEM-isoflop.tsv.
-HEIGHT = 5.6
+KEY_HEIGHT = 0.145 * (1 + LAW + BANDED + 2 * ISOFLOP)
+HEIGHT = 0.28 + 1.75 + 0.3 + KEY_HEIGHT + 0.15 + 1.75 + 0.6 + KEY_HEIGHT + 0.05
 @OPEN
 set output STEM.'.'.FORMAT
 set multiplot
+eval SIDES
 set format y '10^{%T}'
-set lmargin 7.5
-set rmargin 1.5
-set key bottom center vertical maxcols 1 Left reverse
-panel(column, exponent, reference) = sprintf("%s%s%sSTEM.'.tsv' using 1:%d skip 1 with lines linewidth 1 dashtype (6,4) linecolor rgb GREY title 'slope reported in \"Scaling MLPs\" (2023): %s'", \
-    LAW && BANDED ? sprintf("STEM.'.tsv' using 1:%d:%d skip 1 with filledcurves linecolor rgb BAND fillstyle solid noborder title '95 %% band of the parametric law', ", column + 1, column + 2) : '', \
-    LAW ? sprintf("STEM.'.tsv' using 1:%d skip 1 with lines linewidth 1.4 linecolor rgb BLUE title 'parametric law, slope '.LAW_%s, ", column, exponent) : '', \
-    ISOFLOP ? sprintf("STEM.'.tsv' using 1:%d skip 1 with lines linewidth 1.2 dashtype (2,2) linecolor rgb VERMILION title 'IsoFLOP, slope '.ISOFLOP_%s, STEM.'-isoflop.tsv' using 1:%d skip 1 with points pointtype 7 pointsize 0.55 linecolor rgb VERMILION title 'IsoFLOP optimum of one compute budget', ", column + 3, exponent, exponent eq 'PARAMS' ? 2 : 3) : '', \
-    column + 4, reference)
+stats STEM.'.tsv' using 1 skip 1 nooutput
+set xrange [STATS_min / 1.4:STATS_max * 1.4]
+set key vertical maxcols 1 Left reverse
+draw_band(column) = BANDED ? sprintf("STEM.'.tsv' using 1:%d:%d skip 1 with filledcurves linecolor rgb LAW_BAND fillstyle solid noborder title '95 %% interval of the parametric law at each C', ", column + 1, column + 2) : ''
+draw_law(column, side) = LAW ? sprintf("STEM.'.tsv' using 1:%d skip 1 with lines linewidth 1.5 linecolor rgb LAW_COLOUR title 'parametric: slope '.LAW_%s, ", column, side) : ''
+draw_line(column, side) = ISOFLOP ? sprintf("STEM.'.tsv' using 1:%d skip 1 with lines linewidth 1.1 dashtype (1.5,2) linecolor rgb ISOFLOP_COLOUR title 'IsoFLOP: slope '.ISOFLOP_%s, ", column + 3, side) : ''
+draw_vertices(column) = ISOFLOP ? sprintf("STEM.'-isoflop.tsv' using 1:%d skip 1 with points pointtype 7 pointsize 0.5 linecolor rgb ISOFLOP_COLOUR title 'best at one budget (IsoFLOP: equal compute)', ", column) : ''
+draw_paper(column, slope) = sprintf("STEM.'.tsv' using 1:%d skip 1 with lines linewidth 1 dashtype (7,4) linecolor rgb GREY title 'slope reported in \"Scaling MLPs\" (2023): %s'", column + 4, slope)
+panel(column, side, vertex, slope) = 'plot '.draw_band(column).draw_law(column, side).draw_line(column, side).draw_vertices(vertex).draw_paper(column, slope)
 
-set tmargin at screen 0.955
-set bmargin at screen 0.67
-set key at screen 0.54, screen 0.525
-set title sprintf("%s on %s: compute-optimal models, %d runs", SWEEP, DATA, RUNS)
-set ylabel 'parameters P*'
+TOP = 0.28
+set tmargin at screen 1 - TOP / HEIGHT
+set bmargin at screen 1 - (TOP + 1.75) / HEIGHT
+set key at screen 0.03, screen 1 - (TOP + 1.75 + 0.25) / HEIGHT top left
+set title sprintf("%s on %s: %d runs", SWEEP, DATA, RUNS)
+set ylabel 'optimal size P* [parameters]' offset 0.3,0
 unset xlabel
-eval 'plot '.panel(2, 'PARAMS', '0.35')
+eval panel(2, 'PARAMS', 2, '0.35')
 
+TOP = TOP + 1.75 + 0.3 + KEY_HEIGHT + 0.15
 unset title
-set tmargin at screen 0.50
-set bmargin at screen 0.225
-set key at screen 0.54, screen 0.01
-set ylabel 'training examples N*'
-set xlabel sprintf("training compute C [FLOP, floating-point operations]\n%s", FLOPS_TEXT) noenhanced offset 0,0.2
-eval 'plot '.panel(7, 'EXAMPLES', '0.65')
+set tmargin at screen 1 - TOP / HEIGHT
+set bmargin at screen 1 - (TOP + 1.75) / HEIGHT
+set key at screen 0.03, screen 1 - (TOP + 1.75 + 0.58) / HEIGHT top left
+set ylabel 'optimal data N* [examples]'
+set xlabel X_LABEL noenhanced
+eval panel(7, 'EXAMPLES', 3, '0.65')
 unset multiplot

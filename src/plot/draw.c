@@ -11,17 +11,18 @@ const char *plot_kind_text(PlotKind kind) {
     return KINDS[kind];
 }
 
-/* A gnuplot string in single quotes: a quote is doubled, nothing else is special. */
+/* A gnuplot string. In double quotes gnuplot runs backquotes and expands macros, in single ones it stumbles over quotes: so
+ * whatever is not plainly harmless is written as an octal escape. */
 static void append_quoted(Buffer *buffer, const char *text) {
-    buffer_append_text(buffer, "'");
-    for (const char *c = text; *c != '\0'; c++) {
-        if (*c == '\'') {
-            buffer_append_text(buffer, "''");
-        } else if ((unsigned char)*c >= ' ' && *c != 127) {
+    buffer_append_text(buffer, "\"");
+    for (const unsigned char *c = (const unsigned char *)text; *c != '\0'; c++) {
+        if (isalnum(*c) || *c >= 0x80 || strchr(" .,:;()[]-_/+*=%", *c) != NULL) {
             buffer_append(buffer, c, 1);
+        } else if (*c > ' ' && *c < 0x7f) {
+            buffer_printf(buffer, "\\%03o", *c);
         }
     }
-    buffer_append_text(buffer, "'\n");
+    buffer_append_text(buffer, "\"\n");
 }
 
 void figure_set_text(Figure *figure, const char *name, const char *text) {

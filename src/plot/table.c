@@ -206,7 +206,9 @@ int table_error_compute(Figure *figure) {
     if (result == 0) {
         result = write_envelope(figure, high);
     }
-    if (result == 0 && study->parametric != NULL) {
+    if (study->parametric == NULL) {
+        figure_set_count(figure, "BANDED", 0);
+    } else if (result == 0) {
         result = write_efficient_loss(figure, low, high);
     }
     return result;

@@ -1,0 +1,257 @@
+/* Figures from a real fit by the real gnuplot; hostile names; what happens without gnuplot or without anything to draw. */
+#include "sweepd/plot.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <ftw.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { COUNT = 42, STEPS = 6 };
+
+static char directory[PATH_TEXT_MAX];
+static FitPoint points[COUNT];
+static PlotCurve curves[COUNT];
+static double curve_flops[COUNT][STEPS], curve_metric[COUNT][STEPS];
+static ParametricFit parametric;
+static IsoflopFit isoflop;
+
+static int remove_entry(const char *path, const struct stat *status, int flag, struct FTW *walk) {
+    (void)status;
+    (void)flag;
+    (void)walk;
+    return remove(path);
+}
+
+static int set_up(void **state) {
+    (void)state;
+    text_copy(directory, sizeof directory, "/tmp/sweepd-plot-XXXXXX");
+    if (mkdtemp(directory) == NULL) {
+        return -1;
+    }
+    Rng rng;
+    rng_init(&rng, 1, 1);
+    for (size_t i = 0; i < COUNT; i++) {
+        double params = 5e3 * pow(2, (double)(i / 6)), examples = 500 * pow(2.5, (double)(i % 6));
+        double loss = (0.08 + 3 * pow(params, -0.4) + 5 * pow(examples, -0.45)) * exp(0.01 * rng_normal(&rng));
+        points[i] = (FitPoint){params, examples, 90 * params * examples, loss, (int64_t)i};
+        snprintf(curves[i].label, sizeof curves[i].label, "B_1-Wi_%zu", i / 6);
+        curves[i].params = params;
+        curves[i].examples = examples;
+        curves[i].count = STEPS;
+        curves[i].flops = curve_flops[i];
+        curves[i].metric = curve_metric[i];
+        for (size_t j = 0; j < STEPS; j++) {
+            curve_flops[i][j] = points[i].flops * (double)j / (STEPS - 1);
+            curve_metric[i][j] = j == 0 ? 0.9 : loss * (1 + 1 / (double)j);
+        }
+    }
+    FitOptions options;
+    fit_options_default(&options);
+    options.resamples = 40;
+    options.threads = 2;
+    return fit_parametric(&parametric, points, COUNT, &options, NULL) != 0 || fit_isoflop(&isoflop, points, COUNT, &options, NULL) != 0;
+}
+
+static int tear_down(void **state) {
+    (void)state;
+    fit_parametric_deinit(&parametric);
+    fit_isoflop_deinit(&isoflop);
+    return nftw(directory, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+}
+
+static PlotStudy make_study(void) {
+    return (PlotStudy){"study", "Fashion-MNIST", "test_error", "exact FLOPs executed in training", points, COUNT, curves,
+                       COUNT,   &parametric,     &isoflop};
+}
+
+static size_t file_size(const char *path) {
+    struct stat status;
+    return stat(path, &status) == 0 ? (size_t)status.st_size : 0;
+}
+
+static bool file_begins(const char *path, const char *begin) {
+    Buffer text;
+    buffer_init(&text, 1 << 24);
+    bool begins = file_read(path, 1 << 24, &text, NULL) == 0 && text.size > strlen(begin) && memcmp(text.data, begin, strlen(begin)) == 0;
+    buffer_deinit(&text);
+    return begins;
+}
+
+/* Draws, and checks every path that was reported; returns how many. */
+static size_t draw(const PlotStudy *study, PlotKind kind) {
+    Buffer paths;
+    Error error = {""};
+    buffer_init(&paths, 1 << 16);
+    int result = plot_draw(study, kind, directory, &paths, &error);
+    if (result != 0) {
+        fail_msg("%s", error.text);
+    }
+    size_t count = 0;
+    for (char *path = strtok(paths.data, "\n"); path != NULL; path = strtok(NULL, "\n"), count++) {
+        size_t length = strlen(path);
+        assert_true(file_size(path) > 0);
+        if (strcmp(path + length - 4, ".png") == 0) {
+            assert_true(file_size(path) > 10000 && file_begins(path, "\x89PNG\r\n"));
+        } else if (strcmp(path + length - 4, ".svg") == 0) {
+            assert_true(file_begins(path, "<?xml"));
+        } else {
+            assert_string_equal(path + length - 4, ".tsv");
+        }
+    }
+    buffer_deinit(&paths);
+    return count;
+}
+
+static void test_draws_every_kind(void **state) {
+    (void)state;
+    PlotStudy study = make_study();
+    assert_int_equal(draw(&study, PLOT_ERROR_COMPUTE), 5);
+    assert_int_equal(draw(&study, PLOT_FRONTIER), 4);
+    assert_int_equal(draw(&study, PLOT_CURVES), 3);
+}
+
+static void test_draws_with_one_fit_or_none(void **state) {
+    (void)state;
+    PlotStudy study = make_study();
+    study.parametric = NULL;
+    draw(&study, PLOT_FRONTIER);
+    draw(&study, PLOT_ERROR_COMPUTE);
+    study.isoflop = NULL;
+    draw(&study, PLOT_ERROR_COMPUTE);
+    study.parametric = &parametric;
+    draw(&study, PLOT_FRONTIER);
+    ParametricFit bare = parametric;
+    bare.cloud = NULL;
+    bare.cloud_count = 0;
+    bare.params.exponent.lo = bare.params.exponent.hi = NAN;
+    study.parametric = &bare;
+    draw(&study, PLOT_FRONTIER);
+    draw(&study, PLOT_ERROR_COMPUTE);
+}
+
+static void test_draws_one_run_and_many_sizes(void **state) {
+    (void)state;
+    PlotStudy study = make_study();
+    study.parametric = NULL;
+    study.point_count = 1;
+    study.curve_count = 1;
+    draw(&study, PLOT_ERROR_COMPUTE);
+    draw(&study, PLOT_CURVES);
+    FitPoint many[COUNT];
+    PlotCurve many_curves[COUNT];
+    for (size_t i = 0; i < COUNT; i++) {
+        many[i] = points[i];
+        many[i].params *= 1 + 0.01 * (double)i;
+        many_curves[i] = curves[i];
+        many_curves[i].params = many[i].params;
+    }
+    study.points = many;
+    study.point_count = COUNT;
+    study.curves = many_curves;
+    study.curve_count = COUNT;
+    study.sweep = "many";
+    draw(&study, PLOT_ERROR_COMPUTE);
+    draw(&study, PLOT_CURVES);
+}
+
+/* Names are data: nothing in them is run, and no file appears outside the directory. */
+static void test_hostile_names(void **state) {
+    (void)state;
+    PlotStudy study = make_study();
+    char witness[PATH_TEXT_MAX + 16], name[4 * PATH_TEXT_MAX];
+    snprintf(witness, sizeof witness, "%s/witness", directory);
+    snprintf(name, sizeof name, "../x'; system('touch %s'); print '`touch %s`\n|touch %s", witness, witness, witness);
+    study.sweep = name;
+    study.data_title = "it's \"100 %\" {/*9 big} \\ $(touch x) _^@&~";
+    study.metric = "weird'metric";
+    study.flops_text = "'; exit; '";
+    for (int kind = 0; kind < PLOT_KINDS; kind++) {
+        draw(&study, (PlotKind)kind);
+    }
+    assert_false(file_exists(witness));
+}
+
+static void test_nothing_to_draw(void **state) {
+    (void)state;
+    PlotStudy study = {.sweep = "empty", .data_title = "none", .metric = "test_loss", .flops_text = "6 P N T"};
+    for (int kind = 0; kind < PLOT_KINDS; kind++) {
+        Buffer paths;
+        Error error = {""};
+        buffer_init(&paths, 1 << 16);
+        assert_int_equal(plot_draw(&study, (PlotKind)kind, directory, &paths, &error), PLOT_NOTHING);
+        assert_true(strlen(error.text) > 0 && paths.size == 0);
+        buffer_deinit(&paths);
+    }
+}
+
+static int draw_with_path(const char *path, Buffer *paths, Error *error) {
+    PlotStudy study = make_study();
+    char saved[PATH_TEXT_MAX];
+    text_copy(saved, sizeof saved, getenv("PATH"));
+    setenv("PATH", path, 1);
+    int result = plot_draw(&study, PLOT_CURVES, directory, paths, error);
+    setenv("PATH", saved, 1);
+    return result;
+}
+
+static void test_without_gnuplot(void **state) {
+    (void)state;
+    Buffer paths;
+    Error error = {""};
+    buffer_init(&paths, 1 << 16);
+    assert_int_equal(draw_with_path("/nonexistent", &paths, &error), PLOT_NO_GNUPLOT);
+    assert_non_null(strstr(error.text, "gnuplot-nox"));
+    assert_non_null(strstr(paths.data, "study-curves.tsv"));
+    assert_null(strstr(paths.data, ".png"));
+    buffer_deinit(&paths);
+}
+
+/* A gnuplot that complains and fails: its words reach the error, and a script left unread does no harm. */
+static void test_failing_gnuplot(void **state) {
+    (void)state;
+    char folder[PATH_TEXT_MAX], program[PATH_TEXT_MAX];
+    Buffer paths;
+    Error error = {""};
+    buffer_init(&paths, 1 << 16);
+    assert_int_equal(path_format(folder, NULL, "%s/bin", directory), 0);
+    assert_int_equal(path_format(program, NULL, "%s/gnuplot", folder), 0);
+    assert_int_equal(directory_make(folder, 0755, NULL), 0);
+    const char text[] = "#!/bin/sh\necho 'line 3: no such terminal' >&2\nexit 2\n";
+    assert_int_equal(file_write_atomic(program, text, sizeof text - 1, 0755, NULL), 0);
+    assert_int_equal(draw_with_path(folder, &paths, &error), -1);
+    assert_non_null(strstr(error.text, "exited with 2: line 3: no such terminal"));
+    buffer_deinit(&paths);
+}
+
+static void test_directory_that_cannot_be(void **state) {
+    (void)state;
+    PlotStudy study = make_study();
+    Buffer paths;
+    Error error = {""};
+    buffer_init(&paths, 1 << 16);
+    assert_int_equal(plot_draw(&study, PLOT_CURVES, "/dev/null/x", &paths, &error), -1);
+    buffer_deinit(&paths);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_draws_every_kind),
+        cmocka_unit_test(test_draws_with_one_fit_or_none),
+        cmocka_unit_test(test_draws_one_run_and_many_sizes),
+        cmocka_unit_test(test_hostile_names),
+        cmocka_unit_test(test_nothing_to_draw),
+        cmocka_unit_test(test_without_gnuplot),
+        cmocka_unit_test(test_failing_gnuplot),
+        cmocka_unit_test(test_directory_that_cannot_be),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
