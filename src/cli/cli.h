@@ -113,6 +113,10 @@ void cli_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 int cli_usage(Error *error, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Writes a finished buffer to stdout, with an error when the buffer failed. */
 int cli_print(const Buffer *buffer, Error *error);
+/* Whole words up to `width` (0: no limit), the lines after the first indented; `at` is the column that the cursor is in. Newlines stay. */
+void cli_print_wrapped(FILE *out, const char *text, size_t width, size_t at, size_t indent);
+/* A line of prose to stdout, wrapped to the Cli's width, with a newline. */
+void cli_say(const Cli *cli, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Leaves the interrupted flag for SIGINT and SIGTERM instead of ending the program. */
 void interrupt_catch(void);
 bool interrupt_seen(void);

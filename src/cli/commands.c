@@ -129,7 +129,7 @@ const Command cli_commands[] = {
      "Its specification, its attempts with the environment of each, and its points. RUN is an id or the first digits of a key."},
     {"logs", verb_logs, "the log of one run", {ARGUMENT_RUN, "RUN", .required = true}, logs_options, NULL},
     {"cancel", verb_cancel, "cancel a sweep, or one run", SWEEP(false), one_run_options,
-     "Pending runs are cancelled unless another sweep wants them; running ones stop at their next heartbeat. 'retry' brings them back."},
+     "Pending runs are cancelled unless another sweep wants them; running ones stop at their next heartbeat. Submitting the file again brings a sweep back, retry --run a run."},
     {"retry", verb_retry, "make failed and cancelled runs pending again", SWEEP(false), one_run_options, NULL},
     {"pause", verb_pause, "start no more runs of a sweep", SWEEP(true), NULL, "Runs that are running go on to their end."},
     {"resume", verb_resume, "undo pause", SWEEP(true), NULL, NULL},

@@ -63,6 +63,38 @@ int cli_print(const Buffer *buffer, Error *error) {
     return 0;
 }
 
+void cli_print_wrapped(FILE *out, const char *text, size_t width, size_t at, size_t indent) {
+    bool begun = false;
+    while (*text) {
+        size_t length = strcspn(text, " \n");
+        if (begun && width && at + 1 + length > width) {
+            fprintf(out, "\n%*s", (int)indent, "");
+            at = indent;
+            begun = false;
+        }
+        fprintf(out, "%s%.*s", begun ? " " : "", (int)length, text);
+        at += begun + length;
+        begun = true;
+        text += length;
+        if (*text == '\n') {
+            fprintf(out, "\n%*s", (int)indent, "");
+            at = indent;
+            begun = false;
+        }
+        text += *text != '\0';
+    }
+    fputc('\n', out);
+}
+
+void cli_say(const Cli *cli, const char *format, ...) {
+    char text[2048];
+    va_list values;
+    va_start(values, format);
+    vsnprintf(text, sizeof text, format, values);
+    va_end(values);
+    cli_print_wrapped(stdout, text, (size_t)cli->width, 0, 0);
+}
+
 static volatile sig_atomic_t interrupted;
 
 static void on_signal(int number) {

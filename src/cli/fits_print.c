@@ -26,11 +26,10 @@ static const char *format_interval(const FitEstimate *estimate, const char *numb
 
 static void frontier_row(Table *table, const char *what, const char *meaning, const FitFrontier *frontier, double reported) {
     char interval[FORMAT_MAX];
-    table_cell(table, "%s", what);
+    table_cell(table, "%s = %.3g C^%.3f", what, frontier->coefficient.value, frontier->exponent.value);
     table_cell(table, "%.3f", frontier->exponent.value);
     table_cell(table, "%s", format_interval(&frontier->exponent, "fixed", interval));
     table_cell(table, "%.2f", reported);
-    table_cell(table, "%.3g", frontier->coefficient.value);
     table_cell(table, "%s", meaning);
 }
 
@@ -38,19 +37,18 @@ static int print_frontier(const FitFrontier *params, const FitFrontier *examples
     Table *table;
     if (table_new(&table, cli, error) < 0)
         return -1;
-    table_column(table, "Optimum", TABLE_LEFT, 0);
+    table_column(table, "Optimum for C FLOPs", TABLE_LEFT, 0);
     table_column(table, "Exponent", TABLE_RIGHT, 0);
     table_column(table, "95 % interval", TABLE_RIGHT, 0);
     table_column(table, "Scaling MLPs (reported)", TABLE_RIGHT, 0);
-    table_column(table, "Coefficient", TABLE_RIGHT, 1);
     table_column(table, "Meaning", TABLE_LEFT, 2);
-    frontier_row(table, "P*(C) ~ C^p", "parameters of the best model for C FLOPs", params, reported_params_exponent);
-    frontier_row(table, "N*(C) ~ C^n", "examples to train it on", examples, reported_examples_exponent);
+    frontier_row(table, "P*(C)", "parameters of the best model", params, reported_params_exponent);
+    frontier_row(table, "N*(C)", "examples to train it on", examples, reported_examples_exponent);
     int result = table_print(table, error);
     table_free(table);
     if (!result && isfinite(params->exponent.value) && isfinite(examples->exponent.value))
-        printf("\nWith ten times the compute, train a model with %.2g times the parameters on %.2g times the examples.\n",
-               pow(10, params->exponent.value), pow(10, examples->exponent.value));
+        cli_say(cli, "\nWith ten times the compute, train a model with %.2g times the parameters on %.2g times the examples.",
+                pow(10, params->exponent.value), pow(10, examples->exponent.value));
     return result;
 }
 
@@ -114,21 +112,21 @@ static int print_budgets(const IsoflopFit *fit, const Cli *cli, Error *error) {
 
 static void print_warnings(const FitWarnings *warnings, const Cli *cli) {
     for (size_t i = 0; i < warnings->count; i++)
-        printf("%s%sWarning%s (%s): %s\n", i ? "" : "\n", cli->color ? "\033[33m" : "", cli->color ? "\033[0m" : "", warnings->items[i].code,
-               warnings->items[i].text);
+        cli_say(cli, "%s%sWarning%s (%s): %s", i ? "" : "\n", cli->color ? "\033[33m" : "", cli->color ? "\033[0m" : "",
+                warnings->items[i].code, warnings->items[i].text);
 }
 
 static void print_heading(const char *title, const Fits *fits, const Cli *cli) {
     const StudyOptions *options = fits->options;
-    printf("%s%s%s: %zu runs of %s, metric %s\n", cli->color ? "\033[1m" : "", title, cli->color ? "\033[0m" : "", fits->points,
-           fits->source, options->metric);
+    cli_say(cli, "%s%s%s: %zu %s of %s, metric %s", cli->color ? "\033[1m" : "", title, cli->color ? "\033[0m" : "", fits->points,
+            fits->of_table ? "rows" : "runs", fits->source, options->metric);
     if (fits->of_table)
-        puts("C, P, N: the table's columns flops (or else 6 params x examples), params, examples.");
+        cli_say(cli, "C, P, N: the table's columns flops (or else 6 params x examples), params, examples.");
     else
-        printf("C: %s. P: %s. N: distinct training examples.\n", flop_count_words(options->flops),
-               options->body_params ? "parameters of the blocks" : "all parameters");
+        cli_say(cli, "C: %s. P: %s. N: distinct training examples.", flop_count_words(options->flops),
+                options->body_params ? "parameters of the blocks" : "all parameters");
     if (options->resamples)
-        printf("Intervals: percentiles of %lld bootstrap resamples of the configurations.\n", (long long)options->resamples);
+        cli_say(cli, "Intervals: percentiles of %lld bootstrap resamples of the configurations.", (long long)options->resamples);
     putchar('\n');
 }
 
@@ -136,7 +134,7 @@ static int print_parametric(const Fits *fits, const Cli *cli, Error *error) {
     const ParametricFit *fit = &fits->parametric;
     print_heading("Parametric law", fits, cli);
     if (!(fits->fitted & FIT_PARAMETRIC)) {
-        printf("Refused: %s\n", fits->parametric_refusal);
+        cli_say(cli, "Refused: %s", fits->parametric_refusal);
         print_warnings(&fit->warnings, cli);
         return 0;
     }
@@ -155,7 +153,7 @@ static int print_isoflop(const Fits *fits, const Cli *cli, Error *error) {
     const IsoflopFit *fit = &fits->isoflop;
     print_heading("IsoFLOP parabolas", fits, cli);
     if (!(fits->fitted & FIT_ISOFLOP)) {
-        printf("Refused: %s\n", fits->isoflop_refusal);
+        cli_say(cli, "Refused: %s", fits->isoflop_refusal);
         print_warnings(&fit->warnings, cli);
         return 0;
     }

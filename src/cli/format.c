@@ -26,6 +26,10 @@ const char *format_scaled(double value, const char *unit, char out[FORMAT_MAX]) 
 const char *format_duration(double seconds, char out[FORMAT_MAX]) {
     if (!isfinite(seconds) || seconds < 0)
         return strcpy(out, "-");
+    if (seconds < 0.0995) {
+        snprintf(out, FORMAT_MAX, "%.1f ms", 1000 * seconds);
+        return out;
+    }
     if (seconds < 9.95) {
         snprintf(out, FORMAT_MAX, seconds < 0.995 ? "%.2f s" : "%.1f s", seconds);
         return out;

@@ -7,7 +7,7 @@ enum { FORMAT_MAX = 48 };
 
 /* Three significant digits and a prefix by thousands: "1.23 T" + unit. unit: "FLOP", "FLOP/s", "B", or "" for "1.23 M". NaN: "-". */
 const char *format_scaled(double value, const char *unit, char out[FORMAT_MAX]);
-/* "0.12 s", "8.1 s", "42 s", "2 min 05 s", "3 h 07 min", "2 d 04 h"; "-" for NaN. */
+/* "3.2 ms", "0.12 s", "8.1 s", "42 s", "2 min 05 s", "3 h 07 min", "2 d 04 h"; "-" for NaN. */
 const char *format_duration(double seconds, char out[FORMAT_MAX]);
 /* "11,801,680". */
 const char *format_count(int64_t value, char out[FORMAT_MAX]);

@@ -5,30 +5,6 @@
 
 enum { TEXT_COLUMN = 22, TEXT_WIDTH = 80 };
 
-/* Words up to TEXT_WIDTH, the lines after the first indented; `at` is the column that the cursor is in. Newlines stay. */
-static void print_wrapped(const char *text, size_t at, size_t indent, FILE *out) {
-    bool begun = false;
-    while (*text) {
-        size_t length = strcspn(text, " \n");
-        if (begun && at + 1 + length > TEXT_WIDTH) {
-            fprintf(out, "\n%*s", (int)indent, "");
-            at = indent;
-            begun = false;
-        }
-        fprintf(out, "%s%.*s", begun ? " " : "", (int)length, text);
-        at += begun + length;
-        begun = true;
-        text += length;
-        if (*text == '\n') {
-            fprintf(out, "\n%*s", (int)indent, "");
-            at = indent;
-            begun = false;
-        }
-        text += *text != '\0';
-    }
-    fputc('\n', out);
-}
-
 static void print_option(const Option *option, FILE *out) {
     char left[64], text[256];
     bool takes = option->argument.kind != ARGUMENT_NONE, chooses = option->argument.kind == ARGUMENT_CHOICE;
@@ -37,7 +13,7 @@ static void print_option(const Option *option, FILE *out) {
     fprintf(out, "  %-*s", TEXT_COLUMN - 2, left);
     if (strlen(left) + 4 > TEXT_COLUMN)
         fprintf(out, "\n%*s", TEXT_COLUMN, "");
-    print_wrapped(text, TEXT_COLUMN, TEXT_COLUMN, out);
+    cli_print_wrapped(out, text, TEXT_WIDTH, TEXT_COLUMN, TEXT_COLUMN);
 }
 
 static void print_options(const char *title, const Option *options, FILE *out) {
@@ -60,9 +36,10 @@ void cli_help(FILE *out) {
     }
     print_options("Options of every verb", cli_global_options, out);
     fputc('\n', out);
-    print_wrapped("Exit codes: 0 ok, 1 error, 2 usage or bad sweep file, 3 finished with failed runs, 4 no daemon, 124 wait timed out.\n"
-                  "'sweepctl VERB --help' tells more; begin with 'sweepctl run sweeps/quickstart.yaml'.",
-                  0, 0, out);
+    cli_print_wrapped(out,
+                      "Exit codes: 0 ok, 1 error, 2 usage or bad sweep file, 3 finished with failed runs, 4 no daemon, 124 wait timed out.\n"
+                      "'sweepctl VERB --help' tells more; begin with 'sweepctl run sweeps/quickstart.yaml'.",
+                      TEXT_WIDTH, 0, 0);
 }
 
 void cli_help_command(const Command *command, FILE *out) {
@@ -73,7 +50,7 @@ void cli_help_command(const Command *command, FILE *out) {
     fprintf(out, "%s\n", command->options ? " [OPTIONS]" : "");
     if (command->details) {
         fputc('\n', out);
-        print_wrapped(command->details, 0, 0, out);
+        cli_print_wrapped(out, command->details, TEXT_WIDTH, 0, 0);
     }
     if (command->options)
         print_options("Options", command->options, out);

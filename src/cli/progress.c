@@ -154,7 +154,7 @@ static void block_draw(Block *block, const Progress *progress, Buffer *line) {
     const SweepRecord *sweep = &progress->sweep;
     buffer_clear(&block->text);
     if (block->lines)
-        buffer_printf(&block->text, "\033[%dA", block->lines);
+        buffer_printf(&block->text, "\r\033[%dA", block->lines); /* a typed ^C has moved the cursor along its line */
     block->lines = 0;
     buffer_clear(line);
     buffer_printf(line, "%s  ", sweep->name);

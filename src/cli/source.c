@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PAGE = 500, SWEEPS_MAX = 4096, ATTEMPTS_MAX = 1024, POINTS_MAX = 4096 };
+enum { PAGE = 1000, SWEEPS_MAX = 4096, ATTEMPTS_MAX = 1024, POINTS_MAX = 4096 };
 
 static const double call_seconds = 30;
 

@@ -185,8 +185,8 @@ static int plan_print(const Plan *plan, const Cli *cli, Error *error) {
     plan_rows(plan, table);
     int result = table_print(table, error);
     table_free(table);
-    printf("\nForward MACs: multiply-adds for one example. FLOPs of training, counted in three ways:\n"
-           "exact: executed, 2 for a multiply-add. paper: 3 N T (MACs + 5 per LayerNorm element). 6nd: 6 P N T.\n");
+    cli_say(cli, "\nForward MACs: multiply-adds for one example. FLOPs of training, counted in three ways: exact: executed, 2 for a "
+                 "multiply-add; paper: 3 N T (MACs + 5 per LayerNorm element); 6nd: 6 P N T.");
     if (plan->rate)
         printf("\nTime on this machine: about %s with %d worker%s (%s for one).\n", format_duration(plan_eta(plan), text), plan->workers,
                plan->workers == 1 ? "" : "s", format_duration(plan->seconds, other));

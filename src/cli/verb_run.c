@@ -27,9 +27,10 @@ static int session_connect(Session *session, Error *error) {
     int result = source_open_quietly(&session->source, home, SOURCE_DAEMON, error);
     if (!result && workers)
         cli_note("a daemon already serves %s with its own number of workers; --workers has no effect", home);
-    if (result == CLI_NO_DAEMON)
-        result = service_start(home, workers, &session->daemon, &session->source, error);
-    return result;
+    if (result != CLI_NO_DAEMON)
+        return result;
+    *error = (Error){0};
+    return service_start(home, workers, &session->daemon, &session->source, error);
 }
 
 /* ---- after ---- */

@@ -53,7 +53,7 @@ static int list_table(Source *source, const SweepRecord *sweep, int state, const
     table_column(listing.table, "Parameters", TABLE_RIGHT, 1);
     table_column(listing.table, "Examples", TABLE_RIGHT, 0);
     table_column(listing.table, "Seed", TABLE_RIGHT, 1);
-    table_column(listing.table, "Rate", TABLE_RIGHT, 4);
+    table_column(listing.table, "Learning rate", TABLE_RIGHT, 4);
     table_column(listing.table, "FLOPs", TABLE_RIGHT, 2);
     table_column(listing.table, "Test error", TABLE_RIGHT, 0);
     table_column(listing.table, "Training", TABLE_RIGHT, 3);

@@ -131,9 +131,13 @@ static int print_one(const Progress *progress, const Cli *cli, Error *error) {
     char text[FORMAT_MAX], other[FORMAT_MAX];
     printf("%s: %s, on %s, submitted %s\n", sweep->name, state_word(sweep), sweep->data, format_time(sweep->submitted_at, text));
     printf("  runs     %s:", format_count(sweep->runs, text));
-    for (RunState state = RUN_PENDING; state < RUN_STATES; state++)
-        if (sweep->by_state[state] || state == RUN_DONE)
-            printf(" %s %s", format_count(sweep->by_state[state], text), run_state_text(state));
+    const char *between = " ";
+    for (RunState state = RUN_PENDING; state < RUN_STATES; state++) {
+        if (!sweep->by_state[state] && state != RUN_DONE)
+            continue;
+        printf("%s%s %s", between, format_count(sweep->by_state[state], text), run_state_text(state));
+        between = ", ";
+    }
     printf("\n  compute  %s of %s", format_scaled(sweep->done_flops, "FLOP", text), format_scaled(sweep->planned_flops, "FLOP", other));
     printf(" (%s)\n", format_percent(sweep->planned_flops > 0 ? fmin(1, sweep->done_flops / sweep->planned_flops) : 0, text));
     if (progress_finished(sweep) && sweep->last_ended_at > sweep->first_started_at && sweep->first_started_at > 0)
