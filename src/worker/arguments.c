@@ -33,3 +33,12 @@ int worker_read_seconds(const char *text, double least, double most, double *out
     *out = value;
     return 0;
 }
+
+double worker_checkpoint_seconds(void) {
+    const char *text = getenv("SWEEPD_CHECKPOINT_SECONDS");
+    double seconds = 60;
+    if (text && worker_read_seconds(text, 0.01, WORKER_CHECKPOINT_SECONDS_MAX, &seconds))
+        log_write(LOG_WARNING, "SWEEPD_CHECKPOINT_SECONDS=%s is not a number from 0.01 to %d; %g is used", text,
+                  WORKER_CHECKPOINT_SECONDS_MAX, seconds);
+    return seconds;
+}

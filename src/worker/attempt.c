@@ -74,9 +74,17 @@ static void attempt_decide(Attempt *attempt, Outcome outcome, RunState state, co
     text_copy(attempt->detail, sizeof attempt->detail, detail);
 }
 
+/* Lower layers report a failed allocation as any other error; its text is the one thing that tells. */
+static bool attempt_is_memory(const char *text) {
+    static const char *const phrases[] = {"out of memory", "no memory", "fit in memory", "allocate memory"};
+    for (size_t i = 0; i < sizeof phrases / sizeof *phrases; i++)
+        if (strstr(text, phrases[i]))
+            return true;
+    return false;
+}
+
 static void attempt_decide_failure(Attempt *attempt, int result, const Error *error) {
-    /* Lower layers report a failed allocation as any other error; its text is the one thing that tells. */
-    bool memory = strstr(error->text, "out of memory") || strstr(error->text, "Cannot allocate memory");
+    bool memory = attempt_is_memory(error->text);
     Outcome outcome = memory ? OUTCOME_OUT_OF_MEMORY : result > 0 ? OUTCOME_REFUSED : OUTCOME_CRASHED;
     attempt_decide(attempt, outcome, RUN_FAILED, error->text);
 }

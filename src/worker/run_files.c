@@ -74,16 +74,10 @@ int run_files_trainer(const RunFiles *files, const Run *run, const TrainerOption
     if (result || !file_exists(files->checkpoint))
         return result;
     result = (*out)->interface->load(*out, files->checkpoint, error);
-    if (!result) {
-        *resumed = true;
-        return 0;
-    }
-    trainer_free(*out);
-    *out = NULL;
+    *resumed = !result;
     if (result != TRAIN_REFUSED)
         return result;
-    /* A checkpoint that half loaded leaves a trainer that is neither new nor resumed: a fresh one is made. */
     log_write(LOG_WARNING, "the checkpoint is passed over, the run begins anew: %s", error->text);
     unlink(files->checkpoint);
-    return trainer_new(out, run, options, error);
+    return 0;
 }

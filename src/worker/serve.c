@@ -8,7 +8,6 @@
 
 static const double SERVE_PATIENCE_SECONDS = 60; /* without a daemon and without a run */
 static const double SERVE_CALL_SECONDS = 30;
-static const double SERVE_CHECKPOINT_SECONDS = 60;
 enum { SERVE_TOKEN_FILE_MAX = 4096, SERVE_THREADS_MAX = 1024 };
 
 static const char serve_help[] = "Usage: sweep-worker serve [--home DIR] [--socket PATH | --url URL --token-file FILE]\n"
@@ -21,7 +20,7 @@ static const char serve_help[] = "Usage: sweep-worker serve [--home DIR] [--sock
                                  "  --token-file FILE        holds the token that TCP needs\n"
                                  "  --name NAME              name by which the daemon's executor knows this worker\n"
                                  "  --threads N              threads of the matrix products (default 1)\n"
-                                 "  --checkpoint-seconds S   time between checkpoints (default 60)\n"
+                                 "  --checkpoint-seconds S   time between checkpoints (SWEEPD_CHECKPOINT_SECONDS, 60)\n"
                                  "  --once                   leave after one run, or when there is none\n"
                                  "\n"
                                  "SIGTERM, SIGINT and SIGUSR1: checkpoint, hand the lease back, exit 0.\n"
@@ -66,8 +65,9 @@ static int serve_read_option(ServeState *state, int option) {
         state->settings.threads = (int)number;
         return 0;
     case 'c':
-        if (worker_read_seconds(optarg, 0.01, 1e6, &state->settings.checkpoint_seconds))
-            return worker_fail(WORKER_EXIT_USAGE, "--checkpoint-seconds %s: a number from 0.01 to 1000000 is wanted", optarg);
+        if (worker_read_seconds(optarg, 0.01, WORKER_CHECKPOINT_SECONDS_MAX, &state->settings.checkpoint_seconds))
+            return worker_fail(WORKER_EXIT_USAGE, "--checkpoint-seconds %s: a number from 0.01 to %d is wanted", optarg,
+                               WORKER_CHECKPOINT_SECONDS_MAX);
         return 0;
     default:
         return worker_fail(WORKER_EXIT_USAGE, "try 'sweep-worker serve --help'");
@@ -200,7 +200,7 @@ int worker_serve(int argc, char **argv) {
     ServeState *state = calloc(1, sizeof *state);
     if (!state)
         return worker_fail(WORKER_EXIT_ERROR, "out of memory");
-    state->settings = (WorkerSettings){.name = "", .threads = 1, .checkpoint_seconds = SERVE_CHECKPOINT_SECONDS};
+    state->settings = (WorkerSettings){.name = "", .threads = 1, .checkpoint_seconds = worker_checkpoint_seconds()};
     int code = serve_read_options(state, argc, argv, &help);
     if (help)
         fputs(serve_help, stdout);

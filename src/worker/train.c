@@ -22,7 +22,7 @@ static const char train_help[] = "Usage: sweep-worker train SPEC --out DIR [--in
                                  "  --save FILE              write the final weights (safetensors, float32)\n"
                                  "  --threads N              threads of the matrix products (default 1)\n"
                                  "  --home DIR               where packed data is kept (SWEEPD_HOME, ~/.local/share/sweepd)\n"
-                                 "  --checkpoint-seconds S   time between checkpoints (default 60)\n"
+                                 "  --checkpoint-seconds S   time between checkpoints (SWEEPD_CHECKPOINT_SECONDS, 60)\n"
                                  "  --json                   print result.json at the end in place of the table\n"
                                  "\n"
                                  "Exit codes: 0 trained, finished before, or diverged (and says so); 1 error, or stopped by a signal\n"
@@ -70,8 +70,9 @@ static int train_read_option(HandRun *hand, int option) {
         hand->threads = (int)number;
         return 0;
     case 'c':
-        if (worker_read_seconds(optarg, 0.01, 1e6, &hand->checkpoint_seconds))
-            return worker_fail(WORKER_EXIT_USAGE, "--checkpoint-seconds %s: a number from 0.01 to 1000000 is wanted", optarg);
+        if (worker_read_seconds(optarg, 0.01, WORKER_CHECKPOINT_SECONDS_MAX, &hand->checkpoint_seconds))
+            return worker_fail(WORKER_EXIT_USAGE, "--checkpoint-seconds %s: a number from 0.01 to %d is wanted", optarg,
+                               WORKER_CHECKPOINT_SECONDS_MAX);
         return 0;
     default:
         return worker_fail(WORKER_EXIT_USAGE, "try 'sweep-worker train --help'");
@@ -354,7 +355,7 @@ int worker_train(int argc, char **argv) {
     if (!hand)
         return worker_fail(WORKER_EXIT_ERROR, "out of memory");
     hand->threads = 1;
-    hand->checkpoint_seconds = 60;
+    hand->checkpoint_seconds = worker_checkpoint_seconds();
     int code = train_read_options(hand, argc, argv, &help);
     if (help)
         fputs(train_help, stdout);

@@ -25,6 +25,9 @@ int worker_fail(int code, const char *format, ...) __attribute__((format(printf,
 /* Whole numbers and seconds from the command line: 0, or 1 when the text is not one or is out of range. */
 int worker_read_integer(const char *text, int64_t least, int64_t most, int64_t *out);
 int worker_read_seconds(const char *text, double least, double most, double *out);
+/* Seconds between checkpoints: $SWEEPD_CHECKPOINT_SECONDS where that is a number in range, else 60. */
+double worker_checkpoint_seconds(void);
+enum { WORKER_CHECKPOINT_SECONDS_MAX = 1000000 };
 
 /* ---- stop requests: SIGTERM, SIGINT, SIGUSR1 ---- */
 
