@@ -11,24 +11,25 @@
 
 typedef enum { BACKEND_OPENBLAS, BACKEND_NAIVE } BackendKind;
 
-/* "openblas 0.3.21 SkylakeX": the library, its version and the kernel it chose on this machine. */
+/* "openblas 0.3.21 SkylakeX": the library, its version and the kernel it chose on this machine. Static. */
 const char *backend_text(BackendKind kind);
-/* Threads that a product may use; a worker sets it once, before its first model. */
+/* Threads that a product may use, 1 until it is called; a worker sets it once, before its first model. The same bits come out
+ * on the same machine type with the same number of threads. */
 void backend_set_threads(int threads);
 
 /* ---- models ---- */
 
 typedef struct Tensor {
-    const char *name;     /* "in.weight", "blocks.0.ln.bias", "head.weight", ... */
+    const char *name;      /* "in.weight", "blocks.0.ln.bias", "head.weight", ... */
     int64_t rows, columns; /* weight: [out, in]; bias and LayerNorm: [1, n], stored in files with the one dimension n */
     bool is_vector;
-    float *data;          /* owned by the model */
+    float *data; /* owned by the model */
     float *gradient;
 } Tensor;
 
 typedef struct Model Model;
 
-/* batch_max: the most examples that one call takes. */
+/* batch_max: the most examples that one call takes. An error when the sizes are out of range or the memory is not there. */
 int model_new(Model **out, const Architecture *arch, int64_t batch_max, BackendKind backend, Error *error);
 void model_free(Model *model);
 const Architecture *model_architecture(const Model *model);
@@ -37,7 +38,7 @@ const Architecture *model_architecture(const Model *model);
 void model_init_weights(Model *model, uint64_t seed);
 
 size_t model_tensor_count(const Model *model);
-Tensor *model_tensor(Model *model, size_t index); /* in the order in, blocks 0.., head; weight before bias; ln, expand, contract */
+Tensor *model_tensor(Model *model, size_t index); /* in, blocks 0.., head; weight before bias; ln, expand, contract (S-MLP: ln, linear) */
 
 /* All parameters as one array of model_parameter_count floats (arch_params_total), in tensor order, and their gradients. */
 size_t model_parameter_count(const Model *model);
@@ -48,7 +49,8 @@ float *model_gradients(Model *model);
  * loss (cross-entropy against (1 - smoothing) one-hot + smoothing / classes) and returns that loss. */
 float model_train_step(Model *model, const float *x, const uint16_t *labels, int64_t batch, float smoothing);
 
-/* Forward only. Adds to loss_sum the cross-entropy (nats, no smoothing) and to errors the wrong top-1 predictions of the batch. */
+/* Forward only. Adds to loss_sum the cross-entropy (nats, no smoothing) and to errors the wrong top-1 predictions of the batch; of equal
+ * logits the first class is the prediction, and a NaN is always wrong. */
 void model_evaluate(Model *model, const float *x, const uint16_t *labels, int64_t batch, double *loss_sum, int64_t *errors);
 /* Forward only; logits: [batch, classes], owned by the model, valid until the next call. */
 const float *model_forward(Model *model, const float *x, int64_t batch);
