@@ -79,7 +79,7 @@ typedef struct Sweep Sweep;
 int sweep_parse(Sweep **out, const char *text, size_t size, const char *path, Error *error);
 void sweep_free(Sweep *sweep);
 const char *sweep_name(const Sweep *sweep);
-const char *sweep_data_name(const Sweep *sweep);
+const char *sweep_data_name(const Sweep *sweep); /* "" when it is plan-only */
 const FitSettings *sweep_fit_settings(const Sweep *sweep);
 /* The file states sizes instead of naming data: it can be planned, not run. */
 bool sweep_is_plan_only(const Sweep *sweep);

@@ -1,6 +1,5 @@
 #include "schema.h"
 
-#include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
@@ -73,14 +72,35 @@ static void append_key(const char *previous, const char *path, Buffer *out) {
     buffer_append_text(out, "\":");
 }
 
+/* A large sweep is mostly numbers to write: printf is most of the time that a hundred thousand keys take. */
+static void append_integer(int64_t value, Buffer *out) {
+    char text[24];
+    char *at = text + sizeof text;
+    uint64_t rest = value < 0 ? -(uint64_t)value : (uint64_t)value;
+    do {
+        *--at = (char)('0' + rest % 10);
+        rest /= 10;
+    } while (rest > 0);
+    if (value < 0)
+        *--at = '-';
+    buffer_append(out, at, (size_t)(text + sizeof text - at));
+}
+
+static void append_number(double value, Buffer *out) {
+    if (value >= 0 && value < 1e6 && value == floor(value))
+        append_integer((int64_t)value, out);
+    else
+        buffer_append_double(out, value);
+}
+
 static void append_value(const Field *field, const Run *run, Buffer *out) {
     Value value;
     switch (field->type) {
     case TYPE_INTEGER:
-        buffer_printf(out, "%" PRId64, value_load(field, run).integer);
+        append_integer(value_load(field, run).integer, out);
         break;
     case TYPE_NUMBER:
-        buffer_append_double(out, value_load(field, run).number);
+        append_number(value_load(field, run).number, out);
         break;
     case TYPE_CHOICE:
         value = value_load(field, run);
