@@ -64,7 +64,7 @@ static inline void sweep_write(Buffer *out, const char *name, int widths, int se
 static inline SubmitRecord submit(Store *store, const char *name, int widths, int seeds, double now) {
     Buffer text;
     Sweep *sweep;
-    SubmitRecord record;
+    SubmitRecord record = {0};
     Error error = {""};
     buffer_init(&text, SWEEP_TEXT_MAX);
     sweep_write(&text, name, widths, seeds);

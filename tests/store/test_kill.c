@@ -11,6 +11,7 @@ enum { ROUNDS = 12, RUNS = 400, BATCH = 7 };
 
 /* In memory that both processes see. done[id]: how often the end of a run was acknowledged. */
 typedef struct Acknowledged {
+    _Atomic int total;
     int done[RUNS + 1];
 } Acknowledged;
 
@@ -40,6 +41,7 @@ static void work_until_killed(const char *home, bool batched, Acknowledged *ackn
         for (int i = 0; i < finished; i++) {
             acknowledged->done[run_id[i]]++;
         }
+        acknowledged->total += finished;
     }
     for (;;) {
         pause();
@@ -65,12 +67,17 @@ static void check_acknowledged(Store *store, const Acknowledged *acknowledged) {
     }
 }
 
-static void kill_in_mid_work(const char *home, bool batched, useconds_t delay, Acknowledged *acknowledged) {
-    int status;
+/* After `more` further runs, and then anywhere in the next ones. */
+static void kill_in_mid_work(const char *home, bool batched, int more, useconds_t delay, Acknowledged *acknowledged) {
+    int status, target = acknowledged->total + more;
     pid_t child = fork();
     assert_true(child >= 0);
     if (child == 0) {
         work_until_killed(home, batched, acknowledged);
+    }
+    while (acknowledged->total < target) {
+        assert_int_equal(waitpid(child, &status, WNOHANG), 0);
+        usleep(200);
     }
     usleep(delay);
     assert_int_equal(kill(child, SIGKILL), 0);
@@ -87,7 +94,7 @@ static void test_nothing_acknowledged_is_lost(void **state) {
     Rng rng;
     rng_init(&rng, 7, 1);
     for (int round = 0; round < ROUNDS; round++) {
-        kill_in_mid_work(*state, round % 2, (useconds_t)(1000 + rng_below(&rng, 60000)), acknowledged);
+        kill_in_mid_work(*state, round % 2, (int)rng_below(&rng, 15), (useconds_t)rng_below(&rng, 20000), acknowledged);
         store = store_at(*state);
         assert_sound(store);
         check_acknowledged(store, acknowledged);
@@ -95,6 +102,7 @@ static void test_nothing_acknowledged_is_lost(void **state) {
         assert_sound(store);
         store_free(store);
     }
+    assert_true(acknowledged->total > 0);
     munmap(acknowledged, sizeof *acknowledged);
 }
 
