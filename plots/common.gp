@@ -7,7 +7,7 @@ set encoding utf8
 WIDTH = 3.4
 PIXELS = FORMAT eq 'png' ? 309 : 100
 OPEN_PNG = "set terminal pngcairo enhanced size WIDTH*PIXELS,HEIGHT*PIXELS font 'DejaVu Sans,8' fontscale 3.15 linewidth 3.4 pointscale 3.4 dashlength 1.3 background '#ffffff'"
-OPEN_SVG = "set terminal svg enhanced size WIDTH*PIXELS,HEIGHT*PIXELS font 'DejaVu Sans,8' fontscale 1.35 linewidth 1.1 dashlength 1.3 background '#ffffff'"
+OPEN_SVG = "set terminal svg enhanced size WIDTH*PIXELS,HEIGHT*PIXELS font 'DejaVu Sans,8' fontscale 1.4 linewidth 1.1 dashlength 1.3 background '#ffffff'"
 OPEN = FORMAT eq 'png' ? OPEN_PNG : OPEN_SVG
 BLACK = '#000000'; LAW_COLOUR = '#d55e00'; LAW_BAND = '#f7d3bb'; ISOFLOP_COLOUR = '#0072b2'; GREY = '#7f7f7f'
 set palette defined (0 '#440154', 0.17 '#472d7b', 0.33 '#3b528b', 0.5 '#2c728e', 0.67 '#21918c', 0.83 '#28ae80', 1 '#7ad151')
