@@ -84,6 +84,34 @@ static int read_field(Reading *reading, const Field *field, json_t *json) {
     return SWEEP_INVALID;
 }
 
+/* The keys that may stand beside it, each once: "train" begins several paths. */
+static void append_siblings(const char *prefix, Buffer *out) {
+    size_t size = strlen(prefix), count = 0;
+    const char *last = "";
+    for (size_t i = 0; i < FIELDS; i++) {
+        const char *path = schema_fields[i].run;
+        if (!path || strncmp(path, prefix, size) != 0 || (size > 0 && path[size] != '.'))
+            continue;
+        const char *name = path + size + (size > 0);
+        size_t length = strcspn(name, ".");
+        if (strncmp(last, name, length) != 0 || strcspn(last, ".") != length)
+            buffer_printf(out, "%s%.*s", count++ ? ", " : "", (int)length, name);
+        last = name;
+    }
+}
+
+static int refuse_unknown(Reading *reading, const char *prefix, char *path) {
+    Buffer siblings;
+    buffer_init(&siblings, 512);
+    append_siblings(prefix, &siblings);
+    for (char *at = path; *at; at++)
+        if ((unsigned char)*at < ' ' || *at == 0x7f)
+            *at = '?';
+    error_set(reading->error, "%s: %s: unknown key; expected one of %s", reading->path, path, siblings.data ? siblings.data : "others");
+    buffer_deinit(&siblings);
+    return SWEEP_INVALID;
+}
+
 static int read_object(Reading *reading, const char *prefix, json_t *object);
 
 static int read_member(Reading *reading, const char *prefix, const char *key, json_t *json) {
@@ -94,13 +122,8 @@ static int read_member(Reading *reading, const char *prefix, const char *key, js
     const Field *field = schema_find_run(path);
     if (field)
         return read_field(reading, field, json);
-    for (char *at = path; *at; at++)
-        if ((unsigned char)*at < ' ' || *at == 0x7f)
-            *at = '?';
-    if (!schema_has_group_run(path)) {
-        error_set(reading->error, "%s: %s: unknown key", reading->path, path);
-        return SWEEP_INVALID;
-    }
+    if (!schema_has_group_run(path))
+        return refuse_unknown(reading, prefix, path);
     if (!json_is_object(json)) {
         describe(json, found);
         return refuse(reading, path, found, "an object");
