@@ -133,7 +133,7 @@ int route_store_result(int result, const char *what, const char *name, Error *er
 }
 
 int route_query_integer(const Call *call, const char *name, int64_t minimum, int64_t maximum, int64_t *out, Error *error) {
-    char text[32], *end;
+    char text[2048], *end;
     if (!http_query_get(call->request->query, name, text, sizeof text))
         return 0;
     long long value = strtoll(text, &end, 10);

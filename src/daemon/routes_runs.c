@@ -8,12 +8,20 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { PAGE_DEFAULT = 100, PAGE_MAX = 1000, ATTEMPTS_MAX = 1024, POINTS_MAX = 4096, LOG_DEFAULT = 1 << 16, LOG_MAX = 1 << 20 };
+enum {
+    PAGE_DEFAULT = 100,
+    PAGE_MAX = 1000,
+    ATTEMPTS_MAX = 1024,
+    POINTS_MAX = 4096,
+    LOG_DEFAULT = 1 << 16,
+    LOG_MAX = 1 << 20,
+    QUERY_MAX = 2048
+};
 
 /* ---- list ---- */
 
 static int read_filter(Daemon *daemon, const Call *call, RunFilter *out, Error *error) {
-    char text[SWEEP_NAME_MAX];
+    char text[QUERY_MAX];
     int64_t limit = PAGE_DEFAULT;
     *out = (RunFilter){.state = -1};
     if (http_query_get(call->request->query, "sweep", text, sizeof text)) {

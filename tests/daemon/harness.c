@@ -117,6 +117,12 @@ void harness_run_states(Harness *harness, int64_t by_state[RUN_STATES]) {
 void harness_lease(Harness *harness, const char *worker, Lease *out) {
     LeaseRequest request = {.environment = {.host = "elsewhere", .version = "0", .threads = 1, .pid = 1}};
     Buffer body;
+    if (harness->here) {
+        Machine machine;
+        machine_read(&machine);
+        text_copy(request.environment.host, sizeof request.environment.host, machine.host);
+        request.environment.pid = getpid();
+    }
     text_copy(request.worker, sizeof request.worker, worker);
     buffer_init(&body, WIRE_BODY_MAX);
     lease_request_encode(&request, &body);

@@ -20,6 +20,7 @@ typedef struct Harness {
     int status;
     Error error;
     int64_t sequence;
+    bool here; /* the worker says that it is this process on this machine, not one elsewhere */
 } Harness;
 
 extern const char harness_sweep[]; /* "tiny": four runs */

@@ -63,9 +63,9 @@ static void *serve(void *context) {
     return NULL;
 }
 
-static int set_up(void **state) {
+static int set_up_with(void **state, int seconds) {
     Fixture *fixture = calloc(1, sizeof *fixture);
-    HttpLimits limits = {HEADER_MAX, BODY_MAX, 1, CONNECTIONS};
+    HttpLimits limits = {HEADER_MAX, BODY_MAX, seconds, CONNECTIONS};
     Error error = {{0}};
     strcpy(fixture->directory, "/tmp/sweepd-wire-XXXXXX");
     assert_non_null(mkdtemp(fixture->directory));
@@ -80,6 +80,15 @@ static int set_up(void **state) {
     assert_int_equal(pthread_create(&fixture->thread, NULL, serve, fixture), 0);
     *state = fixture;
     return 0;
+}
+
+/* Long enough for the busiest machine. */
+static int set_up(void **state) {
+    return set_up_with(state, 60);
+}
+
+static int set_up_hasty(void **state) {
+    return set_up_with(state, 1);
 }
 
 static int tear_down(void **state) {
@@ -265,27 +274,27 @@ static void test_client(void **state) {
     int status;
     buffer_init(&out, 2 * LARGE);
     assert_int_equal(http_client_new(&client, fixture->socket_path, NULL, NULL, &error), 0);
-    assert_int_equal(http_client_call(client, "/hello?a=b", NULL, 0, 5, &out, &status, &error), 0);
+    assert_int_equal(http_client_call(client, "/hello?a=b", NULL, 0, 30, &out, &status, &error), 0);
     assert_string_equal(out.data, "{\"hello\":\"a=b\"}");
-    assert_int_equal(http_client_call(client, "/echo", "body", 4, 5, &out, &status, &error), 0);
+    assert_int_equal(http_client_call(client, "/echo", "body", 4, 30, &out, &status, &error), 0);
     assert_string_equal(out.data, "body");
-    assert_int_equal(http_client_call(client, "/echo", "", 0, 5, &out, &status, &error), 0);
+    assert_int_equal(http_client_call(client, "/echo", "", 0, 30, &out, &status, &error), 0);
     assert_int_equal(out.size, 0);
-    assert_int_equal(http_client_call(client, "/large", NULL, 0, 5, &out, &status, &error), 0);
+    assert_int_equal(http_client_call(client, "/large", NULL, 0, 30, &out, &status, &error), 0);
     assert_int_equal(out.size, LARGE);
-    assert_int_equal(http_client_call(client, "/none", NULL, 0, 5, &out, &status, &error), WIRE_STATUS);
+    assert_int_equal(http_client_call(client, "/none", NULL, 0, 30, &out, &status, &error), WIRE_STATUS);
     assert_int_equal(status, 404);
     assert_string_equal(error.text, "nothing is here");
     char *body = calloc(1, BODY_MAX + 1);
     memset(body, 'b', BODY_MAX);
-    assert_int_equal(http_client_call(client, "/echo", body, BODY_MAX, 5, &out, &status, &error), 0);
+    assert_int_equal(http_client_call(client, "/echo", body, BODY_MAX, 30, &out, &status, &error), 0);
     assert_int_equal(out.size, BODY_MAX);
     free(body);
     http_client_free(client);
     buffer_deinit(&out);
     buffer_init(&out, 1000);
     assert_int_equal(http_client_new(&client, fixture->socket_path, NULL, NULL, &error), 0);
-    assert_int_equal(http_client_call(client, "/large", NULL, 0, 5, &out, &status, &error), -1);
+    assert_int_equal(http_client_call(client, "/large", NULL, 0, 30, &out, &status, &error), -1);
     http_client_free(client);
     buffer_deinit(&out);
 }
@@ -297,7 +306,7 @@ static void call_with_token(const char *url, const char *token, int expected) {
     int status;
     buffer_init(&out, 1000);
     assert_int_equal(http_client_new(&client, NULL, url, token, &error), 0);
-    assert_int_equal(http_client_call(client, "/hello", NULL, 0, 5, &out, &status, &error), expected == 200 ? 0 : WIRE_STATUS);
+    assert_int_equal(http_client_call(client, "/hello", NULL, 0, 30, &out, &status, &error), expected == 200 ? 0 : WIRE_STATUS);
     assert_int_equal(status, expected);
     http_client_free(client);
     buffer_deinit(&out);
@@ -324,7 +333,7 @@ static void test_no_daemon(void **state) {
     buffer_init(&out, 1000);
     snprintf(path, sizeof path, "%s/absent", fixture->directory);
     assert_int_equal(http_client_new(&client, path, NULL, NULL, &error), 0);
-    assert_int_equal(http_client_call(client, "/hello", NULL, 0, 5, &out, &status, &error), WIRE_NO_DAEMON);
+    assert_int_equal(http_client_call(client, "/hello", NULL, 0, 30, &out, &status, &error), WIRE_NO_DAEMON);
     http_client_free(client);
     /* Bound and listening, and never answering. */
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -359,7 +368,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_malformed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_limits, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_slow, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_slow, set_up_hasty, tear_down),
         cmocka_unit_test_setup_teardown(test_kept_open_and_pipelined, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_half_closed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_too_many_connections, set_up, tear_down),
