@@ -62,10 +62,9 @@ CREATE TABLE sweep_runs (
     submission  INTEGER NOT NULL,
     state       TEXT    NOT NULL,
     flops_exact REAL    NOT NULL,
-    PRIMARY KEY (sweep_id, run_id)
+    PRIMARY KEY (run_id, sweep_id)
 ) STRICT, WITHOUT ROWID;
 
-CREATE INDEX sweep_runs_run ON sweep_runs (run_id);
 CREATE INDEX sweep_runs_position ON sweep_runs (sweep_id, position);
 CREATE INDEX sweep_runs_state ON sweep_runs (sweep_id, state, position);
 CREATE INDEX sweep_runs_pending ON sweep_runs (sweep_id, flops_exact DESC, run_id) WHERE state = 'pending';
