@@ -192,6 +192,25 @@ static void test_sweeps_are_listed_and_kept(void **state) {
     store_free(store);
 }
 
+static void test_a_sweep_for_planning_is_not_taken(void **state) {
+    static const char file[] = "version: 1\nname: p\ndata: {inputs: 12, classes: 3, examples: 1000}\nmodel: {kind: bmlp, expansion: 4}\n"
+                               "grid:\n  depth: [1]\n  width: [8]\n  examples: [100]\n  seed: [0]\n"
+                               "train:\n  epochs: 2\n  batch: 100\n  optimizer: {name: sgd, lr: 0.1}\n";
+    Store *store = store_at(*state);
+    Sweep *sweep;
+    SubmitRecord record;
+    SweepRecord found;
+    Error error = {""};
+    if (sweep_parse(&sweep, file, sizeof file - 1, "p.yaml", &error) != 0) {
+        fail_msg("%s", error.text);
+    }
+    assert_int_equal(store_sweep_submit(store, sweep, file, sizeof file - 1, 1, &record, &error), -1);
+    assert_non_null(strstr(error.text, "planned, not submitted"));
+    assert_int_equal(store_sweep_find(store, "p", &found, NULL), STORE_NOT_FOUND);
+    sweep_free(sweep);
+    store_free(store);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_submit_twice_adds_once, home_setup, home_teardown),
@@ -203,6 +222,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_lists_go_by_pages, home_setup, home_teardown),
         cmocka_unit_test_setup_teardown(test_a_run_is_found_by_id_and_key, home_setup, home_teardown),
         cmocka_unit_test_setup_teardown(test_sweeps_are_listed_and_kept, home_setup, home_teardown),
+        cmocka_unit_test_setup_teardown(test_a_sweep_for_planning_is_not_taken, home_setup, home_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
