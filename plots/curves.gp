@@ -21,7 +21,7 @@ set key at screen 0.03, screen KEY_HEIGHT / HEIGHT top left vertical maxcols 1 L
 plot STEM.'.tsv' using (int($1) == 0 ? $4 : NaN):5 skip 1 with lines linewidth 0.4 linecolor rgb '#c4c4c4' title 'all runs; thick: the most examples of each size', \
     for [i = 1:SERIES] STEM.'.tsv' using (int($1) == i ? $4 : NaN):5 skip 1 with linespoints linewidth 1 pointtype MARKS[i] pointsize 0.35 pointinterval 4 linecolor palette cb shade(i) notitle
 unset title; unset xlabel; unset ylabel; unset tics; unset border; unset grid
-set key at screen 0.03, screen (KEY_HEIGHT - 0.15) / HEIGHT top left vertical maxrows (SERIES + 1) / 2 Left reverse title 'B_(blocks)-Wi_(width): size [parameters]' left
+set key at screen 0.03, screen (KEY_HEIGHT - 0.15) / HEIGHT top left vertical maxrows (SERIES + 1) / 2 Left reverse title 'B\_(blocks)-Wi\_(width): size [parameters]' left
 set xrange [1:2]; set yrange [1:2]
 plot for [i = 1:SERIES] NaN with linespoints linewidth 1 pointtype MARKS[i] pointsize 0.35 linecolor palette cb shade(i) title value(sprintf('LABEL_%d', i))
 unset multiplot

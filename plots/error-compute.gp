@@ -1,7 +1,7 @@
 # Error against compute: every finished run, one marker and shade a size; the fitted frontier with its band; the lowest error so far.
-# Given: RUNS, SIZES, SERIES (0: too many sizes for a legend), LABEL_1.., LAW, BANDED. Tables: STEM.tsv, STEM-law.tsv, STEM-envelope.tsv.
+# Given: RUNS, SIZES, SERIES (0: too many sizes for a legend), LABEL_1.., LAW, BANDED, AMONG (a part of the frontier lies among the runs). Tables: STEM.tsv, STEM-law.tsv, STEM-envelope.tsv.
 KEY_ROWS = (SERIES > 0 ? (SERIES + 2) / 3 + 1 : 4)
-LINE_ROWS = 1 + LAW + BANDED
+LINE_ROWS = 1 + LAW + BANDED + AMONG
 KEY_HEIGHT = 0.145 * (KEY_ROWS + LINE_ROWS) + 0.1
 HEIGHT = 0.28 + 2.1 + 0.58 + KEY_HEIGHT
 @OPEN
@@ -43,7 +43,8 @@ if (SERIES == 0) {
     COMMAND = COMMAND."for [i = 1:SERIES] STEM.'.tsv' using 4:(int($1) == i ? $5 : NaN) skip 1 with points pointtype MARKS[i] pointsize 0.42 linewidth 0.7 linecolor palette cb shade(i) notitle, "
 }
 COMMAND = COMMAND."STEM.'-envelope.tsv' using 1:2 skip 1 with steps linewidth 0.9 dashtype (1.5,2) linecolor rgb BLACK title 'lowest of all runs of at most C'"
-if (LAW) { COMMAND = COMMAND.", STEM.'-law.tsv' using 1:2 skip 1 with lines linewidth 1.5 linecolor rgb LAW_COLOUR title 'fitted frontier (parametric law)'" }
+if (AMONG) { COMMAND = COMMAND.", STEM.'-law.tsv' using 1:5 skip 1 with lines linewidth 1.6 linecolor rgb LAW_COLOUR title 'fitted frontier (parametric law)'" }
+if (LAW) { COMMAND = COMMAND.", STEM.'-law.tsv' using 1:2 skip 1 with lines linewidth 0.9 dashtype (5,3) linecolor rgb LAW_COLOUR title 'the frontier beyond the sizes and data run'" }
 eval COMMAND
 if (SERIES > 0) {
     unset title; unset xlabel; unset ylabel; unset tics; unset border; unset grid

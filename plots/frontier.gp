@@ -1,6 +1,6 @@
 # P*(C) and N*(C), stacked. Given: RUNS, LAW, BANDED, ISOFLOP, LAW_PARAMS, LAW_EXAMPLES, ISOFLOP_PARAMS, ISOFLOP_EXAMPLES (exponents as text).
-# Tables: STEM.tsv, STEM-isoflop.tsv.
-KEY_HEIGHT = 0.145 * (1 + LAW + BANDED + 2 * ISOFLOP)
+# PARAMS_LOW, PARAMS_HIGH, EXAMPLES_LOW, EXAMPLES_HIGH (what the runs span). Tables: STEM.tsv, STEM-isoflop.tsv.
+KEY_HEIGHT = 0.145 * (2 + LAW + BANDED + 2 * ISOFLOP)
 HEIGHT = 0.28 + 1.75 + 0.3 + KEY_HEIGHT + 0.15 + 1.75 + 0.6 + KEY_HEIGHT + 0.05
 @OPEN
 set output STEM.'.'.FORMAT
@@ -15,7 +15,8 @@ draw_law(column, side) = LAW ? sprintf("STEM.'.tsv' using 1:%d skip 1 with lines
 draw_line(column, side) = ISOFLOP ? sprintf("STEM.'.tsv' using 1:%d skip 1 with lines linewidth 1.1 dashtype (1.5,2) linecolor rgb ISOFLOP_COLOUR title 'IsoFLOP: slope '.ISOFLOP_%s, ", column + 3, side) : ''
 draw_vertices(column) = ISOFLOP ? sprintf("STEM.'-isoflop.tsv' using 1:%d skip 1 with points pointtype 7 pointsize 0.5 linecolor rgb ISOFLOP_COLOUR title 'best at one budget (IsoFLOP: equal compute)', ", column) : ''
 draw_paper(column, slope) = sprintf("STEM.'.tsv' using 1:%d skip 1 with lines linewidth 1 dashtype (7,4) linecolor rgb GREY title 'slope reported in \"Scaling MLPs\" (2023): %s'", column + 4, slope)
-panel(column, side, vertex, slope) = 'plot '.draw_band(column).draw_law(column, side).draw_line(column, side).draw_vertices(vertex).draw_paper(column, slope)
+draw_range(side) = sprintf("1.0 * %s_LOW with lines linewidth 0.6 linecolor rgb BLACK title 'smallest and largest that was run', 1.0 * %s_HIGH with lines linewidth 0.6 linecolor rgb BLACK notitle, ", side, side)
+panel(column, side, vertex, slope) = 'plot '.draw_band(column).draw_range(side).draw_law(column, side).draw_line(column, side).draw_vertices(vertex).draw_paper(column, slope)
 
 TOP = 0.28
 set tmargin at screen 1 - TOP / HEIGHT

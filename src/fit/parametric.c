@@ -121,6 +121,8 @@ static struct ParametricDraw draw_of(const Law *law, double c) {
     double ln_g = (log(law->alpha / law->beta) + law->a - law->b) / sum;
     draw.params_exponent = law->beta / sum;
     draw.examples_exponent = law->alpha / sum;
+    /* ln E has no lower bound, so that where the points want none it stops wherever the descent did. */
+    draw.E = draw.E < 1e-9 * (draw.E + draw.A + draw.B) && draw.E < 1e-9 ? 0 : draw.E;
     draw.params_coefficient = exp(ln_g - draw.params_exponent * log(c));
     draw.examples_coefficient = exp(-ln_g - draw.examples_exponent * log(c));
     return draw;
@@ -279,6 +281,27 @@ static int check_points(const FitPoint *points, size_t count, size_t sizes, size
     return 0;
 }
 
+/* How much of the runs' range of compute, on its logarithm, has its optimum among the sizes and examples that were run. */
+static double share_inside(const ParametricFit *fit, const FitPoint *points, size_t count) {
+    enum { STEPS = 200 };
+    double low[3] = {INFINITY, INFINITY, INFINITY}, high[3] = {0, 0, 0};
+    for (size_t i = 0; i < count; i++) {
+        const double values[3] = {points[i].params, points[i].examples, points[i].flops};
+        for (int k = 0; k < 3; k++) {
+            low[k] = fmin(low[k], values[k]);
+            high[k] = fmax(high[k], values[k]);
+        }
+    }
+    int inside = 0;
+    for (int i = 0; i <= STEPS; i++) {
+        double flops = low[2] * pow(high[2] / low[2], (double)i / STEPS);
+        double params = fit->params.coefficient.value * pow(flops, fit->params.exponent.value);
+        double examples = fit->examples.coefficient.value * pow(flops, fit->examples.exponent.value);
+        inside += params >= low[0] && params <= high[0] && examples >= low[1] && examples <= high[1];
+    }
+    return (double)inside / (STEPS + 1);
+}
+
 static void warn_about_law(ParametricFit *fit, const FitPoint *points, size_t count) {
     double lowest = INFINITY, squares = 0;
     for (size_t i = 0; i < count; i++) {
@@ -297,6 +320,13 @@ static void warn_about_law(ParametricFit *fit, const FitPoint *points, size_t co
             fit_warn(&fit->warnings, "at_bound", "%s = %.3g lies outside 0.02 to 2: the %s in the grid hardly tell it.",
                      i == 0 ? "alpha" : "beta", exponents[i], i == 0 ? "model sizes" : "numbers of examples");
         }
+    }
+    double inside = share_inside(fit, points, count);
+    if (inside < 0.5) {
+        fit_warn(&fit->warnings, "optimum_outside",
+                 "The optimum lies among the sizes and examples that were run for only %.0f %% of the range of compute (in decades): the "
+                 "rest of the frontier is extrapolated.",
+                 100 * inside);
     }
     if (spread > 0.1) {
         fit_warn(&fit->warnings, "poor_fit", "The law misses the points by %.0f %% (root mean square of the log residuals).", 100 * spread);

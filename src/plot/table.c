@@ -75,18 +75,37 @@ static size_t index_of(const double *values, size_t count, double value) {
     return i;
 }
 
-/* The range of compute of the runs. */
-static void compute_range(const PlotStudy *study, double *low, double *high) {
-    *low = INFINITY;
-    *high = 0;
-    for (size_t i = 0; i < study->point_count; i++) {
-        *low = fmin(*low, study->points[i].flops);
-        *high = fmax(*high, study->points[i].flops);
-    }
+typedef struct Range {
+    double low, high;
+} Range;
+
+/* What the runs span. */
+typedef struct Ranges {
+    Range params, examples, flops;
+} Ranges;
+
+static void range_take(Range *range, double value) {
+    range->low = fmin(range->low, value);
+    range->high = fmax(range->high, value);
 }
 
-static double line_flops(double low, double high, int index) {
-    return low * pow(high / low, (double)index / (LINE_POINTS - 1));
+static Ranges study_ranges(const PlotStudy *study) {
+    const Range none = {INFINITY, 0};
+    Ranges ranges = {none, none, none};
+    for (size_t i = 0; i < study->point_count; i++) {
+        range_take(&ranges.params, study->points[i].params);
+        range_take(&ranges.examples, study->points[i].examples);
+        range_take(&ranges.flops, study->points[i].flops);
+    }
+    return ranges;
+}
+
+static bool range_holds(const Range *range, double value) {
+    return value >= range->low && value <= range->high;
+}
+
+static double line_flops(const Range *range, int index) {
+    return range->low * pow(range->high / range->low, (double)index / (LINE_POINTS - 1));
 }
 
 /* ---- error against compute ---- */
@@ -154,7 +173,7 @@ static int write_envelope(Figure *figure, double high) {
     return result;
 }
 
-static int write_efficient_loss(Figure *figure, double low, double high) {
+static int write_efficient_loss(Figure *figure, const Ranges *ranges) {
     const ParametricFit *fit = figure->study->parametric;
     double *values = calloc(fit->cloud_count + 1, sizeof *values);
     if (values == NULL) {
@@ -169,12 +188,14 @@ static int write_efficient_loss(Figure *figure, double low, double high) {
                                        fit->params.coefficient.value,
                                        fit->examples.exponent.value,
                                        fit->examples.coefficient.value};
-    bool banded = isfinite(fit->params.exponent.lo) && fit->cloud_count > 0;
+    bool banded = isfinite(fit->params.exponent.lo) && fit->cloud_count > 0, any_among = false;
     Buffer table;
     buffer_init(&table, PLOT_TEXT_MAX);
-    buffer_printf(&table, "flops\t%s\tlow\thigh\n", figure->study->metric);
+    buffer_printf(&table, "flops\t%s\tlow\thigh\tamong_runs\n", figure->study->metric);
     for (int i = 0; i < LINE_POINTS; i++) {
-        double flops = line_flops(low, high, i), below = NAN, above = NAN;
+        double flops = line_flops(&ranges->flops, i), below = NAN, above = NAN, loss = law_at(&law, flops);
+        bool among = range_holds(&ranges->params, law.params_coefficient * pow(flops, law.params_exponent)) &&
+                     range_holds(&ranges->examples, law.examples_coefficient * pow(flops, law.examples_exponent));
         if (banded) {
             for (size_t j = 0; j < fit->cloud_count; j++) {
                 values[j] = law_at(&fit->cloud[j], flops);
@@ -184,9 +205,11 @@ static int write_efficient_loss(Figure *figure, double low, double high) {
             below = values[(size_t)lround(last * (1 - LEVEL) / 2)];
             above = values[(size_t)lround(last * (1 + LEVEL) / 2)];
         }
-        append_row(&table, (double[]){flops, law_at(&law, flops), below, above}, 4);
+        append_row(&table, (double[]){flops, loss, below, above, among ? loss : NAN}, 5);
+        any_among = any_among || among;
     }
     figure_set_count(figure, "BANDED", banded);
+    figure_set_count(figure, "AMONG", any_among);
     int result = table_write(figure, &table, "-law");
     buffer_deinit(&table);
     free(values);
@@ -198,18 +221,18 @@ int table_error_compute(Figure *figure) {
     if (study->point_count == 0) {
         return error_set(figure->error, "no run has finished: there is no error to draw against compute"), PLOT_NOTHING;
     }
-    double low, high;
-    compute_range(study, &low, &high);
+    Ranges ranges = study_ranges(study);
     figure_set_count(figure, "RUNS", study->point_count);
     figure_set_count(figure, "LAW", study->parametric != NULL);
     int result = write_runs(figure);
     if (result == 0) {
-        result = write_envelope(figure, high);
+        result = write_envelope(figure, ranges.flops.high);
     }
     if (study->parametric == NULL) {
         figure_set_count(figure, "BANDED", 0);
+        figure_set_count(figure, "AMONG", 0);
     } else if (result == 0) {
-        result = write_efficient_loss(figure, low, high);
+        result = write_efficient_loss(figure, &ranges);
     }
     return result;
 }
@@ -241,15 +264,18 @@ static double paper_at(const PlotStudy *study, bool examples, double middle, dou
 
 static int write_lines(Figure *figure) {
     const PlotStudy *study = figure->study;
-    double low, high;
-    compute_range(study, &low, &high);
-    double middle = sqrt(low * high);
+    Ranges ranges = study_ranges(study);
+    double middle = sqrt(ranges.flops.low * ranges.flops.high);
+    figure_set_count(figure, "PARAMS_LOW", (size_t)fmin(ranges.params.low, 1e18));
+    figure_set_count(figure, "PARAMS_HIGH", (size_t)fmin(ranges.params.high, 1e18));
+    figure_set_count(figure, "EXAMPLES_LOW", (size_t)fmin(ranges.examples.low, 1e18));
+    figure_set_count(figure, "EXAMPLES_HIGH", (size_t)fmin(ranges.examples.high, 1e18));
     Buffer table;
     buffer_init(&table, PLOT_TEXT_MAX);
     buffer_append_text(&table, "flops\tparams_parametric\tparams_low\tparams_high\tparams_isoflop\tparams_paper\t"
                                "examples_parametric\texamples_low\texamples_high\texamples_isoflop\texamples_paper\n");
     for (int i = 0; i < LINE_POINTS; i++) {
-        double cells[11] = {line_flops(low, high, i)};
+        double cells[11] = {line_flops(&ranges.flops, i)};
         for (int examples = 0; examples < 2; examples++) {
             double *side = cells + 1 + 5 * examples;
             FitEstimate law = {NAN, NAN, NAN};

@@ -156,6 +156,23 @@ static void test_warns(void **state) {
     assert_true(warns(&law, 10, 1000, 0.2, "poor_fit"));
 }
 
+static void test_warns_of_an_optimum_outside_the_grid(void **state) {
+    (void)state;
+    const TrueLaw law = {1.69, 406.4, 410.7, 0.34, 0.28};
+    FitPoint points[100];
+    FitOptions options = plain_options();
+    ParametricFit fit;
+    /* At 1e19 to 1e24 FLOPs the optimum has 1e9 parameters and more: sizes of at most 1e7 never see it. */
+    size_t count = law_grid(&law, points, 6, (double[]){1e5, 1e7}, 6, (double[]){1e13, 1e16}, 0, 0);
+    assert_int_equal(fit_parametric(&fit, points, count, &options, NULL), 0);
+    assert_true(law_warned(&fit.warnings, "optimum_outside"));
+    fit_parametric_deinit(&fit);
+    count = law_grid(&law, points, 6, (double[]){1e6, 1e11}, 6, (double[]){1e7, 1e12}, 0, 0);
+    assert_int_equal(fit_parametric(&fit, points, count, &options, NULL), 0);
+    assert_false(law_warned(&fit.warnings, "optimum_outside"));
+    fit_parametric_deinit(&fit);
+}
+
 static void test_drops_unusable_points(void **state) {
     (void)state;
     const TrueLaw law = {1.69, 406.4, 410.7, 0.34, 0.28};
@@ -209,6 +226,7 @@ int main(void) {
         cmocka_unit_test(test_refuses),
         cmocka_unit_test(test_warns),
         cmocka_unit_test(test_drops_unusable_points),
+        cmocka_unit_test(test_warns_of_an_optimum_outside_the_grid),
         cmocka_unit_test(test_many_points),
         cmocka_unit_test(test_lower_envelope),
     };
