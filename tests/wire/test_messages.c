@@ -261,6 +261,38 @@ static void test_run_detail(void **state) {
     buffer_deinit(&text);
 }
 
+static void test_requests(void **state) {
+    (void)state;
+    Error error = {{0}};
+    Buffer text;
+    buffer_init(&text, WIRE_BODY_MAX);
+    SubmitRequest *sent = calloc(2, sizeof *sent), *got = sent + 1;
+    strcpy(sent->path, "a b.yaml");
+    memset(sent->text, '\n', SWEEP_FILE_MAX);
+    submit_request_encode(sent, &text);
+    assert_int_equal(submit_request_decode(got, text.data, text.size, &error), 0);
+    assert_string_equal(got->path, sent->path);
+    assert_string_equal(got->text, sent->text);
+    free(sent);
+
+    static const char fit[] = "{\"a\":[0.1,-1e+300,7,true,false,null,{}],\"b \\\"\":\"x\\n\"}";
+    FitRequest request;
+    buffer_clear(&text);
+    buffer_printf(&text, "{\"method\":\"parametric\",\"fit\":%s}", fit);
+    assert_int_equal(fit_request_decode(&request, text.data, text.size, &error), 0);
+    assert_string_equal(request.method, "parametric");
+    assert_string_equal(request.fit.data, fit);
+    fit_request_deinit(&request);
+
+    StatusRecord status = {.version = "1", .home = "/h", .pid = 3, .workers_alive = 2, .stopping = true, .problem = "none \"here\""}, back;
+    buffer_clear(&text);
+    status_record_encode(&status, &text);
+    assert_int_equal(status_record_decode(&back, text.data, text.size, &error), 0);
+    assert_string_equal(back.problem, status.problem);
+    assert_true(back.stopping && back.pid == 3 && back.workers_alive == 2);
+    buffer_deinit(&text);
+}
+
 /* Text that was cut inside a character still makes JSON that can be read. */
 static void test_broken_text(void **state) {
     (void)state;
@@ -415,13 +447,10 @@ static void test_mutations(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_lease_request),
-        cmocka_unit_test(test_lease),
-        cmocka_unit_test(test_report),
-        cmocka_unit_test(test_records),
-        cmocka_unit_test(test_run_detail),
-        cmocka_unit_test(test_broken_text),
-        cmocka_unit_test(test_errors_name_fields),
+        cmocka_unit_test(test_lease_request), cmocka_unit_test(test_lease),
+        cmocka_unit_test(test_report),        cmocka_unit_test(test_records),
+        cmocka_unit_test(test_run_detail),    cmocka_unit_test(test_requests),
+        cmocka_unit_test(test_broken_text),   cmocka_unit_test(test_errors_name_fields),
         cmocka_unit_test(test_mutations),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
