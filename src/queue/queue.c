@@ -36,16 +36,13 @@ int queue_new(Queue **out, Store *store, const QueueSettings *settings, double n
     chosen.heartbeat_seconds = chosen.heartbeat_seconds > 0 ? chosen.heartbeat_seconds : 5;
     chosen.lease_seconds = chosen.lease_seconds > 0 ? chosen.lease_seconds : 60;
     chosen.retry_limit = chosen.retry_limit > 0 ? chosen.retry_limit : 3;
-    if (!isfinite(chosen.lease_seconds) || chosen.lease_seconds < 5 * chosen.heartbeat_seconds) {
+    if (!isfinite(chosen.lease_seconds) || chosen.lease_seconds < 5 * chosen.heartbeat_seconds)
         return error_set(error, "a lease of %g s is shorter than five heartbeats of %g s", chosen.lease_seconds, chosen.heartbeat_seconds);
-    }
-    if (store_attempt_extend_all(store, now + chosen.lease_seconds, error) < 0) {
+    if (store_attempt_extend_all(store, now + chosen.lease_seconds, error) < 0)
         return -1;
-    }
     Queue *queue = calloc(1, sizeof *queue);
-    if (!queue) {
+    if (!queue)
         return error_set(error, "out of memory");
-    }
     queue->store = store;
     queue->settings = chosen;
     machine_read(&queue->machine);
@@ -75,9 +72,8 @@ static int ending_state(Queue *queue, const Ending *ending, RunState *state, Err
         return 0;
     }
     if (store_run_wanted(queue->store, ending->run_id, &wanted, &paused, error) != 0 ||
-        store_run_get(queue->store, ending->run_id, &run, error) != 0) {
+        store_run_get(queue->store, ending->run_id, &run, error) != 0)
         return -1;
-    }
     bool failed =
         ending->outcome == OUTCOME_REFUSED || (outcome_counts(ending->outcome) && run.failures + 1 >= queue->settings.retry_limit);
     *state = !wanted ? RUN_CANCELLED : failed ? RUN_FAILED : RUN_PENDING;
@@ -87,12 +83,10 @@ static int ending_state(Queue *queue, const Ending *ending, RunState *state, Err
 /* event: NULL, or what to record beside it. */
 static int attempt_finish(Queue *queue, const Ending *ending, const char *event, Error *error) {
     RunState state;
-    if (ending_state(queue, ending, &state, error) < 0) {
+    if (ending_state(queue, ending, &state, error) < 0)
         return -1;
-    }
-    if (event && store_event_add(queue->store, ending->now, event, 0, ending->run_id, ending->attempt_id, ending->detail, error) < 0) {
+    if (event && store_event_add(queue->store, ending->now, event, 0, ending->run_id, ending->attempt_id, ending->detail, error) < 0)
         return -1;
-    }
     int result = store_attempt_end(queue->store, ending->attempt_id, ending->outcome, ending->detail, state,
                                    outcome_counts(ending->outcome), ending->now, error);
     return result > 0 ? error_set(error, "attempt %lld is not open", (long long)ending->attempt_id) : result;
@@ -102,12 +96,10 @@ static int attempt_finish(Queue *queue, const Ending *ending, const char *event,
 
 static int token_make(char token[SHA256_HEX_MAX], Error *error) {
     unsigned char random[32];
-    if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random) {
+    if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random)
         return error_set_errno(error, errno, "cannot draw a token");
-    }
-    for (size_t i = 0; i < sizeof random; i++) {
+    for (size_t i = 0; i < sizeof random; i++)
         snprintf(token + 2 * i, 3, "%02x", random[i]);
-    }
     return 0;
 }
 
@@ -118,9 +110,8 @@ static int lease_give_up_earlier(Queue *queue, const char *worker, double now, E
     int result;
     while ((result = store_attempt_of_worker(queue->store, worker, "", 0, &earlier, error)) == 0) {
         Ending ending = {earlier.id, earlier.run_id, OUTCOME_LOST, RUN_PENDING, "its worker asked for another run", now};
-        if (attempt_finish(queue, &ending, "lease_expired", error) < 0) {
+        if (attempt_finish(queue, &ending, "lease_expired", error) < 0)
             return -1;
-        }
     }
     return result < 0 ? -1 : 0;
 }
@@ -135,35 +126,29 @@ static int lease_take(Queue *queue, const Environment *environment, const char *
     for (;;) {
         AttemptStart start = {.environment = *environment, .now = now, .expires_at = now + queue->settings.lease_seconds};
         int result = store_next_pending(queue->store, &start.run_id, error);
-        if (result != 0) {
+        if (result != 0)
             return result < 0 ? -1 : QUEUE_EMPTY;
-        }
         text_copy(start.worker, sizeof start.worker, worker);
-        if (token_make(start.token, error) < 0 || store_attempt_begin(queue->store, &start, attempt, error) != 0) {
+        if (token_make(start.token, error) < 0 || store_attempt_begin(queue->store, &start, attempt, error) != 0)
             return -1;
-        }
         text_copy(token, SHA256_HEX_MAX, start.token);
         Error unreadable = {""};
-        if (lease_read_run(queue, start.run_id, run, key, &unreadable) == 0) {
+        if (lease_read_run(queue, start.run_id, run, key, &unreadable) == 0)
             return 0;
-        }
         /* Left by another version. It must not stand before all others for ever. */
         Ending ending = {attempt->id, attempt->run_id, OUTCOME_REFUSED, RUN_FAILED, unreadable.text, now};
-        if (attempt_finish(queue, &ending, "spec_unreadable", error) < 0) {
+        if (attempt_finish(queue, &ending, "spec_unreadable", error) < 0)
             return -1;
-        }
     }
 }
 
 int queue_lease(Queue *queue, const Environment *environment, const char *worker, double now, AttemptRecord *attempt,
                 char token[SHA256_HEX_MAX], Run *run, char key[RUN_KEY_MAX], Error *error) {
-    if (store_transaction_begin(queue->store, error) < 0) {
+    if (store_transaction_begin(queue->store, error) < 0)
         return -1;
-    }
     int result = lease_give_up_earlier(queue, worker, now, error);
-    if (result == 0) {
+    if (result == 0)
         result = queue->draining ? QUEUE_EMPTY : lease_take(queue, environment, worker, now, attempt, token, run, key, error);
-    }
     return store_transaction_end(queue->store, result, error);
 }
 
@@ -184,13 +169,11 @@ static int report_check(Queue *queue, int64_t attempt_id, const char *token, dou
 
 static int report_direct(Queue *queue, const AttemptRecord *attempt, double now, QueueDirective *directive, Error *error) {
     bool wanted, paused;
-    if (store_run_wanted(queue->store, attempt->run_id, &wanted, &paused, error) != 0) {
+    if (store_run_wanted(queue->store, attempt->run_id, &wanted, &paused, error) != 0)
         return -1;
-    }
     *directive = !wanted ? QUEUE_DROP : queue->draining ? QUEUE_STOP : QUEUE_CONTINUE;
-    if (wanted) {
+    if (wanted)
         return 0;
-    }
     Ending ending = {attempt->id, attempt->run_id, OUTCOME_PREEMPTED, RUN_CANCELLED, "the run was cancelled", now};
     return attempt_finish(queue, &ending, "run_dropped", error);
 }
@@ -199,22 +182,19 @@ static int report_progress(Queue *queue, int64_t attempt_id, const char *token, 
                            double flops, double now, QueueDirective *directive, Error *error) {
     AttemptRecord attempt;
     int result = report_check(queue, attempt_id, token, now, &attempt, error);
-    if (result != 0) {
+    if (result != 0)
         return result == STORE_ENDED ? report_stale(queue, &attempt, count > 0 ? "points" : "a heartbeat", now, error) : result;
-    }
     if (store_point_add(queue->store, attempt_id, points, count, error) < 0 ||
-        store_attempt_renew(queue->store, attempt_id, now + queue->settings.lease_seconds, step, flops, error) < 0) {
+        store_attempt_renew(queue->store, attempt_id, now + queue->settings.lease_seconds, step, flops, error) < 0)
         return -1;
-    }
     return report_direct(queue, &attempt, now, directive, error);
 }
 
 int queue_points(Queue *queue, int64_t attempt_id, const char *token, const Point *points, size_t count, double step, double flops,
                  double now, QueueDirective *directive, Error *error) {
     *directive = QUEUE_DROP;
-    if (store_transaction_begin(queue->store, error) < 0) {
+    if (store_transaction_begin(queue->store, error) < 0)
         return -1;
-    }
     int result = report_progress(queue, attempt_id, token, points, count, step, flops, now, directive, error);
     return store_transaction_end(queue->store, result, error);
 }
@@ -228,22 +208,17 @@ static int report_result(Queue *queue, const char *token, const Ending *report, 
                          size_t count, Error *error) {
     AttemptRecord attempt;
     int result = report_check(queue, report->attempt_id, token, report->now, &attempt, error);
-    if (result == STORE_ENDED) {
+    if (result == STORE_ENDED)
         return attempt.outcome == report->outcome ? 0 : report_stale(queue, &attempt, "a result", report->now, error);
-    }
-    if (result != 0) {
+    if (result != 0)
         return result;
-    }
-    if (store_point_add(queue->store, attempt.id, points, count, error) < 0) {
+    if (store_point_add(queue->store, attempt.id, points, count, error) < 0)
         return -1;
-    }
-    if (environment && *environment->host && store_attempt_environment(queue->store, attempt.id, environment, error) != 0) {
+    if (environment && *environment->host && store_attempt_environment(queue->store, attempt.id, environment, error) != 0)
         return -1;
-    }
     const Point *last = count > 0 ? &points[count - 1] : NULL;
-    if (last && store_attempt_renew(queue->store, attempt.id, attempt.expires_at, (double)last->step, last->flops, error) < 0) {
+    if (last && store_attempt_renew(queue->store, attempt.id, attempt.expires_at, (double)last->step, last->flops, error) < 0)
         return -1;
-    }
     Ending ending = *report;
     ending.run_id = attempt.run_id;
     return attempt_finish(queue, &ending, NULL, error);
@@ -251,9 +226,8 @@ static int report_result(Queue *queue, const char *token, const Ending *report, 
 
 /* What a worker may say of itself: that it was lost is for the queue to find. */
 static bool result_is_valid(Outcome outcome, RunState state) {
-    if (outcome == OUTCOME_OK) {
+    if (outcome == OUTCOME_OK)
         return state == RUN_DONE || state == RUN_DIVERGED;
-    }
     return outcome > OUTCOME_OK && outcome < OUTCOMES && outcome != OUTCOME_LOST;
 }
 
@@ -263,9 +237,8 @@ int queue_result(Queue *queue, int64_t attempt_id, const char *token, Outcome ou
         error_set(error, "a result cannot have this outcome with this state");
         return QUEUE_INVALID;
     }
-    if (store_transaction_begin(queue->store, error) < 0) {
+    if (store_transaction_begin(queue->store, error) < 0)
         return -1;
-    }
     Ending report = {attempt_id, 0, outcome, state, detail ? detail : "", now};
     return store_transaction_end(queue->store, report_result(queue, token, &report, environment, points, count, error), error);
 }
@@ -284,31 +257,27 @@ static Outcome worker_outcome(const ExecWorker *worker) {
 static int worker_ended(Queue *queue, const ExecWorker *worker, double now, Error *error) {
     AttemptRecord attempt;
     int result = store_attempt_of_worker(queue->store, worker->name, queue->machine.host, worker->pid, &attempt, error);
-    if (result != 0) {
+    if (result != 0)
         return result < 0 ? -1 : 0;
-    }
     const char *detail = *worker->detail ? worker->detail : "its worker ended without a result";
     Ending ending = {attempt.id, attempt.run_id, worker_outcome(worker), RUN_PENDING, detail, now};
     return attempt_finish(queue, &ending, "worker_exited", error);
 }
 
 int queue_worker_ended(Queue *queue, const ExecWorker *worker, double now, Error *error) {
-    if (store_transaction_begin(queue->store, error) < 0) {
+    if (store_transaction_begin(queue->store, error) < 0)
         return -1;
-    }
     return store_transaction_end(queue->store, worker_ended(queue, worker, now, error), error);
 }
 
 static int expire_some(Queue *queue, double now, size_t *count, Error *error) {
     AttemptRecord expired[EXPIRE_AT_ONCE];
-    if (store_attempt_expired(queue->store, now, expired, EXPIRE_AT_ONCE, count, error) < 0) {
+    if (store_attempt_expired(queue->store, now, expired, EXPIRE_AT_ONCE, count, error) < 0)
         return -1;
-    }
     for (size_t i = 0; i < *count; i++) {
         Ending ending = {expired[i].id, expired[i].run_id, OUTCOME_LOST, RUN_PENDING, "the lease ran out", now};
-        if (attempt_finish(queue, &ending, "lease_expired", error) < 0) {
+        if (attempt_finish(queue, &ending, "lease_expired", error) < 0)
             return -1;
-        }
     }
     return 0;
 }
@@ -317,15 +286,12 @@ int queue_expire(Queue *queue, double now, Error *error) {
     size_t count = 0;
     /* Looked at first without a transaction: nearly always nothing has expired. */
     AttemptRecord first;
-    if (store_attempt_expired(queue->store, now, &first, 1, &count, error) < 0) {
+    if (store_attempt_expired(queue->store, now, &first, 1, &count, error) < 0)
         return -1;
-    }
-    while (count > 0) {
+    while (count > 0)
         if (store_transaction_begin(queue->store, error) < 0 ||
-            store_transaction_end(queue->store, expire_some(queue, now, &count, error), error) < 0) {
+            store_transaction_end(queue->store, expire_some(queue, now, &count, error), error) < 0)
             return -1;
-        }
-    }
     return 0;
 }
 
@@ -336,12 +302,10 @@ void queue_drain(Queue *queue) {
 int queue_workers_wanted(Queue *queue, size_t alive, size_t capacity, size_t *wanted, Error *error) {
     int64_t pending = 0, running = 0;
     *wanted = 0;
-    if (queue->draining || alive >= capacity) {
+    if (queue->draining || alive >= capacity)
         return 0;
-    }
-    if (store_pending_count(queue->store, (int64_t)(capacity + alive), &pending, &running, error) < 0) {
+    if (store_pending_count(queue->store, (int64_t)(capacity + alive), &pending, &running, error) < 0)
         return -1;
-    }
     /* Workers without a run are about to ask for one. */
     size_t idle = alive > (size_t)running ? alive - (size_t)running : 0;
     size_t useful = (size_t)pending > idle ? (size_t)pending - idle : 0;

@@ -21,9 +21,8 @@ int attempt_read(sqlite3_stmt *row, AttemptRecord *out, Error *error) {
     column_copy(row, 8, out->environment.backend, sizeof out->environment.backend);
     column_copy(row, 9, out->environment.data_digest, sizeof out->environment.data_digest);
     const char *outcome = (const char *)sqlite3_column_text(row, 3);
-    if (!outcome || outcome_find(outcome, &out->outcome) != 0) {
+    if (!outcome || outcome_find(outcome, &out->outcome) != 0)
         return error_set(error, "attempt %lld has the unknown outcome '%s'", (long long)out->id, outcome ? outcome : "");
-    }
     return 0;
 }
 
@@ -44,9 +43,8 @@ static int attempt_read_all(Store *store, sqlite3_stmt *row, AttemptRecord *out,
 static int attempt_list(Store *store, const char *sql, Value value, size_t capacity, AttemptRecord *out, size_t *count, Error *error) {
     sqlite3_stmt *row = NULL;
     *count = 0;
-    if (statement_query(store, error, &row, sql, VALUES(value, integer((int64_t)capacity))) < 0) {
+    if (statement_query(store, error, &row, sql, VALUES(value, integer((int64_t)capacity))) < 0)
         return -1;
-    }
     return attempt_read_all(store, row, out, count, error);
 }
 
@@ -68,9 +66,8 @@ int store_attempt_open_list(Store *store, AttemptRecord *out, size_t capacity, s
 
 static int attempt_find_one(Store *store, sqlite3_stmt *row, AttemptRecord *out, Error *error) {
     size_t count = 0;
-    if (attempt_read_all(store, row, out, &count, error) < 0) {
+    if (attempt_read_all(store, row, out, &count, error) < 0)
         return -1;
-    }
     return count ? 0 : STORE_NOT_FOUND;
 }
 
@@ -79,9 +76,8 @@ int store_attempt_of_worker(Store *store, const char *worker, const char *host, 
     if (statement_query(store, error, &row,
                         "SELECT " ATTEMPT_COLUMNS " FROM attempts WHERE outcome = 'open' AND ((worker <> '' AND worker = ?1) OR "
                         "(pid > 0 AND pid = ?3 AND host = ?2)) ORDER BY worker = ?1 DESC, id DESC LIMIT 1",
-                        VALUES(text(worker), text(host), integer(pid))) < 0) {
+                        VALUES(text(worker), text(host), integer(pid))) < 0)
         return -1;
-    }
     return attempt_find_one(store, row, out, error);
 }
 
@@ -103,16 +99,13 @@ static int attempt_begin(Store *store, const AttemptStart *start, AttemptRecord 
     if (statement_run(
             store, error, &changed,
             "UPDATE runs SET state = 'running', attempts = attempts + 1, started_at = ?2, ended_at = 0 WHERE id = ?1 AND state = 'pending'",
-            VALUES(integer(start->run_id), real(start->now))) < 0) {
+            VALUES(integer(start->run_id), real(start->now))) < 0)
         return -1;
-    }
     int result = statement_integer(store, error, &number, "SELECT attempts FROM runs WHERE id = ?", VALUES(integer(start->run_id)));
-    if (result != 0 || changed == 0) {
+    if (result != 0 || changed == 0)
         return result != 0 ? result : STORE_CONFLICT;
-    }
-    if (attempt_insert(store, start, number, error) < 0) {
+    if (attempt_insert(store, start, number, error) < 0)
         return -1;
-    }
     *out = (AttemptRecord){.id = sqlite3_last_insert_rowid(store->db),
                            .run_id = start->run_id,
                            .number = number,
@@ -123,9 +116,8 @@ static int attempt_begin(Store *store, const AttemptStart *start, AttemptRecord 
 }
 
 int store_attempt_begin(Store *store, const AttemptStart *start, AttemptRecord *out, Error *error) {
-    if (store_transaction_begin(store, error) < 0) {
+    if (store_transaction_begin(store, error) < 0)
         return -1;
-    }
     return store_transaction_end(store, attempt_begin(store, start, out, error), error);
 }
 
@@ -135,29 +127,25 @@ int store_attempt_begin(Store *store, const AttemptStart *start, AttemptRecord *
 static bool token_equal(const char *a, const char *b) {
     size_t size = strlen(a);
     unsigned difference = size != strlen(b) || size == 0;
-    for (size_t i = 0; size == strlen(b) && i < size; i++) {
+    for (size_t i = 0; size == strlen(b) && i < size; i++)
         difference |= (unsigned char)(a[i] ^ b[i]);
-    }
     return difference == 0;
 }
 
 int store_attempt_check(Store *store, int64_t attempt_id, const char *token, double now, AttemptRecord *out, Error *error) {
     sqlite3_stmt *row = NULL;
     if (statement_query(store, error, &row, "SELECT " ATTEMPT_COLUMNS ", token FROM attempts WHERE id = ?", VALUES(integer(attempt_id))) <
-        0) {
+        0)
         return -1;
-    }
     int result = statement_next(store, row, error);
-    if (result <= 0) {
+    if (result <= 0)
         return result < 0 ? -1 : STORE_NOT_FOUND;
-    }
     char expected[SHA256_HEX_MAX];
     column_copy(row, sqlite3_column_count(row) - 1, expected, sizeof expected);
     result = attempt_read(row, out, error);
     statement_reset(row);
-    if (result < 0) {
+    if (result < 0)
         return -1;
-    }
     if (!token_equal(expected, token)) {
         result = store_event_add(store, now, "stale_message", 0, out->run_id, attempt_id, "wrong token", error);
         return result < 0 ? -1 : STORE_STALE;
@@ -171,12 +159,10 @@ static int attempt_renew(Store *store, int64_t attempt_id, double expires_at, do
     if (statement_run(store, error, &changed,
                       "UPDATE attempts SET expires_at = max(expires_at, ?2), step = max(step, ?3), flops = max(flops, ?4) "
                       "WHERE id = ?1 AND outcome = 'open'",
-                      VALUES(integer(attempt_id), real(expires_at), real(step), real(flops))) < 0) {
+                      VALUES(integer(attempt_id), real(expires_at), real(step), real(flops))) < 0)
         return -1;
-    }
-    if (changed == 0) {
+    if (changed == 0)
         return STORE_STALE;
-    }
     return statement_run(store, error, NULL,
                          "UPDATE runs SET done_flops = min(flops_exact, a.flops) FROM (SELECT run_id, flops FROM attempts WHERE id = ?) a "
                          "WHERE runs.id = a.run_id AND done_flops <> min(flops_exact, a.flops)",
@@ -184,27 +170,24 @@ static int attempt_renew(Store *store, int64_t attempt_id, double expires_at, do
 }
 
 int store_attempt_renew(Store *store, int64_t attempt_id, double expires_at, double step, double flops, Error *error) {
-    if (store_transaction_begin(store, error) < 0) {
+    if (store_transaction_begin(store, error) < 0)
         return -1;
-    }
     step = isfinite(step) ? step : 0;
     flops = isfinite(flops) ? flops : 0;
     return store_transaction_end(store, attempt_renew(store, attempt_id, expires_at, step, flops, error), error);
 }
 
 int store_attempt_extend_all(Store *store, double expires_at, Error *error) {
-    if (store_transaction_begin(store, error) < 0) {
+    if (store_transaction_begin(store, error) < 0)
         return -1;
-    }
     int result = statement_run(store, error, NULL, "UPDATE attempts SET expires_at = ? WHERE outcome = 'open'", VALUES(real(expires_at)));
     return store_transaction_end(store, result, error);
 }
 
 int store_attempt_environment(Store *store, int64_t attempt_id, const Environment *at, Error *error) {
     int64_t changed = 0;
-    if (store_transaction_begin(store, error) < 0) {
+    if (store_transaction_begin(store, error) < 0)
         return -1;
-    }
     int result =
         statement_run(store, error, &changed,
                       "UPDATE attempts SET host = ?2, cpu = ?3, version = ?4, backend = ?5, data_digest = ?6, pid = ?7, threads = ?8 "
@@ -217,9 +200,8 @@ int store_attempt_environment(Store *store, int64_t attempt_id, const Environmen
 static int point_insert(Store *store, int64_t attempt_id, int64_t run_id, const Point *point, Buffer *metrics, Error *error) {
     buffer_clear(metrics);
     point_format_metrics(point, metrics);
-    if (buffer_check(metrics, error, "a point's metrics") < 0) {
+    if (buffer_check(metrics, error, "a point's metrics") < 0)
         return -1;
-    }
     return statement_run(store, error, NULL,
                          "INSERT INTO points (run_id, step, examples, flops, seconds, metrics, attempt_id) VALUES (?, ?, ?, ?, ?, ?, ?) "
                          "ON CONFLICT (run_id, step) DO NOTHING",
@@ -230,25 +212,21 @@ static int point_insert(Store *store, int64_t attempt_id, int64_t run_id, const 
 static int point_insert_all(Store *store, int64_t attempt_id, const Point *points, size_t count, Error *error) {
     int64_t run_id;
     int result = statement_integer(store, error, &run_id, "SELECT run_id FROM attempts WHERE id = ?", VALUES(integer(attempt_id)));
-    if (result != 0) {
+    if (result != 0)
         return result;
-    }
     Buffer metrics;
     buffer_init(&metrics, 1 << 16);
-    for (size_t i = 0; i < count && result == 0; i++) {
+    for (size_t i = 0; i < count && result == 0; i++)
         result = point_insert(store, attempt_id, run_id, &points[i], &metrics, error);
-    }
     buffer_deinit(&metrics);
     return result;
 }
 
 int store_point_add(Store *store, int64_t attempt_id, const Point *points, size_t count, Error *error) {
-    if (count == 0) {
+    if (count == 0)
         return 0;
-    }
-    if (store_transaction_begin(store, error) < 0) {
+    if (store_transaction_begin(store, error) < 0)
         return -1;
-    }
     return store_transaction_end(store, point_insert_all(store, attempt_id, points, count, error), error);
 }
 
@@ -259,9 +237,8 @@ static int attempt_end(Store *store, int64_t attempt_id, Outcome outcome, const 
     int64_t changed, exists;
     if (statement_run(store, error, &changed,
                       "UPDATE attempts SET outcome = ?2, detail = ?3, ended_at = ?4 WHERE id = ?1 AND outcome = 'open'",
-                      VALUES(integer(attempt_id), text(outcome_text(outcome)), text(detail), real(now))) < 0) {
+                      VALUES(integer(attempt_id), text(outcome_text(outcome)), text(detail), real(now))) < 0)
         return -1;
-    }
     if (changed == 0) {
         int result = statement_integer(store, error, &exists, "SELECT 1 FROM attempts WHERE id = ?", VALUES(integer(attempt_id)));
         return result != 0 ? result : STORE_STALE;
@@ -276,9 +253,8 @@ static int attempt_end(Store *store, int64_t attempt_id, Outcome outcome, const 
 
 int store_attempt_end(Store *store, int64_t attempt_id, Outcome outcome, const char *detail, RunState run_state, int failures_add,
                       double now, Error *error) {
-    if (store_transaction_begin(store, error) < 0) {
+    if (store_transaction_begin(store, error) < 0)
         return -1;
-    }
     return store_transaction_end(store, attempt_end(store, attempt_id, outcome, detail, run_state, failures_add, now, error), error);
 }
 
@@ -298,9 +274,8 @@ int store_next_pending(Store *store, int64_t *run_id, Error *error) {
 static int pending_count(Store *store, int64_t limit, int64_t *pending, Error *error) {
     int64_t sweeps;
     int result = statement_integer(store, error, &sweeps, "SELECT count(*) FROM sweeps WHERE state = 'active' AND pending > 0", NULL, 0);
-    if (result != 0) {
+    if (result != 0)
         return result;
-    }
     if (sweeps <= 1) {
         return statement_integer(store, error, pending, "SELECT min(?, coalesce(sum(pending), 0)) FROM sweeps WHERE state = 'active'",
                                  VALUES(integer(limit)));

@@ -40,31 +40,26 @@ static const Invariant invariants[] = {
 
 static int check_integrity(Store *store, Buffer *problems, Error *error) {
     sqlite3_stmt *row = NULL;
-    if (statement_query(store, error, &row, "PRAGMA integrity_check(20)", NULL, 0) < 0) {
+    if (statement_query(store, error, &row, "PRAGMA integrity_check(20)", NULL, 0) < 0)
         return -1;
-    }
     int result;
     while ((result = statement_next(store, row, error)) > 0) {
         const char *line = (const char *)sqlite3_column_text(row, 0);
-        if (line && strcmp(line, "ok") != 0) {
+        if (line && strcmp(line, "ok") != 0)
             buffer_printf(problems, "%s\n", line);
-        }
     }
     return result;
 }
 
 int store_check(Store *store, Buffer *problems, Error *error) {
-    if (check_integrity(store, problems, error) < 0) {
+    if (check_integrity(store, problems, error) < 0)
         return -1;
-    }
     for (size_t i = 0; i < sizeof invariants / sizeof *invariants; i++) {
         int64_t count;
-        if (statement_integer(store, error, &count, invariants[i].sql, NULL, 0) != 0) {
+        if (statement_integer(store, error, &count, invariants[i].sql, NULL, 0) != 0)
             return -1;
-        }
-        if (count > 0) {
+        if (count > 0)
             buffer_printf(problems, "%lld %s\n", (long long)count, invariants[i].what);
-        }
     }
     return buffer_check(problems, error, "the list of problems");
 }

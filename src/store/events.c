@@ -5,12 +5,10 @@
 int store_fit_add(Store *store, int64_t sweep_id, const char *method, const char *json, double now, int64_t *fit_id, Error *error) {
     int64_t exists;
     int result = statement_integer(store, error, &exists, "SELECT 1 FROM sweeps WHERE id = ?", VALUES(integer(sweep_id)));
-    if (result != 0) {
+    if (result != 0)
         return result;
-    }
-    if (store_transaction_begin(store, error) < 0) {
+    if (store_transaction_begin(store, error) < 0)
         return -1;
-    }
     result = statement_run(store, error, NULL, "INSERT INTO fits (sweep_id, method, json, created_at) VALUES (?, ?, ?, ?)",
                            VALUES(integer(sweep_id), text(method), text(json), real(now)));
     *fit_id = sqlite3_last_insert_rowid(store->db);
@@ -20,13 +18,11 @@ int store_fit_add(Store *store, int64_t sweep_id, const char *method, const char
 int store_fit_latest(Store *store, int64_t sweep_id, const char *method, Buffer *json, Error *error) {
     sqlite3_stmt *row = NULL;
     if (statement_query(store, error, &row, "SELECT json FROM fits WHERE sweep_id = ? AND method = ? ORDER BY id DESC LIMIT 1",
-                        VALUES(integer(sweep_id), text(method))) < 0) {
+                        VALUES(integer(sweep_id), text(method))) < 0)
         return -1;
-    }
     int result = statement_next(store, row, error);
-    if (result <= 0) {
+    if (result <= 0)
         return result < 0 ? -1 : STORE_NOT_FOUND;
-    }
     const void *data = sqlite3_column_text(row, 0);
     buffer_append(json, data ? data : "", (size_t)sqlite3_column_bytes(row, 0));
     statement_reset(row);
@@ -48,9 +44,8 @@ int store_event_list(Store *store, int64_t after, EventRecord *out, size_t capac
     *count = 0;
     if (statement_query(store, error, &row,
                         "SELECT id, time, kind, sweep_id, run_id, attempt_id, detail FROM events WHERE id > ? ORDER BY id LIMIT ?",
-                        VALUES(integer(after), integer((int64_t)capacity))) < 0) {
+                        VALUES(integer(after), integer((int64_t)capacity))) < 0)
         return -1;
-    }
     int result;
     while ((result = statement_next(store, row, error)) > 0) {
         EventRecord *event = &out[(*count)++];

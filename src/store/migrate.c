@@ -21,25 +21,22 @@ static int migration_number(const struct EmbeddedFile *file) {
 
 int migrate_latest(void) {
     int latest = 0;
-    for (const struct EmbeddedFile *file = migration_files; file->name; file++) {
+    for (const struct EmbeddedFile *file = migration_files; file->name; file++)
         latest = migration_number(file);
-    }
     return latest;
 }
 
 static int migrate_execute(Store *store, const char *sql, Error *error) {
-    if (sqlite3_exec(store->db, sql, NULL, NULL, NULL) != SQLITE_OK) {
+    if (sqlite3_exec(store->db, sql, NULL, NULL, NULL) != SQLITE_OK)
         return store_failed(store, error, "cannot migrate");
-    }
     return 0;
 }
 
 static int migration_apply(Store *store, const struct EmbeddedFile *file, Error *error) {
     char version[96];
     snprintf(version, sizeof version, "PRAGMA user_version = %d; PRAGMA application_id = %d;", migration_number(file), APPLICATION_ID);
-    if (migrate_execute(store, "BEGIN IMMEDIATE", error) < 0) {
+    if (migrate_execute(store, "BEGIN IMMEDIATE", error) < 0)
         return -1;
-    }
     if (migrate_execute(store, file->text, error) < 0 || migrate_execute(store, version, error) < 0 ||
         migrate_execute(store, "COMMIT", error) < 0) {
         sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
@@ -52,12 +49,10 @@ int migrate_apply(Store *store, Error *error) {
     int64_t version = 0, application = 0, tables = 0;
     if (statement_integer(store, error, &version, "PRAGMA user_version", NULL, 0) != 0 ||
         statement_integer(store, error, &application, "PRAGMA application_id", NULL, 0) != 0 ||
-        statement_integer(store, error, &tables, "SELECT count(*) FROM sqlite_schema", NULL, 0) != 0) {
+        statement_integer(store, error, &tables, "SELECT count(*) FROM sqlite_schema", NULL, 0) != 0)
         return -1;
-    }
-    if (tables > 0 && application != APPLICATION_ID) {
+    if (tables > 0 && application != APPLICATION_ID)
         return error_set(error, "%s is not a sweepd database", store->path);
-    }
     if (version > migrate_latest()) {
         return error_set(error, "%s was written by a newer sweepd (schema %lld, this one knows %d); use that version", store->path,
                          (long long)version, migrate_latest());
@@ -66,10 +61,8 @@ int migrate_apply(Store *store, Error *error) {
         return error_set(error, "%s has the older schema %lld (this sweepd has %d); start the daemon once to bring it up to date",
                          store->path, (long long)version, migrate_latest());
     }
-    for (const struct EmbeddedFile *file = migration_files; file->name; file++) {
-        if (migration_number(file) > version && migration_apply(store, file, error) < 0) {
+    for (const struct EmbeddedFile *file = migration_files; file->name; file++)
+        if (migration_number(file) > version && migration_apply(store, file, error) < 0)
             return -1;
-        }
-    }
     return 0;
 }

@@ -32,9 +32,8 @@ int store_point_list(Store *store, int64_t run_id, Point *out, size_t capacity, 
     *count = 0;
     if (statement_query(store, error, &row,
                         "SELECT step, examples, flops, seconds, metrics FROM points WHERE run_id = ? ORDER BY step LIMIT ?",
-                        VALUES(integer(run_id), integer((int64_t)capacity))) < 0) {
+                        VALUES(integer(run_id), integer((int64_t)capacity))) < 0)
         return -1;
-    }
     return point_read_all(store, row, out, count, error);
 }
 
@@ -74,9 +73,8 @@ static int run_read_last_point(Store *store, RunRecord *out, Error *error) {
     if (statement_query(store, error, &row,
                         "SELECT step, examples, flops, seconds, metrics FROM points WHERE run_id = ? ORDER BY step DESC LIMIT 1",
                         VALUES(integer(out->id))) < 0 ||
-        point_read_all(store, row, &out->last, &count, error) < 0) {
+        point_read_all(store, row, &out->last, &count, error) < 0)
         return -1;
-    }
     out->has_point = count > 0;
     out->seconds = count > 0 ? out->last.seconds : 0;
     return 0;
@@ -115,12 +113,10 @@ int store_run_list(Store *store, const RunFilter *filter, RunRecord *out, size_t
     int result;
     *count = 0;
     *next = 0;
-    if (filter->limit == 0) {
+    if (filter->limit == 0)
         return 0;
-    }
-    if (run_list_query(store, filter, &row, error) < 0) {
+    if (run_list_query(store, filter, &row, error) < 0)
         return -1;
-    }
     while ((result = statement_next(store, row, error)) > 0) {
         if (*count == filter->limit) {
             *next = position;
@@ -141,9 +137,8 @@ int store_run_list(Store *store, const RunFilter *filter, RunRecord *out, size_t
 
 static int run_find_one(Store *store, sqlite3_stmt *row, RunRecord *out, Error *error) {
     int result = statement_next(store, row, error);
-    if (result <= 0) {
+    if (result <= 0)
         return result < 0 ? -1 : STORE_NOT_FOUND;
-    }
     run_read(row, out);
     result = statement_next(store, row, error);
     if (result != 0) {
@@ -157,26 +152,22 @@ static int run_find_by_key(Store *store, const char *name, RunRecord *out, Error
     enum { PREFIX_MIN = 6 };
     char prefix[RUN_KEY_MAX] = "";
     size_t size = strlen(name);
-    if (size < PREFIX_MIN || size >= sizeof prefix || strspn(name, "0123456789abcdefABCDEF") != size) {
+    if (size < PREFIX_MIN || size >= sizeof prefix || strspn(name, "0123456789abcdefABCDEF") != size)
         return STORE_NOT_FOUND;
-    }
-    for (size_t i = 0; i < size; i++) {
+    for (size_t i = 0; i < size; i++)
         prefix[i] = (char)tolower((unsigned char)name[i]);
-    }
     sqlite3_stmt *row = NULL;
     /* 'g' sorts after every digit of a key. */
     if (statement_query(store, error, &row, "SELECT " RUN_COLUMNS " FROM runs r WHERE r.key >= ?1 AND r.key < ?1 || 'g' LIMIT 2",
-                        VALUES(text(prefix))) < 0) {
+                        VALUES(text(prefix))) < 0)
         return -1;
-    }
     return run_find_one(store, row, out, error);
 }
 
 int store_run_get(Store *store, int64_t run_id, RunRecord *out, Error *error) {
     sqlite3_stmt *row = NULL;
-    if (statement_query(store, error, &row, "SELECT " RUN_COLUMNS " FROM runs r WHERE r.id = ?", VALUES(integer(run_id))) < 0) {
+    if (statement_query(store, error, &row, "SELECT " RUN_COLUMNS " FROM runs r WHERE r.id = ?", VALUES(integer(run_id))) < 0)
         return -1;
-    }
     return run_find_one(store, row, out, error);
 }
 
@@ -184,22 +175,19 @@ int store_run_find(Store *store, const char *name, RunRecord *out, Error *error)
     size_t size = strlen(name);
     if (size > 0 && size <= 18 && strspn(name, "0123456789") == size) {
         int result = store_run_get(store, strtoll(name, NULL, 10), out, error);
-        if (result != STORE_NOT_FOUND) {
+        if (result != STORE_NOT_FOUND)
             return result;
-        }
     }
     return run_find_by_key(store, name, out, error);
 }
 
 int store_run_spec(Store *store, int64_t run_id, Run *out, Error *error) {
     sqlite3_stmt *row = NULL;
-    if (statement_query(store, error, &row, "SELECT spec FROM runs WHERE id = ?", VALUES(integer(run_id))) < 0) {
+    if (statement_query(store, error, &row, "SELECT spec FROM runs WHERE id = ?", VALUES(integer(run_id))) < 0)
         return -1;
-    }
     int result = statement_next(store, row, error);
-    if (result <= 0) {
+    if (result <= 0)
         return result < 0 ? -1 : STORE_NOT_FOUND;
-    }
     const char *spec = (const char *)sqlite3_column_text(row, 0);
     result = run_parse(out, spec ? spec : "", (size_t)sqlite3_column_bytes(row, 0), "stored run", error);
     statement_reset(row);
@@ -208,13 +196,11 @@ int store_run_spec(Store *store, int64_t run_id, Run *out, Error *error) {
 
 int store_run_key(Store *store, int64_t run_id, char key[RUN_KEY_MAX], Error *error) {
     sqlite3_stmt *row = NULL;
-    if (statement_query(store, error, &row, "SELECT key FROM runs WHERE id = ?", VALUES(integer(run_id))) < 0) {
+    if (statement_query(store, error, &row, "SELECT key FROM runs WHERE id = ?", VALUES(integer(run_id))) < 0)
         return -1;
-    }
     int result = statement_next(store, row, error);
-    if (result <= 0) {
+    if (result <= 0)
         return result < 0 ? -1 : STORE_NOT_FOUND;
-    }
     column_copy(row, 0, key, RUN_KEY_MAX);
     statement_reset(row);
     return 0;
@@ -229,13 +215,11 @@ int store_run_wanted(Store *store, int64_t run_id, bool *wanted, bool *paused, E
             "EXISTS (SELECT 1 FROM sweep_runs o JOIN sweeps s ON s.id = o.sweep_id WHERE o.run_id = r.id AND s.state <> 'cancelled'), "
             "EXISTS (SELECT 1 FROM sweep_runs o JOIN sweeps s ON s.id = o.sweep_id WHERE o.run_id = r.id AND s.state = 'active') "
             "FROM runs r WHERE r.id = ?",
-            VALUES(integer(run_id))) < 0) {
+            VALUES(integer(run_id))) < 0)
         return -1;
-    }
     int result = statement_next(store, row, error);
-    if (result <= 0) {
+    if (result <= 0)
         return result < 0 ? -1 : STORE_NOT_FOUND;
-    }
     *wanted = sqlite3_column_int(row, 0) && sqlite3_column_int(row, 1);
     *paused = *wanted && !sqlite3_column_int(row, 2);
     statement_reset(row);

@@ -37,9 +37,8 @@ static int statement_find(Store *store, const char *sql, sqlite3_stmt **out, Err
             return 0;
         }
         if (!found->sql) {
-            if (sqlite3_prepare_v3(store->db, sql, -1, SQLITE_PREPARE_PERSISTENT, &found->handle, NULL) != SQLITE_OK) {
+            if (sqlite3_prepare_v3(store->db, sql, -1, SQLITE_PREPARE_PERSISTENT, &found->handle, NULL) != SQLITE_OK)
                 return store_failed(store, error, "cannot prepare a statement");
-            }
             found->sql = sql;
             *out = found->handle;
             return 0;
@@ -64,9 +63,8 @@ static int value_bind(sqlite3_stmt *statement, int index, const Value *value) {
 
 int statement_query(Store *store, Error *error, sqlite3_stmt **out, const char *sql, const Value *values, size_t count) {
     sqlite3_stmt *statement = NULL;
-    if (statement_find(store, sql, &statement, error) < 0) {
+    if (statement_find(store, sql, &statement, error) < 0)
         return -1;
-    }
     for (size_t i = 0; i < count; i++) {
         if (value_bind(statement, (int)i + 1, &values[i]) != SQLITE_OK) {
             store_failed(store, error, "cannot bind a value");
@@ -80,12 +78,10 @@ int statement_query(Store *store, Error *error, sqlite3_stmt **out, const char *
 
 int statement_next(Store *store, sqlite3_stmt *statement, Error *error) {
     int code = sqlite3_step(statement);
-    if (code == SQLITE_ROW) {
+    if (code == SQLITE_ROW)
         return 1;
-    }
-    if (code != SQLITE_DONE) {
+    if (code != SQLITE_DONE)
         store_failed(store, error, "a statement failed");
-    }
     statement_reset(statement);
     return code == SQLITE_DONE ? 0 : -1;
 }
@@ -97,28 +93,23 @@ void statement_reset(sqlite3_stmt *statement) {
 
 int statement_run(Store *store, Error *error, int64_t *changed, const char *sql, const Value *values, size_t count) {
     sqlite3_stmt *statement = NULL;
-    if (statement_query(store, error, &statement, sql, values, count) < 0) {
+    if (statement_query(store, error, &statement, sql, values, count) < 0)
         return -1;
-    }
     int result = statement_next(store, statement, error);
-    if (result > 0) {
+    if (result > 0)
         statement_reset(statement);
-    }
-    if (result >= 0 && changed) {
+    if (result >= 0 && changed)
         *changed = sqlite3_changes64(store->db);
-    }
     return result < 0 ? -1 : 0;
 }
 
 int statement_integer(Store *store, Error *error, int64_t *out, const char *sql, const Value *values, size_t count) {
     sqlite3_stmt *statement = NULL;
-    if (statement_query(store, error, &statement, sql, values, count) < 0) {
+    if (statement_query(store, error, &statement, sql, values, count) < 0)
         return -1;
-    }
     int result = statement_next(store, statement, error);
-    if (result <= 0) {
+    if (result <= 0)
         return result < 0 ? -1 : STORE_NOT_FOUND;
-    }
     *out = sqlite3_column_int64(statement, 0);
     statement_reset(statement);
     return 0;

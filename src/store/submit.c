@@ -15,22 +15,19 @@ typedef struct Submission {
 static int submit_sweep_row(Submission *submission, const Sweep *sweep, const char *file, size_t size, Error *error) {
     Store *store = submission->store;
     char digest[SHA256_HEX_MAX];
-    if (sha256_hex(file, size, digest, error) < 0) {
+    if (sha256_hex(file, size, digest, error) < 0)
         return -1;
-    }
     if (statement_run(
             store, error, NULL,
             "INSERT INTO sweeps (name, data, digest, state, submitted_at, submission) VALUES (?1, ?2, ?3, 'active', ?4, 1) "
             "ON CONFLICT (name) DO UPDATE SET data = ?2, digest = ?3, state = 'active', submitted_at = ?4, submission = submission + 1",
-            VALUES(text(sweep_name(sweep)), text(sweep_data_name(sweep)), text(digest), real(submission->now))) < 0) {
+            VALUES(text(sweep_name(sweep)), text(sweep_data_name(sweep)), text(digest), real(submission->now))) < 0)
         return -1;
-    }
     if (statement_integer(store, error, &submission->sweep_id, "SELECT id FROM sweeps WHERE name = ?", VALUES(text(sweep_name(sweep)))) !=
             0 ||
         statement_integer(store, error, &submission->number, "SELECT submission FROM sweeps WHERE id = ?",
-                          VALUES(integer(submission->sweep_id))) != 0) {
+                          VALUES(integer(submission->sweep_id))) != 0)
         return -1;
-    }
     return statement_run(store, error, NULL,
                          "INSERT INTO sweep_files (sweep_id, text) VALUES (?1, ?2) ON CONFLICT (sweep_id) DO UPDATE SET text = ?2",
                          VALUES(integer(submission->sweep_id), bytes(file, size)));
@@ -52,9 +49,8 @@ static int submit_insert_run(Submission *submission, const Run *run, const char 
 
 /* The run is in the store: one that was cancelled is wanted again. */
 static int submit_share_run(Submission *submission, const char *key, int64_t *run_id, Error *error) {
-    if (statement_integer(submission->store, error, run_id, "SELECT id FROM runs WHERE key = ?", VALUES(text(key))) != 0) {
+    if (statement_integer(submission->store, error, run_id, "SELECT id FROM runs WHERE key = ?", VALUES(text(key))) != 0)
         return -1;
-    }
     return statement_run(submission->store, error, NULL,
                          "UPDATE runs SET state = iif(state = 'cancelled', 'pending', state), cancelling = 0 "
                          "WHERE id = ? AND (state = 'cancelled' OR cancelling = 1)",
@@ -68,14 +64,12 @@ static int submit_run(Submission *submission, const Run *run, Error *error) {
     buffer_clear(&submission->spec);
     if (run_format(run, &submission->spec, error) < 0 || buffer_check(&submission->spec, error, "a run's canonical text") < 0 ||
         sha256_hex(submission->spec.data, submission->spec.size, key, error) < 0 ||
-        submit_insert_run(submission, run, key, &added, error) < 0) {
+        submit_insert_run(submission, run, key, &added, error) < 0)
         return -1;
-    }
-    if (added > 0) {
+    if (added > 0)
         run_id = sqlite3_last_insert_rowid(store->db);
-    } else if (submit_share_run(submission, key, &run_id, error) < 0) {
+    else if (submit_share_run(submission, key, &run_id, error) < 0)
         return -1;
-    }
     submission->position++;
     submission->record->runs++;
     submission->record->added += added > 0;
@@ -96,9 +90,8 @@ static int submit_remove_left(Submission *submission, Error *error) {
                       "AND id IN (SELECT run_id FROM sweep_runs WHERE sweep_id = ?1 AND submission <> ?2) "
                       "AND NOT EXISTS (SELECT 1 FROM sweep_runs o JOIN sweeps s ON s.id = o.sweep_id "
                       "WHERE o.run_id = runs.id AND o.sweep_id <> ?1 AND s.state <> 'cancelled')",
-                      VALUES(integer(submission->sweep_id), integer(submission->number), real(submission->now))) < 0) {
+                      VALUES(integer(submission->sweep_id), integer(submission->number), real(submission->now))) < 0)
         return -1;
-    }
     return statement_run(store, error, &submission->record->removed, "DELETE FROM sweep_runs WHERE sweep_id = ?1 AND submission <> ?2",
                          VALUES(integer(submission->sweep_id), integer(submission->number)));
 }
@@ -117,20 +110,16 @@ static int submit_count(Submission *submission, Error *error) {
 }
 
 static int submit_all(Submission *submission, const Sweep *sweep, const char *file, size_t size, Error *error) {
-    if (submit_sweep_row(submission, sweep, file, size, error) < 0) {
+    if (submit_sweep_row(submission, sweep, file, size, error) < 0)
         return -1;
-    }
     SweepCursor cursor;
     Run run;
     sweep_cursor_init(&cursor, sweep);
-    while (sweep_cursor_next(&cursor, &run)) {
-        if (submit_run(submission, &run, error) < 0) {
+    while (sweep_cursor_next(&cursor, &run))
+        if (submit_run(submission, &run, error) < 0)
             return -1;
-        }
-    }
-    if (submit_remove_left(submission, error) < 0 || submit_count(submission, error) < 0) {
+    if (submit_remove_left(submission, error) < 0 || submit_count(submission, error) < 0)
         return -1;
-    }
     char detail[128];
     snprintf(detail, sizeof detail, "%lld runs: %lld new, %lld shared, %lld removed", (long long)submission->record->runs,
              (long long)submission->record->added, (long long)submission->record->shared, (long long)submission->record->removed);
@@ -141,13 +130,11 @@ static int submit_all(Submission *submission, const Sweep *sweep, const char *fi
 int store_sweep_submit(Store *store, const Sweep *sweep, const char *file, size_t size, double now, SubmitRecord *out, Error *error) {
     *out = (SubmitRecord){0};
     text_copy(out->name, sizeof out->name, sweep_name(sweep));
-    if (sweep_is_plan_only(sweep)) {
+    if (sweep_is_plan_only(sweep))
         return error_set(error, "sweep %s states sizes instead of naming data: it can be planned, not submitted", out->name);
-    }
     Submission submission = {.store = store, .now = now, .record = out};
-    if (store_transaction_begin(store, error) < 0) {
+    if (store_transaction_begin(store, error) < 0)
         return -1;
-    }
     buffer_init(&submission.spec, RUN_SPEC_MAX);
     int result = submit_all(&submission, sweep, file, size, error);
     buffer_deinit(&submission.spec);

@@ -50,9 +50,8 @@ static bool sweep_has(const ModelSweep *sweep, const ModelRun *run) {
 static bool run_in(const Model *model, const ModelRun *run, bool active_only) {
     for (int i = 0; i < SWEEPS; i++) {
         const char *state = model->sweeps[i].state;
-        if (sweep_has(&model->sweeps[i], run) && (active_only ? !strcmp(state, "active") : strcmp(state, "cancelled") != 0)) {
+        if (sweep_has(&model->sweeps[i], run) && (active_only ? !strcmp(state, "active") : strcmp(state, "cancelled") != 0))
             return true;
-        }
     }
     return false;
 }
@@ -66,9 +65,8 @@ static ModelRun *run_dearest(Model *model) {
     for (int i = 0; i < RUNS; i++) {
         ModelRun *run = &model->runs[i];
         if (run->id && run->state == RUN_PENDING && run_in(model, run, true) &&
-            (!best || run->width > best->width || (run->width == best->width && run->id < best->id))) {
+            (!best || run->width > best->width || (run->width == best->width && run->id < best->id)))
             best = run;
-        }
     }
     return best;
 }
@@ -78,15 +76,14 @@ static void run_ends(Model *model, ModelRun *run, Outcome outcome, RunState resu
     *old = (OldLease){.attempt_id = run->attempt_id, .outcome = outcome};
     text_copy(old->token, sizeof old->token, run->token);
     run->failures += outcome_counts(outcome);
-    if (outcome == OUTCOME_OK) {
+    if (outcome == OUTCOME_OK)
         run->state = result;
-    } else if (!run_wanted(model, run)) {
+    else if (!run_wanted(model, run))
         run->state = RUN_CANCELLED;
-    } else if (outcome == OUTCOME_REFUSED || (outcome_counts(outcome) && run->failures >= RETRY_LIMIT)) {
+    else if (outcome == OUTCOME_REFUSED || (outcome_counts(outcome) && run->failures >= RETRY_LIMIT))
         run->state = RUN_FAILED;
-    } else {
+    else
         run->state = RUN_PENDING;
-    }
     run->cancelling = false;
     run->attempt_id = 0;
 }
@@ -94,9 +91,8 @@ static void run_ends(Model *model, ModelRun *run, Outcome outcome, RunState resu
 static void cancel_unwanted(Model *model) {
     for (int i = 0; i < RUNS; i++) {
         ModelRun *run = &model->runs[i];
-        if (run->id && run->state == RUN_PENDING && !run_in(model, run, false)) {
+        if (run->id && run->state == RUN_PENDING && !run_in(model, run, false))
             run->state = RUN_CANCELLED;
-        }
     }
 }
 
@@ -110,11 +106,9 @@ static void compare_run(Model *model, const ModelRun *run) {
 }
 
 static void compare_all(Model *model) {
-    for (int i = 0; i < RUNS; i++) {
-        if (model->runs[i].id) {
+    for (int i = 0; i < RUNS; i++)
+        if (model->runs[i].id)
             compare_run(model, &model->runs[i]);
-        }
-    }
     for (int i = 0; i < SWEEPS; i++) {
         if (model->sweeps[i].id) {
             SweepRecord record = sweep_of(model->store, model->sweeps[i].name);
@@ -135,9 +129,8 @@ static ModelRun *pick_run(Model *model, int state) {
     int first = below(model, RUNS);
     for (int i = 0; i < RUNS; i++) {
         ModelRun *run = &model->runs[(first + i) % RUNS];
-        if (run->id && (state < 0 || (int)run->state == state)) {
+        if (run->id && (state < 0 || (int)run->state == state))
             return run;
-        }
     }
     return NULL;
 }
@@ -177,9 +170,8 @@ static void do_set_state(Model *model) {
     ModelSweep *sweep = &model->sweeps[below(model, SWEEPS)];
     const char *state = states[below(model, 5)];
     int64_t changed;
-    if (!sweep->id) {
+    if (!sweep->id)
         return;
-    }
     bool cancelled = !strcmp(sweep->state, "cancelled");
     int expected = cancelled && strcmp(state, "cancelled") != 0 ? STORE_CONFLICT : 0;
     assert_int_equal(store_sweep_set_state(model->store, sweep->id, state, model->now, &changed, NULL), expected);
@@ -213,18 +205,16 @@ static void do_lease(Model *model) {
 static void do_heartbeat(Model *model) {
     ModelRun *run = pick_run(model, RUN_RUNNING);
     QueueDirective directive;
-    if (!run) {
+    if (!run)
         return;
-    }
     Point point = point_at(1 + below(model, 20), 0.5);
     assert_int_equal(
         queue_points(model->queue, run->attempt_id, run->token, &point, 1, (double)point.step, point.flops, model->now, &directive, NULL),
         0);
     assert_int_equal(directive, run_wanted(model, run) ? QUEUE_CONTINUE : QUEUE_DROP);
     run->expires_at = model->now + 60;
-    if (directive == QUEUE_DROP) {
+    if (directive == QUEUE_DROP)
         run_ends(model, run, OUTCOME_PREEMPTED, RUN_CANCELLED);
-    }
     compare_run(model, run);
 }
 
@@ -233,9 +223,8 @@ static void do_result(Model *model) {
     static const Outcome outcomes[] = {OUTCOME_OK,      OUTCOME_CRASHED,       OUTCOME_CRASHED,   OUTCOME_CRASHED,
                                        OUTCOME_TIMEOUT, OUTCOME_OUT_OF_MEMORY, OUTCOME_PREEMPTED, OUTCOME_REFUSED};
     ModelRun *run = pick_run(model, RUN_RUNNING);
-    if (!run) {
+    if (!run)
         return;
-    }
     Outcome outcome = outcomes[below(model, 8)];
     RunState state = below(model, 4) ? RUN_DONE : RUN_DIVERGED;
     Point point = point_at(20, 0.25);
@@ -246,9 +235,8 @@ static void do_result(Model *model) {
 
 /* A message of an attempt that is over: refused, but for the repeat of what ended it; no run changes. */
 static void do_stale(Model *model) {
-    if (model->old_count == 0) {
+    if (model->old_count == 0)
         return;
-    }
     size_t kept = model->old_count < OLD_LEASES ? model->old_count : OLD_LEASES;
     const OldLease *old = &model->old[below(model, (int)kept)];
     QueueDirective directive;
@@ -279,9 +267,8 @@ static void do_time(Model *model) {
 static void do_retry(Model *model) {
     ModelRun *run = pick_run(model, -1);
     int64_t changed;
-    if (!run) {
+    if (!run)
         return;
-    }
     bool live = run_in(model, run, false), over = run->state == RUN_FAILED || run->state == RUN_CANCELLED;
     assert_int_equal(store_retry(model->store, 0, run->id, model->now, &changed, NULL), live ? 0 : STORE_CONFLICT);
     assert_int_equal(changed, live && over);
@@ -296,16 +283,14 @@ static void do_retry(Model *model) {
 static void do_cancel(Model *model) {
     ModelRun *run = pick_run(model, -1);
     int64_t changed;
-    if (!run) {
+    if (!run)
         return;
-    }
     bool over = run->state == RUN_DONE || run->state == RUN_DIVERGED || run->state == RUN_FAILED;
     assert_int_equal(store_run_cancel(model->store, run->id, model->now, &changed, NULL), over ? STORE_CONFLICT : 0);
-    if (run->state == RUN_RUNNING) {
+    if (run->state == RUN_RUNNING)
         run->cancelling = true;
-    } else if (run->state == RUN_PENDING) {
+    else if (run->state == RUN_PENDING)
         run->state = RUN_CANCELLED;
-    }
     compare_run(model, run);
 }
 
@@ -313,9 +298,8 @@ static void model_open(Model *model) {
     QueueSettings settings = {.retry_limit = RETRY_LIMIT};
     model->store = store_at(model->home);
     assert_int_equal(queue_new(&model->queue, model->store, &settings, model->now, NULL), 0);
-    if (model->batched) {
+    if (model->batched)
         assert_int_equal(store_batch_begin(model->store, NULL), 0);
-    }
 }
 
 static void model_close(Model *model) {
@@ -334,9 +318,8 @@ static void do_restart(Model *model) {
     model_commit(model);
     model_close(model);
     model_open(model);
-    for (int i = 0; i < RUNS; i++) {
+    for (int i = 0; i < RUNS; i++)
         model->runs[i].expires_at = model->now + 60;
-    }
 }
 
 static void do_anything(Model *model) {
@@ -363,9 +346,8 @@ static void check_model(void **state, uint64_t seed, bool batched, int operation
         model.runs[i].width = i / SEEDS;
         model.runs[i].seed = i % SEEDS;
     }
-    for (int i = 0; i < SWEEPS; i++) {
+    for (int i = 0; i < SWEEPS; i++)
         model.sweeps[i].name[0] = (char)('a' + i);
-    }
     model_open(&model);
     for (int i = 0; i < operations; i++) {
         do_anything(&model);
@@ -384,9 +366,8 @@ static void test_the_queue_does_what_its_model_does(void **state) {
 }
 
 static void test_so_it_does_in_batches(void **state) {
-    for (uint64_t seed = 2; seed < 4; seed++) {
+    for (uint64_t seed = 2; seed < 4; seed++)
         check_model(state, seed, true, 2500);
-    }
 }
 
 int main(void) {

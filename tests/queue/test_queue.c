@@ -73,9 +73,8 @@ static size_t events_of(Fixture *fixture, const char *kind) {
     static EventRecord events[256];
     size_t count, found = 0;
     assert_int_equal(store_event_list(fixture->store, 0, events, 256, &count, NULL), 0);
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count; i++)
         found += strcmp(events[i].kind, kind) == 0;
-    }
     return found;
 }
 

@@ -41,9 +41,8 @@ static inline int home_teardown(void **state) {
 static inline Store *store_at(const char *home) {
     Store *store;
     Error error = {""};
-    if (store_open(&store, home, STORE_WRITE, &error) != 0) {
+    if (store_open(&store, home, STORE_WRITE, &error) != 0)
         fail_msg("%s", error.text);
-    }
     return store;
 }
 
@@ -51,13 +50,11 @@ static inline void sweep_write(Buffer *out, const char *name, int widths, int se
     buffer_printf(out, "version: 1\nname: %s\ndata: {name: fashion-mnist, validation: 5000}\nmodel: {kind: bmlp, expansion: 4}\ngrid:\n",
                   name);
     buffer_append_text(out, "  depth: [1]\n  width: [8");
-    for (int i = 1; i < widths; i++) {
+    for (int i = 1; i < widths; i++)
         buffer_printf(out, ", %d", 8 + i);
-    }
     buffer_append_text(out, "]\n  examples: [1000]\n  seed: [0");
-    for (int i = 1; i < seeds; i++) {
+    for (int i = 1; i < seeds; i++)
         buffer_printf(out, ", %d", i);
-    }
     buffer_append_text(out, "]\ntrain:\n  epochs: 2\n  batch: 100\n  optimizer: {name: sgd, lr: 0.1}\n");
 }
 
@@ -69,9 +66,8 @@ static inline SubmitRecord submit(Store *store, const char *name, int widths, in
     buffer_init(&text, SWEEP_TEXT_MAX);
     sweep_write(&text, name, widths, seeds);
     if (sweep_parse(&sweep, text.data, text.size, "test.yaml", &error) != 0 ||
-        store_sweep_submit(store, sweep, text.data, text.size, now, &record, &error) != 0) {
+        store_sweep_submit(store, sweep, text.data, text.size, now, &record, &error) != 0)
         fail_msg("%s", error.text);
-    }
     sweep_free(sweep);
     buffer_deinit(&text);
     return record;
@@ -104,12 +100,10 @@ static inline void assert_sound(Store *store) {
     Buffer problems;
     Error error = {""};
     buffer_init(&problems, 1 << 16);
-    if (store_check(store, &problems, &error) != 0) {
+    if (store_check(store, &problems, &error) != 0)
         fail_msg("%s", error.text);
-    }
-    if (problems.size > 0) {
+    if (problems.size > 0)
         fail_msg("%s", problems.data);
-    }
     buffer_deinit(&problems);
 }
 

@@ -23,9 +23,8 @@ static void finish_one_run(Store *store, int *finished, int64_t *run_id) {
     bool done = attempt.run_id % 3 != 0 || attempt.number > 2;
     assert_int_equal(
         store_attempt_end(store, attempt.id, done ? OUTCOME_OK : OUTCOME_PREEMPTED, "", done ? RUN_DONE : RUN_PENDING, 0, 20, NULL), 0);
-    if (done) {
+    if (done)
         run_id[(*finished)++] = attempt.run_id;
-    }
 }
 
 static void work_until_killed(const char *home, bool batched, Acknowledged *acknowledged) {
@@ -34,18 +33,15 @@ static void work_until_killed(const char *home, bool batched, Acknowledged *ackn
     while (store_pending_count(store, 1, &pending, &running, NULL) == 0 && pending > 0) {
         int finished = 0, group = batched ? BATCH : 1;
         assert_true(!batched || store_batch_begin(store, NULL) == 0);
-        for (int i = 0; i < group && store_pending_count(store, 1, &pending, &running, NULL) == 0 && pending > 0; i++) {
+        for (int i = 0; i < group && store_pending_count(store, 1, &pending, &running, NULL) == 0 && pending > 0; i++)
             finish_one_run(store, &finished, run_id);
-        }
         assert_true(!batched || store_batch_end(store, NULL) == 0);
-        for (int i = 0; i < finished; i++) {
+        for (int i = 0; i < finished; i++)
             acknowledged->done[run_id[i]]++;
-        }
         acknowledged->total += finished;
     }
-    for (;;) {
+    for (;;)
         pause();
-    }
 }
 
 /* What the daemon does when it starts again, at once: leases that nobody will come back for end. */
@@ -54,9 +50,8 @@ static void end_open_attempts(Store *store) {
     size_t count;
     assert_int_equal(store_attempt_open_list(store, open, RUNS, &count, NULL), 0);
     assert_true(count <= 1);
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count; i++)
         assert_int_equal(store_attempt_end(store, open[i].id, OUTCOME_LOST, "", RUN_PENDING, 0, 30, NULL), 0);
-    }
 }
 
 static void check_acknowledged(Store *store, const Acknowledged *acknowledged) {
@@ -72,9 +67,8 @@ static void kill_in_mid_work(const char *home, bool batched, int more, useconds_
     int status, target = acknowledged->total + more;
     pid_t child = fork();
     assert_true(child >= 0);
-    if (child == 0) {
+    if (child == 0)
         work_until_killed(home, batched, acknowledged);
-    }
     while (acknowledged->total < target) {
         assert_int_equal(waitpid(child, &status, WNOHANG), 0);
         usleep(200);
@@ -117,9 +111,8 @@ static void test_a_submit_is_all_or_nothing(void **state) {
             store = store_at(*state);
             submit(store, "a", 50, 20, 2);
             submit(store, "a", 2, 2, 3);
-            for (;;) {
+            for (;;)
                 pause();
-            }
         }
         int status;
         usleep((useconds_t)(2000 + 15000 * round));

@@ -10,9 +10,8 @@ static void expect_error(const char *home, StoreMode mode, const char *part) {
     Error error = {""};
     assert_int_equal(store_open(&store, home, mode, &error), -1);
     assert_null(store);
-    if (!strstr(error.text, part)) {
+    if (!strstr(error.text, part))
         fail_msg("\"%s\" lacks \"%s\"", error.text, part);
-    }
 }
 
 static void database_path(const char *home, char path[PATH_TEXT_MAX]) {
@@ -50,9 +49,8 @@ static void check_reading(const char *home, int64_t runs) {
     Store *reader;
     Error error = {""};
     int64_t changed;
-    if (store_open(&reader, home, STORE_READ_ONLY, &error) != 0) {
+    if (store_open(&reader, home, STORE_READ_ONLY, &error) != 0)
         fail_msg("%s", error.text);
-    }
     SweepRecord sweep = sweep_of(reader, "a");
     assert_int_equal(sweep.runs, runs);
     assert_int_equal(store_sweep_set_state(reader, sweep.id, "paused", 9, &changed, &error), -1);
@@ -154,9 +152,8 @@ static void test_a_damaged_file_crashes_nothing(void **state) {
         buffer_init(&damaged, 1 << 22);
         buffer_append(&damaged, whole.data, whole.size);
         size_t size = round % 4 == 0 ? rng_below(&rng, damaged.size) : damaged.size;
-        for (int i = 0; i < 200; i++) {
+        for (int i = 0; i < 200; i++)
             damaged.data[rng_below(&rng, damaged.size)] = (char)rng_next(&rng);
-        }
         assert_int_equal(file_write_atomic(path, damaged.data, size, 0600, NULL), 0);
         if (store_open(&store, *state, STORE_WRITE, &error) == 0) {
             use_everything(store);
