@@ -95,6 +95,17 @@ void cli_say(const Cli *cli, const char *format, ...) {
     cli_print_wrapped(stdout, text, (size_t)cli->width, 0, 0);
 }
 
+void cli_say_row(const Cli *cli, const char *label, const char *format, ...) {
+    enum { INDENT = 13 };
+    char text[2048];
+    va_list values;
+    va_start(values, format);
+    vsnprintf(text, sizeof text, format, values);
+    va_end(values);
+    printf("  %-*s", INDENT - 2, label);
+    cli_print_wrapped(stdout, text, (size_t)cli->width, INDENT, INDENT);
+}
+
 static volatile sig_atomic_t interrupted;
 
 static void on_signal(int number) {

@@ -11,6 +11,8 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+enum { TEXT_COLUMN = 16 };
+
 typedef enum { CHECK_OK, CHECK_FAIL } CheckResult;
 
 typedef struct Doctor {
@@ -181,7 +183,8 @@ int verb_doctor(const Cli *cli, const Arguments *arguments, Error *error) {
         char text[ERROR_TEXT_MAX];
         bool failed = checks[i].check(&doctor, text) == CHECK_FAIL;
         const char *color = !cli->color ? "" : failed ? "\033[31m" : "\033[32m";
-        printf("%s%-4s%s  %-9s %s\n", color, failed ? "fail" : "ok", cli->color ? "\033[0m" : "", checks[i].name, text);
+        printf("%s%-4s%s  %-9s ", color, failed ? "fail" : "ok", cli->color ? "\033[0m" : "", checks[i].name);
+        cli_print_wrapped(stdout, text, (size_t)cli->width, TEXT_COLUMN, TEXT_COLUMN);
         failures += failed;
     }
     if (failures)

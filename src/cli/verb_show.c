@@ -31,41 +31,43 @@ static int print_json(const RunDetail *detail, Error *error) {
 
 /* ---- for people ---- */
 
-static void print_data(const Run *run) {
+static void print_data(const Run *run, const Cli *cli) {
     char text[FORMAT_MAX], other[FORMAT_MAX];
-    printf("  data       %s: %s examples (subset seed %llu), %s set apart for validation\n", run->data_name,
-           format_count(run->examples, text), (unsigned long long)run->subset_seed, format_count(run->validation, other));
+    cli_say_row(cli, "data", "%s: %s examples (subset seed %llu), %s set apart for validation", run->data_name,
+                format_count(run->examples, text), (unsigned long long)run->subset_seed, format_count(run->validation, other));
 }
 
-static void print_training(const Run *run) {
+static void print_training(const Run *run, const Cli *cli) {
     const OptimizerSettings *optimizer = &run->optimizer;
-    printf("  training   %lld epochs, batch %lld, seed %llu, label smoothing %g\n", (long long)run->epochs, (long long)run->batch,
-           (unsigned long long)run->seed, run->label_smoothing);
-    printf("  optimizer  %s, rate %g, weight decay %g", optimizer_kind_text(optimizer->kind), optimizer->lr, optimizer->weight_decay);
+    char rest[96] = "";
+    cli_say_row(cli, "training", "%lld epochs, batch %lld, seed %llu, label smoothing %g", (long long)run->epochs, (long long)run->batch,
+                (unsigned long long)run->seed, run->label_smoothing);
     if (optimizer->kind == OPTIMIZER_SGD)
-        printf(", momentum %g\n", optimizer->momentum);
+        snprintf(rest, sizeof rest, "momentum %g", optimizer->momentum);
     else
-        printf(", betas %g and %g\n", optimizer->beta1, optimizer->beta2);
-    printf("  schedule   %s, warm-up %g %% of the steps", schedule_kind_text(run->schedule.kind), 100 * run->schedule.warmup);
+        snprintf(rest, sizeof rest, "betas %g and %g", optimizer->beta1, optimizer->beta2);
+    cli_say_row(cli, "optimizer", "%s, learning rate %g, weight decay %g, %s", optimizer_kind_text(optimizer->kind), optimizer->lr,
+                optimizer->weight_decay, rest);
     if (run->schedule.kind == SCHEDULE_WSD)
-        printf(", decay over the last %g %%", 100 * run->schedule.decay);
-    putchar('\n');
+        snprintf(rest, sizeof rest, ", decay over the last %g %%", 100 * run->schedule.decay);
+    else
+        *rest = '\0';
+    cli_say_row(cli, "schedule", "%s, warm-up %g %% of the steps%s", schedule_kind_text(run->schedule.kind), 100 * run->schedule.warmup, rest);
 }
 
-static void print_record(const RunRecord *record, const Run *run) {
-    char text[FORMAT_MAX], other[FORMAT_MAX];
+static void print_record(const RunRecord *record, const Run *run, const Cli *cli) {
+    char exact[FORMAT_MAX], gemm[FORMAT_MAX], paper[FORMAT_MAX], nd6[FORMAT_MAX];
     printf("run %lld: %s%s%s\n", (long long)record->id, run_state_text(record->state), *record->detail ? ", " : "", record->detail);
-    printf("  key        %s\n", record->key);
-    printf("  model      %s: %s parameters, %s of them in blocks\n", record->model, format_count(record->params, text),
-           format_count(record->params_body, other));
-    print_data(run);
-    print_training(run);
-    printf("  FLOPs      %s executed", format_scaled(record->flops.exact, "", text));
-    printf(" (%s in matrix products)", format_scaled(record->flops.gemm, "", text));
-    printf(", %s by the paper's count", format_scaled(record->flops.paper, "", text));
-    printf(", %s by 6ND\n", format_scaled(record->flops.nd6, "", text));
+    cli_say_row(cli, "key", "%s", record->key);
+    cli_say_row(cli, "model", "%s: %s parameters, %s of them in blocks", record->model, format_count(record->params, exact),
+                format_count(record->params_body, gemm));
+    print_data(run, cli);
+    print_training(run, cli);
+    cli_say_row(cli, "FLOPs", "%s executed (%s in matrix products), %s by the paper's count, %s by 6ND",
+                format_scaled(record->flops.exact, "", exact), format_scaled(record->flops.gemm, "", gemm),
+                format_scaled(record->flops.paper, "", paper), format_scaled(record->flops.nd6, "", nd6));
     if (record->has_point)
-        printf("  took       %s of training\n", format_duration(record->seconds, text));
+        cli_say_row(cli, "took", "%s of training", format_duration(record->seconds, exact));
 }
 
 static int print_attempts(const RunDetail *detail, const Cli *cli, Error *error) {
@@ -103,7 +105,7 @@ static int print_attempts(const RunDetail *detail, const Cli *cli, Error *error)
     int result = table_print(table, error);
     table_free(table);
     if (!result)
-        printf("\nProcessor of the last: %s\n", detail->attempts[detail->attempt_count - 1].environment.cpu);
+        cli_say(cli, "\nProcessor of the last: %s", detail->attempts[detail->attempt_count - 1].environment.cpu);
     return result;
 }
 
@@ -169,7 +171,7 @@ int verb_show(const Cli *cli, const Arguments *arguments, Error *error) {
     else if (!result && arguments_flag(arguments, "json"))
         result = print_json(&detail, error);
     else if (!result) {
-        print_record(&detail.record, &detail.spec);
+        print_record(&detail.record, &detail.spec, cli);
         result = print_attempts(&detail, cli, error);
         if (!result)
             result = print_points(&detail, cli, error);

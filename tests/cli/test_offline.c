@@ -1,0 +1,319 @@
+/* A home that no daemon serves: what a study left in the store is shown, and what needs a daemon says so. The study's errors follow a
+ * known law, one run failed and one diverged. */
+#include "cli.h"
+#include "harness.h"
+
+#include "sweepd/store.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char study_file[] = "version: 1\n"
+                                 "name: study\n"
+                                 "data: {name: fashion-mnist, validation: 1000}\n"
+                                 "model: {kind: bmlp}\n"
+                                 "grid:\n"
+                                 "  depth: [1]\n"
+                                 "  width: [8, 16, 32, 64]\n"
+                                 "  examples: [1000, 2000, 4000, 8000]\n"
+                                 "  seed: [0, 1]\n"
+                                 "train:\n"
+                                 "  epochs: 2\n"
+                                 "  batch: 100\n"
+                                 "  optimizer: {name: lion, lr: 1.0e-3}\n"
+                                 "fit: {metric: validation_error, bootstrap: 0}\n";
+enum { RUNS = 32, FAILED_RUN = 3, DIVERGED_RUN = 7 };
+static const double now = 1.7e9;
+
+static void check(int result, const Error *error) {
+    if (result != 0)
+        fail_msg("%d: %s", result, error->text);
+}
+
+static void finish_run(Store *store, const RunRecord *run, size_t index) {
+    Error error = {0};
+    AttemptStart start = {.run_id = run->id, .now = now, .expires_at = now + 60};
+    AttemptRecord attempt;
+    Point point = {.step = 10, .examples = 1000, .flops = run->flops.exact, .seconds = 0.5};
+    memset(start.token, 'a', sizeof start.token - 1);
+    text_copy(start.environment.host, sizeof start.environment.host, "elsewhere");
+    text_copy(start.environment.backend, sizeof start.environment.backend, "openblas 0.0 Test");
+    double loss = 0.1 + 2 * pow((double)run->params, -0.3) + 3 * pow((double)run->examples, -0.35);
+    point_set_metric(&point, "validation_error", loss);
+    point_set_metric(&point, "test_error", index == 0 ? NAN : loss + 0.01);
+    check(store_attempt_begin(store, &start, &attempt, &error), &error);
+    if (index == FAILED_RUN) {
+        check(store_attempt_end(store, attempt.id, OUTCOME_CRASHED, "signal 9 (Killed)", RUN_FAILED, 1, now + 1, &error), &error);
+        return;
+    }
+    check(store_point_add(store, attempt.id, &point, 1, &error), &error);
+    RunState state = index == DIVERGED_RUN ? RUN_DIVERGED : RUN_DONE;
+    check(store_attempt_end(store, attempt.id, OUTCOME_OK, "", state, 0, now + 1, &error), &error);
+}
+
+/* finished: how many of the study's runs. */
+static void make_study(size_t finished) {
+    Error error = {0};
+    Store *store;
+    Sweep *sweep;
+    SubmitRecord submitted;
+    RunFilter filter = {.state = -1, .limit = RUNS};
+    static RunRecord runs[RUNS];
+    size_t count;
+    int64_t next;
+    harness_clean();
+    check(directory_make(harness_home(), 0700, &error), &error);
+    check(store_open(&store, harness_home(), STORE_WRITE, &error), &error);
+    check(sweep_parse(&sweep, study_file, sizeof study_file - 1, "study.yaml", &error), &error);
+    check(store_sweep_submit(store, sweep, study_file, sizeof study_file - 1, now, &submitted, &error), &error);
+    filter.sweep_id = submitted.sweep_id;
+    check(store_run_list(store, &filter, runs, &count, &next, &error), &error);
+    assert_int_equal(count, RUNS);
+    for (size_t i = 0; i < finished; i++)
+        finish_run(store, &runs[i], i);
+    sweep_free(sweep);
+    store_free(store);
+}
+
+static void test_empty_home(void **state) {
+    (void)state;
+    static const char *const verbs[][2] = {{"status", NULL}, {"watch", "x"},  {"wait", "x"},   {"runs", "x"},   {"show", "1"},
+                                           {"logs", "1"},    {"cancel", "x"}, {"retry", "x"},  {"pause", "x"},  {"resume", "x"},
+                                           {"fit", "x"},     {"plot", "x"},   {"export", "x"}, {"daemon", "stop"}, {"daemon", "status"}};
+    harness_clean();
+    for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) {
+        Said said;
+        sweepctl_expect(&said, CLI_NO_DAEMON, verbs[i][0], verbs[i][1]);
+        assert_int_equal(said.out.size, 0);
+        assert_says(&said.err, "no daemon serves");
+        said_clear(&said);
+    }
+    assert_false(file_exists(harness_home()));
+}
+
+static void test_needs_daemon(void **state) {
+    (void)state;
+    Said said;
+    make_study(4);
+    static const char *const verbs[] = {"cancel", "retry", "pause", "resume", "watch", "wait"};
+    for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) {
+        sweepctl_expect(&said, CLI_NO_DAEMON, verbs[i], "study");
+        assert_says(&said.err, "sweepctl daemon start");
+        said_clear(&said);
+    }
+    sweepctl_expect(&said, CLI_NO_DAEMON, "submit", harness_file("study.yaml", study_file));
+    assert_says(&said.err, "sweepctl run FILE");
+    said_clear(&said);
+    sweepctl_expect(&said, CLI_USAGE, "submit", harness_file("sizes.yaml", "version: 1\nname: sizes\ndata: {inputs: 12, classes: 3, examples: 100}\n"
+                                                                           "model: {kind: bmlp}\ngrid: {depth: [1], width: [8], examples: [50]}\n"
+                                                                           "train: {epochs: 1, batch: 10, optimizer: {name: lion, lr: 1.0e-3}}\n"));
+    assert_says(&said.err, "planned, not run");
+    said_clear(&said);
+}
+
+static void test_status(void **state) {
+    (void)state;
+    Said said;
+    make_study(20);
+    sweepctl_expect(&said, CLI_OK, "status", "--json");
+    assert_says(&said.err, "reading its database");
+    json_t *root = said_json(&said);
+    assert_true(json_is_false(json_object_get(root, "daemon")));
+    assert_int_equal(json_array_size(json_object_get(root, "sweeps")), 1);
+    json_decref(root);
+    said_clear(&said);
+    sweepctl_expect(&said, CLI_OK, "status", "study", "--json");
+    root = said_json(&said);
+    const json_t *counts = json_object_get(json_object_get(root, "sweep"), "by_state");
+    assert_int_equal(json_integer_value(json_object_get(counts, "done")), 18);
+    assert_int_equal(json_integer_value(json_object_get(counts, "failed")), 1);
+    assert_int_equal(json_integer_value(json_object_get(counts, "diverged")), 1);
+    assert_int_equal(json_integer_value(json_object_get(counts, "pending")), 12);
+    assert_true(json_is_false(json_object_get(root, "finished")));
+    json_decref(root);
+    said_clear(&said);
+    sweepctl_expect(&said, CLI_OK, "status");
+    assert_says(&said.out, "study");
+    said_clear(&said);
+    sweepctl_expect(&said, CLI_FAILED, "status", "sturdy");
+    assert_says(&said.err, "there is no sweep 'sturdy'");
+    said_clear(&said);
+}
+
+static void test_runs(void **state) {
+    (void)state;
+    Said said;
+    make_study(RUNS);
+    sweepctl_expect(&said, CLI_OK, "runs", "study", "--json");
+    json_t *root = said_json(&said);
+    assert_int_equal(json_array_size(json_object_get(root, "runs")), RUNS);
+    json_decref(root);
+    said_clear(&said);
+    sweepctl_expect(&said, CLI_OK, "runs", "--state=failed", "study");
+    assert_says(&said.out, "signal 9 (Killed)");
+    said_clear(&said);
+    sweepctl_expect(&said, CLI_RUNS_FAILED, "wait", "study");
+    assert_int_equal(said.out.size, 0);
+    said_clear(&said);
+    sweepctl_expect(&said, CLI_RUNS_FAILED, "watch", "study");
+    assert_says(&said.out, "32 of 32 runs ended, 1 diverged, 1 failed");
+    said_clear(&said);
+    sweepctl_expect(&said, CLI_OK, "completion", "--sweeps");
+    assert_string_equal(said.out.data, "study\n");
+    said_clear(&said);
+}
+
+static void test_show(void **state) {
+    (void)state;
+    Said said;
+    make_study(RUNS);
+    sweepctl_expect(&said, CLI_OK, "show", "2", "--json");
+    json_t *root = said_json(&said), *run = json_object_get(root, "run");
+    const char *key = json_string_value(json_object_get(json_object_get(run, "record"), "key"));
+    assert_non_null(key);
+    assert_int_equal(json_array_size(json_object_get(run, "attempts")), 1);
+    assert_int_equal(json_array_size(json_object_get(run, "points")), 1);
+    Said spec;
+    char prefix[9] = "";
+    memcpy(prefix, key, 8);
+    sweepctl_expect(&spec, CLI_OK, "show", "--spec", prefix);
+    char hash[SHA256_HEX_MAX];
+    Error error;
+    assert_int_equal(sha256_hex(spec.out.data, spec.out.size - 1, hash, &error), 0); /* without the newline */
+    assert_string_equal(hash, key);
+    said_clear(&spec);
+    json_decref(root);
+    said_clear(&said);
+    sweepctl_expect(&said, CLI_OK, "show", "1");
+    assert_says(&said.out, "openblas 0.0 Test");
+    assert_says(&said.out, "validation_error");
+    said_clear(&said);
+    sweepctl_expect(&said, CLI_FAILED, "show", "999");
+    assert_says(&said.err, "there is no run '999'");
+    said_clear(&said);
+    sweepctl_expect(&said, CLI_FAILED, "logs", "1");
+    said_clear(&said);
+}
+
+static const char *warning_text(const json_t *fit, const char *code) {
+    const json_t *warnings = json_object_get(fit, "warnings");
+    for (size_t i = 0; i < json_array_size(warnings); i++)
+        if (!strcmp(json_string_value(json_object_get(json_array_get(warnings, i), "code")), code))
+            return json_string_value(json_object_get(json_array_get(warnings, i), "text"));
+    fail_msg("no warning %s", code);
+    return NULL;
+}
+
+/* The metric and the bootstrap come from the sweep's file; what is left out is warned of, with counts. */
+static void test_fit(void **state) {
+    (void)state;
+    Said said;
+    make_study(RUNS);
+    sweepctl_expect(&said, CLI_OK, "fit", "study", "--method=parametric", "--json");
+    json_t *root = said_json(&said);
+    assert_string_equal(json_string_value(json_object_get(root, "metric")), "validation_error");
+    assert_int_equal(json_integer_value(json_object_get(root, "bootstrap")), 0);
+    assert_int_equal(json_integer_value(json_object_get(root, "points")), RUNS - 2);
+    assert_true(fabs(json_number_value(json_object_get(root, "alpha")) - 0.3) < 1e-2);
+    assert_true(fabs(json_number_value(json_object_get(root, "beta")) - 0.35) < 1e-2);
+    assert_string_equal(warning_text(root, "runs_failed"), "1 run failed and is left out");
+    assert_string_equal(warning_text(root, "runs_diverged"), "1 run diverged and is left out");
+    json_decref(root);
+    said_clear(&said);
+    sweepctl_expect(&said, CLI_OK, "fit", "study", "--method=parametric", "--json", "--metric=test_error", "--params=body", "--flops=6nd");
+    root = said_json(&said);
+    assert_int_equal(json_integer_value(json_object_get(root, "points")), RUNS - 3);
+    assert_string_equal(warning_text(root, "metric_missing"), "1 finished run lacks the metric and is left out");
+    assert_string_equal(json_string_value(json_object_get(root, "params")), "body");
+    assert_string_equal(json_string_value(json_object_get(root, "flops")), "6nd");
+    json_decref(root);
+    said_clear(&said);
+    sweepctl_expect(&said, CLI_FAILED, "fit", "study", "--metric=nosuch");
+    said_clear(&said);
+}
+
+static size_t count_lines(const Buffer *text) {
+    size_t lines = 0;
+    for (size_t i = 0; i < text->size; i++)
+        lines += text->data[i] == '\n';
+    return lines;
+}
+
+/* The table that export writes is one that fit reads. */
+static void test_export(void **state) {
+    (void)state;
+    Said said;
+    make_study(RUNS);
+    sweepctl_expect(&said, CLI_OK, "export", "study");
+    assert_int_equal(count_lines(&said.out), RUNS + 1);
+    assert_memory_equal(said.out.data, "run,key,state,model,depth,width,params,params_body,examples,seed,lr,flops,", 74);
+    said_clear(&said);
+    sweepctl_expect(&said, CLI_OK, "export", "study", "--format=jsonl");
+    assert_int_equal(count_lines(&said.out), RUNS);
+    json_t *row = json_loadb(said.out.data, strcspn(said.out.data, "\n"), 0, NULL);
+    assert_int_equal(json_integer_value(json_object_get(row, "schema_version")), 1);
+    assert_true(json_is_null(json_object_get(row, "test_error")));
+    assert_true(json_is_number(json_object_get(row, "validation_error")));
+    json_decref(row);
+    said_clear(&said);
+    char path[PATH_TEXT_MAX];
+    Error error;
+    assert_int_equal(path_format(path, &error, "%s/points.csv", harness_folder()), 0);
+    sweepctl_expect(&said, CLI_OK, "export", "study", "--points", "--out", path);
+    assert_int_equal(said.out.size, 0);
+    said_clear(&said);
+    Buffer text;
+    buffer_init(&text, 1 << 20);
+    check(file_read(path, 1 << 20, &text, &error), &error);
+    assert_int_equal(count_lines(&text), RUNS - 1 + 1); /* the failed run has no point */
+    buffer_deinit(&text);
+    sweepctl_expect(&said, CLI_FAILED, "export", "study", "--out", "/nonexistent/points.csv");
+    said_clear(&said);
+}
+
+/* A line never is wider than the terminal says, at the two widths that people have. */
+static void test_widths(void **state) {
+    (void)state;
+    static const char *const verbs[][2] = {{"status", NULL}, {"runs", "study"}, {"show", "4"}, {"fit", "study"}};
+    static const char *const widths[] = {"80", "160"};
+    make_study(RUNS);
+    for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++)
+        for (size_t j = 0; j < 2; j++) {
+            Said said;
+            setenv("COLUMNS", widths[j], 1);
+            sweepctl_expect(&said, CLI_OK, verbs[i][0], verbs[i][1]);
+            unsetenv("COLUMNS");
+            for (const char *line = said.out.data; line && *line; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL)
+                if (strcspn(line, "\n") > strtoul(widths[j], NULL, 10))
+                    fail_msg("%s: too wide for %s:\n%.*s", verbs[i][0], widths[j], (int)strcspn(line, "\n"), line);
+            said_clear(&said);
+        }
+}
+
+static void test_doctor(void **state) {
+    (void)state;
+    Said said;
+    make_study(4);
+    sweepctl(&said, "doctor", NULL);
+    assert_says(&said.out, "sweepd.db is sound");
+    said_clear(&said);
+    char path[PATH_TEXT_MAX];
+    Error error;
+    assert_int_equal(path_format(path, &error, "%s/sweepd.db", harness_home()), 0);
+    assert_int_equal(file_write_atomic(path, "this is no database", 19, 0600, &error), 0);
+    sweepctl_expect(&said, CLI_FAILED, "doctor");
+    assert_says(&said.out, "fail  database");
+    said_clear(&said);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_empty_home), cmocka_unit_test(test_needs_daemon), cmocka_unit_test(test_status),
+        cmocka_unit_test(test_runs),       cmocka_unit_test(test_show),         cmocka_unit_test(test_fit),
+        cmocka_unit_test(test_export),     cmocka_unit_test(test_widths),       cmocka_unit_test(test_doctor),
+    };
+    int result = cmocka_run_group_tests(tests, NULL, NULL);
+    harness_clean();
+    return result;
+}
