@@ -1,0 +1,176 @@
+/* Processes that die, sleep and are told to leave: nothing is lost, nothing is done twice, and the numbers are those of a run that nobody
+ * disturbed. */
+#include "harness.h"
+
+#include <signal.h>
+#include <string.h>
+
+enum { LONG_EPOCHS = 200 }; /* 3000 steps: seconds, of which the first fraction is needed */
+
+static void submit(const char *name, const char *widths, int epochs) {
+    char file[PATH_TEXT_MAX];
+    site_write_sweep("sweep.yaml", name, widths, 2000, epochs);
+    site_path(file, "sweep.yaml");
+    site_expect(0, "sweepctl", "submit", file, NULL);
+}
+
+static bool is_under_way(void *context) {
+    int64_t run_id = *(int64_t *)context;
+    return site_worker_of(run_id) > 0 && site_has_checkpoint(run_id);
+}
+
+/* The run has a checkpoint, and an open attempt of this process. */
+static pid_t wait_under_way(int64_t run_id) {
+    site_until(is_under_way, &run_id, "the run is under way and has a checkpoint");
+    return site_worker_of(run_id);
+}
+
+static void assert_outcomes(int64_t run_id, const char *expected) {
+    char outcomes[256];
+    site_outcomes(run_id, outcomes, sizeof outcomes);
+    assert_string_equal(outcomes, expected);
+}
+
+static void test_killed_worker_crashes_and_is_resumed(void **state) {
+    (void)state;
+    site_start_daemon("1", NULL);
+    submit("crash", "[32]", LONG_EPOCHS);
+    int64_t run_id = site_run_of_width("crash", 32);
+    assert_int_equal(kill(wait_under_way(run_id), SIGKILL), 0);
+    site_expect(0, "sweepctl", "wait", "crash", "--timeout", "100", NULL);
+    assert_outcomes(run_id, "crashed,ok");
+    char log[PATH_TEXT_MAX];
+    site_run_path(log, run_id, "log");
+    Buffer text;
+    buffer_init(&text, 1 << 20);
+    assert_int_equal(file_read(log, text.max, &text, NULL), 0);
+    assert_non_null(strstr(text.data, "resumes at step"));
+    buffer_deinit(&text);
+    assert_false(site_has_checkpoint(run_id)); /* gone with the result */
+    site_assert_as_undisturbed(run_id);
+}
+
+static void test_terminated_worker_hands_its_lease_back(void **state) {
+    (void)state;
+    site_start_daemon("0", NULL);
+    submit("term", "[32]", LONG_EPOCHS);
+    int64_t run_id = site_run_of_width("term", 32);
+    const int signals[] = {SIGTERM, SIGUSR1};
+    for (size_t i = 0; i < 2; i++) {
+        pid_t pid = site_start_worker("by-hand");
+        assert_int_equal(wait_under_way(run_id), pid);
+        assert_int_equal(kill(pid, signals[i]), 0);
+        assert_int_equal(site_wait(pid), 0);
+        assert_int_equal(site_worker_of(run_id), 0);
+    }
+    assert_int_equal(site_count("term", "pending"), 1);
+    site_start_worker("by-hand");
+    site_expect(0, "sweepctl", "wait", "term", "--timeout", "100", NULL);
+    assert_outcomes(run_id, "preempted,preempted,ok");
+    site_assert_as_undisturbed(run_id);
+}
+
+static void test_killed_daemon_goes_on(void **state) {
+    (void)state;
+    pid_t daemon = site_start_daemon("1", NULL);
+    submit("orphan", "[8, 16, 32]", LONG_EPOCHS / 2);
+    int64_t run_id = site_run_of_width("orphan", 32); /* the dearest goes first */
+    pid_t worker = wait_under_way(run_id);
+    assert_int_equal(kill(daemon, SIGKILL), 0);
+    assert_int_equal(site_wait(daemon), -SIGKILL);
+    assert_int_equal(kill(worker, 0), 0); /* the worker outlives it */
+    site_start_daemon("1", NULL);
+    site_expect(0, "sweepctl", "wait", "orphan", "--timeout", "100", NULL);
+    assert_int_equal(site_count("orphan", "done"), 3);
+    assert_outcomes(run_id, "ok"); /* one attempt: the orphan's */
+    assert_outcomes(site_run_of_width("orphan", 8), "ok");
+    assert_outcomes(site_run_of_width("orphan", 16), "ok");
+    site_assert_as_undisturbed(run_id);
+}
+
+/* The journal's last line, or nothing. */
+static bool has_finished_alone(void *context) {
+    char log[PATH_TEXT_MAX];
+    Buffer text;
+    buffer_init(&text, 1 << 20);
+    assert_int_equal(path_format(log, NULL, "%s", (const char *)context), 0);
+    bool finished = !file_read(log, text.max, &text, NULL) && strstr(text.data, "\"step\":3000,");
+    buffer_deinit(&text);
+    return finished;
+}
+
+static void test_run_that_ends_without_a_daemon_is_delivered(void **state) {
+    (void)state;
+    char journal[PATH_TEXT_MAX];
+    pid_t daemon = site_start_daemon("0", NULL);
+    submit("alone", "[32]", LONG_EPOCHS);
+    int64_t run_id = site_run_of_width("alone", 32);
+    site_run_path(journal, run_id, "journal.jsonl");
+    pid_t worker = site_start_worker("by-hand");
+    assert_int_equal(wait_under_way(run_id), worker);
+    assert_int_equal(kill(daemon, SIGKILL), 0);
+    site_wait(daemon);
+    site_until(has_finished_alone, journal, "the run is over and journaled");
+    site_start_daemon("0", NULL);
+    site_expect(0, "sweepctl", "wait", "alone", "--timeout", "100", NULL);
+    assert_outcomes(run_id, "ok");
+    site_assert_as_undisturbed(run_id);
+}
+
+/* A worker that is told to leave while it cannot deliver leaves everything behind for the next. */
+static void test_leaving_without_a_daemon_loses_nothing(void **state) {
+    (void)state;
+    char journal[PATH_TEXT_MAX], outcomes[128];
+    pid_t daemon = site_start_daemon("0", "1");
+    submit("left", "[32]", LONG_EPOCHS);
+    int64_t run_id = site_run_of_width("left", 32);
+    site_run_path(journal, run_id, "journal.jsonl");
+    pid_t worker = site_start_worker("first");
+    assert_int_equal(wait_under_way(run_id), worker);
+    assert_int_equal(kill(daemon, SIGKILL), 0);
+    site_wait(daemon);
+    site_until(has_finished_alone, journal, "the run is over and journaled");
+    assert_int_equal(kill(worker, SIGTERM), 0);
+    assert_int_equal(site_wait(worker), 0);
+    site_start_daemon("0", "1");
+    site_start_worker("second");
+    site_expect(0, "sweepctl", "wait", "left", "--timeout", "100", NULL);
+    site_outcomes(run_id, outcomes, sizeof outcomes);
+    assert_string_equal(outcomes, "lost,ok");
+    site_assert_as_undisturbed(run_id);
+}
+
+static void test_stale_worker_changes_nothing(void **state) {
+    (void)state;
+    site_start_daemon("0", "1");
+    submit("stale", "[32]", LONG_EPOCHS);
+    int64_t run_id = site_run_of_width("stale", 32);
+    pid_t sleeper = site_start_worker("sleeper");
+    assert_int_equal(wait_under_way(run_id), sleeper);
+    assert_int_equal(kill(sleeper, SIGSTOP), 0);
+    pid_t next = site_start_worker("next");
+    assert_int_equal(site_wait(next), 0);
+    assert_outcomes(run_id, "lost,ok");
+    json_t *before = site_show(run_id);
+    assert_int_equal(kill(sleeper, SIGCONT), 0);
+    assert_int_equal(site_wait(sleeper), 0); /* hears that the lease is gone, finds nothing else to do, leaves */
+    json_t *after = site_show(run_id);
+    assert_true(json_equal(before, after));
+    json_decref(before);
+    json_decref(after);
+    site_assert_as_undisturbed(run_id);
+}
+
+#define CASE(name) cmocka_unit_test_setup_teardown(name, site_set_up, site_tear_down)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        CASE(test_killed_worker_crashes_and_is_resumed),
+        CASE(test_terminated_worker_hands_its_lease_back),
+        CASE(test_killed_daemon_goes_on),
+        CASE(test_run_that_ends_without_a_daemon_is_delivered),
+        CASE(test_leaving_without_a_daemon_loses_nothing),
+        CASE(test_stale_worker_changes_nothing),
+    };
+    return cmocka_run_group_tests_name("recovery", tests, NULL, NULL);
+}
