@@ -1,6 +1,6 @@
 # What the figures share. Sizes are those of one column of a paper, 3.4 inches; text is 8 point there. The PNG has 309 pixels to
 # the inch, the SVG 100 units.
-# Given: STEM, FORMAT ('png', 'svg'), SWEEP, DATA, FLOPS_TEXT, METRIC_LABEL. A script sets HEIGHT in inches and says @OPEN.
+# Given: STEM, FORMAT ('png', 'svg'), TITLE and FLOPS (how compute is counted) with TITLE_ROWS and FLOPS_ROWS, METRIC_LABEL. A script sets HEIGHT in inches and says @OPEN.
 # Colours: Okabe and Ito's for kinds of line, viridis without its palest fifth for sizes. Kinds also differ in dash and sizes in
 # marker, so that grey print and colour-blind readers lose nothing.
 set encoding utf8
@@ -24,7 +24,9 @@ set datafile separator '\t'
 set datafile missing 'NaN'
 set key noenhanced samplen 1.8 spacing 1.1
 set title noenhanced offset 0,-0.5
-X_LABEL = sprintf("training compute C [floating-point operations]\n%s", FLOPS_TEXT)
+X_LABEL = "training compute C [floating-point operations]\n".FLOPS
+TITLE_HEIGHT = 0.13 + 0.15 * TITLE_ROWS
+LABEL_HEIGHT = 0.44 + 0.14 * FLOPS_ROWS
 set xlabel X_LABEL noenhanced offset 0,0.3
 # Margins in inches, so that the page below the axes belongs to the legend alone.
 SIDES = "set lmargin at screen 0.5 / WIDTH; set rmargin at screen 1 - 0.1 / WIDTH"

@@ -1,13 +1,13 @@
 # Training curves: of each size the run with the most examples in front, all runs in grey behind.
-# Given: RUNS, SERIES, LABEL_1... Table: STEM.tsv, a blank line after each curve, series 0 the ones behind.
+# Given: SERIES, EVERY (points from marker to marker), LABEL_1... Table: STEM.tsv, a blank line after each curve, series 0 the ones behind.
 KEY_HEIGHT = 0.145 * ((SERIES + 1) / 2 + 2) + 0.05
-HEIGHT = 0.28 + 2.1 + 0.58 + KEY_HEIGHT
+HEIGHT = TITLE_HEIGHT + 2.1 + LABEL_HEIGHT + KEY_HEIGHT
 @OPEN
 set output STEM.'.'.FORMAT
 set multiplot
 eval SIDES
-set tmargin at screen 1 - 0.28 / HEIGHT
-set bmargin at screen 1 - 2.38 / HEIGHT
+set tmargin at screen 1 - TITLE_HEIGHT / HEIGHT
+set bmargin at screen 1 - (TITLE_HEIGHT + 2.1) / HEIGHT
 stats STEM.'.tsv' using 4 skip 1 nooutput
 FIRST = STATS_min; LAST = STATS_max
 stats STEM.'.tsv' using 5 skip 1 nooutput
@@ -15,11 +15,11 @@ LOW = STATS_min / 1.05; HIGH = STATS_max * 1.05
 set xrange [FIRST / 1.4:LAST * 1.4]
 set yrange [LOW:HIGH]
 eval MARK_AXIS
-set title sprintf("%s on %s: %d runs", SWEEP, DATA, RUNS)
+set title TITLE
 set ylabel METRIC_LABEL noenhanced offset 0.8,0
 set key at screen 0.03, screen KEY_HEIGHT / HEIGHT top left vertical maxcols 1 Left reverse
 plot STEM.'.tsv' using (int($1) == 0 ? $4 : NaN):5 skip 1 with lines linewidth 0.4 linecolor rgb '#c4c4c4' title 'all runs; thick: the most examples of each size', \
-    for [i = 1:SERIES] STEM.'.tsv' using (int($1) == i ? $4 : NaN):5 skip 1 with linespoints linewidth 1 pointtype MARKS[i] pointsize 0.35 pointinterval 4 linecolor palette cb shade(i) notitle
+    for [i = 1:SERIES] STEM.'.tsv' using (int($1) == i ? $4 : NaN):5 skip 1 with linespoints linewidth 1 pointtype MARKS[i] pointsize 0.35 pointinterval EVERY linecolor palette cb shade(i) notitle
 unset title; unset xlabel; unset ylabel; unset tics; unset border; unset grid
 set key at screen 0.03, screen (KEY_HEIGHT - 0.15) / HEIGHT top left vertical maxrows (SERIES + 1) / 2 Left reverse title 'B\_(blocks)-Wi\_(width): size [parameters]' left
 set xrange [1:2]; set yrange [1:2]

@@ -1,15 +1,15 @@
 # Error against compute: every finished run, one marker and shade a size; the fitted frontier with its band; the lowest error so far.
-# Given: RUNS, SIZES, SERIES (0: too many sizes for a legend), LABEL_1.., LAW, BANDED, AMONG (a part of the frontier lies among the runs). Tables: STEM.tsv, STEM-law.tsv, STEM-envelope.tsv.
+# Given: SIZES, SERIES (0: too many sizes for a legend), LABEL_1.., LAW, BANDED, AMONG (a part of the frontier lies among the runs). Tables: STEM.tsv, STEM-law.tsv, STEM-envelope.tsv.
 KEY_ROWS = (SERIES > 0 ? (SERIES + 2) / 3 + 1 : 4)
 LINE_ROWS = 1 + LAW + BANDED + AMONG
 KEY_HEIGHT = 0.145 * (KEY_ROWS + LINE_ROWS) + 0.1
-HEIGHT = 0.28 + 2.1 + 0.58 + KEY_HEIGHT
+HEIGHT = TITLE_HEIGHT + 2.1 + LABEL_HEIGHT + KEY_HEIGHT
 @OPEN
 set output STEM.'.'.FORMAT
 set multiplot
 eval SIDES
-set tmargin at screen 1 - 0.28 / HEIGHT
-set bmargin at screen 1 - 2.38 / HEIGHT
+set tmargin at screen 1 - TITLE_HEIGHT / HEIGHT
+set bmargin at screen 1 - (TITLE_HEIGHT + 2.1) / HEIGHT
 # All that stats measures comes before the ranges, which it would obey.
 stats STEM.'.tsv' using 2 skip 1 nooutput
 SMALLEST = STATS_min; LARGEST = STATS_max
@@ -26,7 +26,7 @@ LOW = LOW / 1.07; HIGH = HIGH * 1.07
 set xrange [FIRST / 1.4:LAST * 1.4]
 set yrange [LOW:HIGH]
 eval MARK_AXIS
-set title sprintf("%s on %s: %d runs", SWEEP, DATA, RUNS)
+set title TITLE
 set ylabel METRIC_LABEL noenhanced offset 0.8,0
 # The lines are named first; the sizes have a legend of their own, below.
 set key at screen 0.03, screen KEY_HEIGHT / HEIGHT top left vertical maxcols 1 Left reverse

@@ -1,7 +1,7 @@
-# P*(C) and N*(C), stacked. Given: RUNS, LAW, BANDED, ISOFLOP, LAW_PARAMS, LAW_EXAMPLES, ISOFLOP_PARAMS, ISOFLOP_EXAMPLES (exponents as text).
+# P*(C) and N*(C), stacked. Given: LAW, BANDED, ISOFLOP, LAW_PARAMS, LAW_EXAMPLES, ISOFLOP_PARAMS, ISOFLOP_EXAMPLES (exponents as text).
 # PARAMS_LOW, PARAMS_HIGH, EXAMPLES_LOW, EXAMPLES_HIGH (what the runs span). Tables: STEM.tsv, STEM-isoflop.tsv.
 KEY_HEIGHT = 0.145 * (2 + LAW + BANDED + 2 * ISOFLOP)
-HEIGHT = 0.28 + 1.75 + 0.3 + KEY_HEIGHT + 0.15 + 1.75 + 0.6 + KEY_HEIGHT + 0.05
+HEIGHT = TITLE_HEIGHT + 1.75 + 0.3 + KEY_HEIGHT + 0.15 + 1.75 + LABEL_HEIGHT + KEY_HEIGHT + 0.07
 @OPEN
 set output STEM.'.'.FORMAT
 set multiplot
@@ -18,11 +18,11 @@ draw_paper(column, slope) = sprintf("STEM.'.tsv' using 1:%d skip 1 with lines li
 draw_range(side) = sprintf("1.0 * %s_LOW with lines linewidth 0.6 linecolor rgb BLACK title 'smallest and largest that was run', 1.0 * %s_HIGH with lines linewidth 0.6 linecolor rgb BLACK notitle, ", side, side)
 panel(column, side, vertex, slope) = 'plot '.draw_band(column).draw_range(side).draw_law(column, side).draw_line(column, side).draw_vertices(vertex).draw_paper(column, slope)
 
-TOP = 0.28
+TOP = TITLE_HEIGHT
 set tmargin at screen 1 - TOP / HEIGHT
 set bmargin at screen 1 - (TOP + 1.75) / HEIGHT
 set key at screen 0.03, screen 1 - (TOP + 1.75 + 0.25) / HEIGHT top left
-set title sprintf("%s on %s: %d runs", SWEEP, DATA, RUNS)
+set title TITLE
 set ylabel 'optimal size P* [parameters]' offset 0.3,0
 unset xlabel
 eval panel(2, 'PARAMS', 2, '0.35')
@@ -31,7 +31,7 @@ TOP = TOP + 1.75 + 0.3 + KEY_HEIGHT + 0.15
 unset title
 set tmargin at screen 1 - TOP / HEIGHT
 set bmargin at screen 1 - (TOP + 1.75) / HEIGHT
-set key at screen 0.03, screen 1 - (TOP + 1.75 + 0.58) / HEIGHT top left
+set key at screen 0.03, screen 1 - (TOP + 1.75 + LABEL_HEIGHT) / HEIGHT top left
 set ylabel 'optimal data N* [examples]'
 set xlabel X_LABEL noenhanced
 eval panel(7, 'EXAMPLES', 3, '0.65')

@@ -18,7 +18,7 @@ static void append_quoted(Buffer *buffer, const char *text) {
     for (const unsigned char *c = (const unsigned char *)text; *c != '\0'; c++) {
         if (isalnum(*c) || *c >= 0x80 || strchr(" .,:;()[]-_/+*=%", *c) != NULL) {
             buffer_append(buffer, c, 1);
-        } else if (*c > ' ' && *c < 0x7f) {
+        } else if ((*c > ' ' && *c < 0x7f) || *c == '\n') {
             buffer_printf(buffer, "\\%03o", *c);
         }
     }
@@ -37,6 +37,38 @@ void figure_set_text_at(Figure *figure, const char *name, size_t index, const ch
 
 void figure_set_count(Figure *figure, const char *name, size_t value) {
     buffer_printf(&figure->variables, "%s = %zu\n", name, value);
+}
+
+/* Breaks a text, in place, into lines of at most `width` bytes, at spaces; a word longer than a line is cut short. Returns the lines. */
+static size_t wrap(char *text, size_t width) {
+    size_t lines = 1, from = 0, space = 0, out = 0;
+    for (const char *c = text; *c != '\0'; c++) {
+        char plain = (unsigned char)*c < ' ' ? ' ' : *c;
+        if (out - from >= width && plain != ' ') {
+            if (space <= from) {
+                /* Where no space is, the rest of the word goes. */
+                continue;
+            }
+            text[space] = '\n';
+            from = space + 1;
+            lines++;
+        }
+        if (plain == ' ') {
+            space = out;
+        }
+        text[out++] = plain;
+    }
+    text[out] = '\0';
+    return lines;
+}
+
+void figure_set_lines(Figure *figure, const char *name, const char *text) {
+    enum { WIDTH = 46 };
+    char lines[512], rows[64];
+    text_copy(lines, sizeof lines, text);
+    snprintf(rows, sizeof rows, "%s_ROWS", name);
+    figure_set_count(figure, rows, wrap(lines, WIDTH));
+    figure_set_text(figure, name, lines);
 }
 
 /* The sweep's name as the beginning of a file's name: no path, nothing that a shell or gnuplot reads as more than a name. */
@@ -80,6 +112,13 @@ static void set_metric(Figure *figure) {
     figure_set_text(figure, "METRIC_LABEL", label);
 }
 
+static void set_title(Figure *figure, size_t runs) {
+    char title[400];
+    snprintf(title, sizeof title, "%.160s on %.160s: %zu run%s", figure->study->sweep, figure->study->data_title, runs,
+             runs == 1 ? "" : "s");
+    figure_set_lines(figure, "TITLE", title);
+}
+
 static int draw_format(Figure *figure, PlotKind kind, const char *format) {
     Buffer script;
     buffer_init(&script, PLOT_TEXT_MAX);
@@ -108,9 +147,8 @@ int plot_draw(const PlotStudy *study, PlotKind kind, const char *directory, Buff
     buffer_init(&figure.tables, PLOT_TEXT_MAX);
     make_stem(figure.stem, study->sweep, kind);
     figure_set_text(&figure, "STEM", figure.stem);
-    figure_set_text(&figure, "SWEEP", study->sweep);
-    figure_set_text(&figure, "DATA", study->data_title);
-    figure_set_text(&figure, "FLOPS_TEXT", study->flops_text);
+    set_title(&figure, kind == PLOT_CURVES ? study->curve_count : study->point_count);
+    figure_set_lines(&figure, "FLOPS", study->flops_text);
     set_metric(&figure);
     int result = tables[kind](&figure);
     if (result == 0) {

@@ -27,6 +27,8 @@ typedef struct Figure {
 /* Assignments that gnuplot reads back as given: nothing in a text can end its string. */
 void figure_set_text(Figure *figure, const char *name, const char *text);
 void figure_set_count(Figure *figure, const char *name, size_t value);
+/* Broken into lines that fit the column; NAME_ROWS is how many. */
+void figure_set_lines(Figure *figure, const char *name, const char *text);
 /* Sets NAME_index; the script reads it by value(). */
 void figure_set_text_at(Figure *figure, const char *name, size_t index, const char *text);
 

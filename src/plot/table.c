@@ -222,7 +222,6 @@ int table_error_compute(Figure *figure) {
         return error_set(figure->error, "no run has finished: there is no error to draw against compute"), PLOT_NOTHING;
     }
     Ranges ranges = study_ranges(study);
-    figure_set_count(figure, "RUNS", study->point_count);
     figure_set_count(figure, "LAW", study->parametric != NULL);
     int result = write_runs(figure);
     if (result == 0) {
@@ -327,7 +326,6 @@ int table_frontier(Figure *figure) {
     if (study->point_count == 0 || (study->parametric == NULL && study->isoflop == NULL)) {
         return error_set(figure->error, "there is no fit, and so no frontier to draw"), PLOT_NOTHING;
     }
-    figure_set_count(figure, "RUNS", study->point_count);
     figure_set_count(figure, "LAW", study->parametric != NULL);
     figure_set_count(figure, "BANDED", study->parametric != NULL && isfinite(study->parametric->params.exponent.lo));
     figure_set_count(figure, "ISOFLOP", study->isoflop != NULL);
@@ -394,7 +392,7 @@ static int write_curves(Figure *figure, const PlotCurve **chosen, size_t count) 
     Buffer table;
     buffer_init(&table, PLOT_TEXT_MAX);
     buffer_printf(&table, "series\tparams\texamples\tflops\t%s\n", study->metric);
-    size_t every = study->curve_count / BACKGROUND_CURVES + 1;
+    size_t every = study->curve_count / BACKGROUND_CURVES + 1, longest = 0;
     for (size_t i = 0; i < study->curve_count; i += every) {
         append_curve(&table, &study->curves[i], 0);
     }
@@ -404,9 +402,10 @@ static int write_curves(Figure *figure, const PlotCurve **chosen, size_t count) 
         snprintf(label, sizeof label, "%.63s: %s", chosen[i]->label, size);
         figure_set_text_at(figure, "LABEL", i + 1, label);
         append_curve(&table, chosen[i], i + 1);
+        longest = chosen[i]->count > longest ? chosen[i]->count : longest;
     }
     figure_set_count(figure, "SERIES", count);
-    figure_set_count(figure, "RUNS", study->curve_count);
+    figure_set_count(figure, "EVERY", longest / 8 + 1);
     int result = table_write(figure, &table, "");
     buffer_deinit(&table);
     return result;
