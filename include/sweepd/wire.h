@@ -141,6 +141,7 @@ typedef struct HttpResponse {
     int status;               /* 200 when untouched */
     const char *content_type; /* "application/json" when untouched */
     Buffer body;
+    bool provisional;         /* to be held back until http_server_settle */
 } HttpResponse;
 
 typedef void (*HttpHandler)(void *context, const HttpRequest *request, HttpResponse *response);
@@ -151,10 +152,11 @@ typedef struct HttpLimits {
     int connections;             /* at once; more are closed at accept */
 } HttpLimits;
 
-/* The handler is called within the base's loop. What it answers leaves in a later turn of the loop: whatever it makes active with event_active
- * runs before, so that the writes of many requests can be committed at once and still before any of them is acknowledged. */
+/* The handler is called within the base's loop. */
 int http_server_new(HttpServer **out, struct event_base *base, const HttpLimits *limits, HttpHandler handler, void *context, Error *error);
 void http_server_free(HttpServer *server);
+/* Lets provisional answers go, or, when what they say was not kept, sends a 503 in their place. */
+void http_server_settle(HttpServer *server, bool kept);
 /* A stale socket file is replaced; one that answers is an error. Mode 0600. */
 int http_server_listen_unix(HttpServer *server, const char *path, Error *error);
 /* Every request on TCP must carry "Authorization: Bearer TOKEN". */

@@ -1,7 +1,6 @@
-/* One thread, one loop. A request's writes and its answer belong together, and a sync of the disk is dear, so the writes of one turn
- * of the loop share a transaction: the first of them opens a batch and makes `commit` active, which libevent runs after the turn's other
- * callbacks and before the next poll, hence before any socket is written. When a commit fails, no answer of its turn may leave:
- * the daemon ends, and clients ask again.
+/* One thread, one loop. A sync of the disk is dear, so the writes of one turn of the loop share a transaction: the first of them opens a
+ * batch and makes `commit` active, which libevent runs after the turn's other callbacks. The answers of the turn are held back until
+ * then. When a commit fails (the disk is full), they become errors, nothing was changed, and workers report again later.
  *
  * To stop, the daemon drains: it grants no lease, tells workers to checkpoint, serves their last reports, and leaves when its own have
  * ended or have used up their time. Workers that remain lose nothing; they journal and report to the next daemon. */
@@ -36,8 +35,6 @@ static void look_after_fleet(Daemon *daemon) {
 }
 
 int daemon_batch(Daemon *daemon, Error *error) {
-    if (daemon->broken)
-        return error_set(error, "the database cannot be written");
     if (daemon->batch_open)
         return 0;
     if (store_batch_begin(daemon->store, error) != 0)
@@ -47,24 +44,23 @@ int daemon_batch(Daemon *daemon, Error *error) {
     return 0;
 }
 
-static int commit_batch(Daemon *daemon) {
+static void commit_batch(Daemon *daemon) {
     Error error = {{0}};
     if (!daemon->batch_open)
-        return 0;
+        return;
     daemon->batch_open = false;
-    if (store_batch_end(daemon->store, &error) == 0)
-        return 0;
-    complain(&error);
-    daemon->broken = true;
-    event_base_loopbreak(daemon->base);
-    return -1;
+    bool kept = store_batch_end(daemon->store, &error) == 0;
+    if (!kept)
+        complain(&error);
+    http_server_settle(daemon->server, kept);
 }
 
 static void on_commit(evutil_socket_t socket, short events, void *context) {
     (void)socket;
     (void)events;
     Daemon *daemon = context;
-    if (commit_batch(daemon) == 0 && (daemon->supply || daemon->draining))
+    commit_batch(daemon);
+    if (daemon->supply || daemon->draining)
         look_after_fleet(daemon);
 }
 
@@ -222,8 +218,7 @@ int daemon_run(Daemon *daemon) {
     int result = event_base_dispatch(daemon->base);
     if (result < 0)
         log_write(LOG_ERROR, "the event loop has failed");
-    if (!daemon->broken)
-        commit_batch(daemon);
+    commit_batch(daemon);
     log_write(LOG_INFO, "sweepd has stopped");
-    return result < 0 || daemon->broken || daemon->second_signal ? 1 : 0;
+    return result < 0 || daemon->second_signal ? 1 : 0;
 }

@@ -80,7 +80,6 @@ struct Daemon {
     bool supply;     /* look after the fleet once they are */
     bool draining;
     bool second_signal;
-    bool broken; /* a commit failed: nothing may be answered any more */
     char socket_path[PATH_TEXT_MAX], pid_path[PATH_TEXT_MAX];
 };
 

@@ -97,6 +97,7 @@ static int call_route(Daemon *daemon, const Route *route, const Call *call, Http
 }
 
 void routes_handle(void *context, const HttpRequest *request, HttpResponse *response) {
+    Daemon *daemon = context;
     Call call = {.request = request};
     bool known_path;
     Error error = {{0}};
@@ -105,7 +106,8 @@ void routes_handle(void *context, const HttpRequest *request, HttpResponse *resp
         answer_error(response, known_path ? 405 : 404, known_path ? "the path does not take this method" : "no such path");
         return;
     }
-    int status = call_route(context, route, &call, response, &error);
+    int status = call_route(daemon, route, &call, response, &error);
+    response->provisional = daemon->batch_open;
     if (status < 0) {
         log_write(LOG_ERROR, "%s %s: %s", request->method, request->path, error.text);
         answer_error(response, 500, error.text);

@@ -30,10 +30,11 @@ struct HttpConnection {
     struct bufferevent *stream;
     struct event *deadline;
     ConnectionState state;
-    bool begun;     /* the first byte of a request has come */
-    bool continued; /* "100 Continue" was sent for it */
-    bool ending;    /* no request after this answer */
-    bool deaf;      /* the client has closed its direction */
+    bool begun;        /* the first byte of a request has come */
+    bool continued;    /* "100 Continue" was sent for it */
+    bool ending;       /* no request after this answer */
+    bool deaf;         /* the client has closed its direction */
+    HttpResponse held; /* provisional, until http_server_settle */
     HttpConnection *next, *previous;
 };
 
@@ -113,8 +114,26 @@ static void answer_request(HttpConnection *connection, const HttpHead *head, con
         wire_error_encode("the answer is too large", NULL, &response.body);
     }
     connection->ending = !head->keep_alive;
+    if (response.provisional) {
+        connection->held = response;
+        connection->state = CONNECTION_WRITING;
+        return;
+    }
     send_response(connection, &response);
     buffer_deinit(&response.body);
+}
+
+void http_server_settle(HttpServer *server, bool kept) {
+    for (HttpConnection *connection = server->connections; connection != NULL; connection = connection->next) {
+        if (!connection->held.provisional)
+            continue;
+        if (kept)
+            send_response(connection, &connection->held);
+        else
+            send_error(connection, 503, "the database cannot be written; nothing was changed");
+        buffer_deinit(&connection->held.body);
+        connection->held = (HttpResponse){0};
+    }
 }
 
 /* The bytes up to and including the empty line, or 0 when it has not come. */
@@ -141,7 +160,7 @@ static int check_head(HttpConnection *connection, const HttpHead *head, Error *e
 /* Answers the request at the front of the input when all of it is there. */
 static void read_request(HttpConnection *connection) {
     const HttpLimits *limits = &connection->server->limits;
-    /* "100 Continue" is still leaving. An answer must begin in a turn of the loop after the one that made it; see http_server_new. */
+    /* "100 Continue" is still leaving, and on_written is to mean the answer. */
     if (evbuffer_get_length(bufferevent_get_output(connection->stream)) > 0)
         return;
     struct evbuffer *input = bufferevent_get_input(connection->stream);
@@ -269,5 +288,6 @@ void http_connection_free(HttpConnection *connection) {
         event_free(connection->deadline);
     if (connection->stream != NULL)
         bufferevent_free(connection->stream);
+    buffer_deinit(&connection->held.body);
     free(connection);
 }

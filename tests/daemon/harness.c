@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -59,6 +60,10 @@ void harness_start(Harness *harness, const char *const options[]) {
         arguments[3 + i] = options[i];
     harness->pid = fork();
     if (harness->pid == 0) {
+        if (harness->file_limit > 0) {
+            signal(SIGXFSZ, SIG_IGN);
+            setrlimit(RLIMIT_FSIZE, &(struct rlimit){harness->file_limit, harness->file_limit});
+        }
         execv(arguments[0], (char *const *)arguments);
         _exit(127);
     }

@@ -20,7 +20,8 @@ typedef struct Harness {
     int status;
     Error error;
     int64_t sequence;
-    bool here; /* the worker says that it is this process on this machine, not one elsewhere */
+    unsigned long file_limit; /* bytes that a file of the daemon may have; 0: no limit */
+    bool here;                /* the worker says that it is this process on this machine, not one elsewhere */
 } Harness;
 
 extern const char harness_sweep[]; /* "tiny": four runs */

@@ -53,6 +53,48 @@ static void test_killed_and_started_again(void **state) {
     assert_true(by_state[RUN_DONE] == 2 && by_state[RUN_RUNNING] == 0);
 }
 
+/* As many sweeps as fit; returns how many were acknowledged. */
+static size_t submit_until_full(Harness *harness) {
+    Buffer text, body;
+    size_t acknowledged = 0;
+    buffer_init(&text, SWEEP_FILE_MAX);
+    buffer_init(&body, WIRE_BODY_MAX);
+    do {
+        buffer_clear(&text);
+        buffer_clear(&body);
+        buffer_printf(&text, "%s# %zu\n", harness_sweep, acknowledged);
+        char *name = strstr(text.data, "tiny\n");
+        memcpy(name,
+               (char[4]){(char)('a' + acknowledged / 676 % 26), (char)('a' + acknowledged / 26 % 26), (char)('a' + acknowledged % 26), 'x'},
+               4);
+        buffer_append_text(&body, "{\"path\":\"x\",\"text\":");
+        buffer_append_json(&body, text.data);
+        buffer_append_text(&body, "}");
+    } while (harness_call(harness, "/v1/sweeps", body.data) == 200 && ++acknowledged < 4000);
+    buffer_deinit(&text);
+    buffer_deinit(&body);
+    return acknowledged;
+}
+
+/* When the disk is full, what was acknowledged is kept and what was not is not. */
+static void test_full_disk(void **state) {
+    Harness *harness = *state;
+    harness->file_limit = 600000;
+    harness_start(harness, no_workers);
+    size_t acknowledged = submit_until_full(harness), count;
+    assert_in_range(acknowledged, 1, 3999);
+    assert_int_equal(harness->status, 503);
+    harness_expect(harness, "/v1/health", NULL, 200);
+    harness_end(harness, SIGKILL);
+    harness->file_limit = 0;
+    harness_start(harness, no_workers);
+    SweepRecord *records = calloc(4000, sizeof *records);
+    harness_expect(harness, "/v1/sweeps", NULL, 200);
+    assert_int_equal(sweep_records_decode(records, 4000, &count, harness->answer.data, harness->answer.size, &harness->error), 0);
+    free(records);
+    assert_int_equal(count, acknowledged);
+}
+
 static void test_stops(void **state) {
     Harness *harness = *state;
     char pid_path[128];
@@ -210,6 +252,7 @@ static void test_workers_are_stopped(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_killed_and_started_again, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_full_disk, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_stops, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_second_daemon_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_usage, set_up, tear_down),
