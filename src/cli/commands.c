@@ -68,11 +68,12 @@ static const Option one_run_options[] = {
 };
 
 #define STUDY_OPTIONS                                                                                                                      \
-    {"metric", VALUE(ARGUMENT_TEXT, "NAME"), "the measure that is fitted (default: the sweep file's fit.metric, else test_error)"},             \
+    {"metric", VALUE(ARGUMENT_TEXT, "NAME"), "the measure that is fitted (default: the sweep file's fit.metric, else test_error)"},        \
         {"flops", CHOICE("WHICH", "exact|paper|6nd"), "how compute is counted (default exact)"},                                           \
         {"params", CHOICE("WHICH", "total|body"), "all parameters, or those of the blocks alone (default total)"},                         \
-        {"bootstrap", INTEGER("N", 0, 100000), "resamples for the intervals, 0 for none (default: the sweep file's, else 1000)"},          \
-        {"seed", INTEGER("N", 0, 9007199254740991), "of the resampling (default 0)"}
+        {"bootstrap", INTEGER("N", 0, 100000), "resamples for the intervals, 0 for none (default: the sweep file's, else 1000)"}, {        \
+        "seed", INTEGER("N", 0, 9007199254740991), "of the resampling (default 0)"                                                         \
+    }
 
 static const Option fit_options[] = {
     {"points", VALUE(ARGUMENT_FILE, "FILE.csv"), "fit a table instead of a sweep: columns params, examples, loss and, if known, flops"},
@@ -125,11 +126,16 @@ const Command cli_commands[] = {
     {"wait", verb_wait, "wait in silence until a sweep has finished", SWEEP(true), wait_options,
      "Exit code 0 when every run ended well, 3 when some failed, 124 when the time was up."},
     {"runs", verb_runs, "the runs of a sweep", SWEEP(true), runs_options, NULL},
-    {"show", verb_show, "everything known about one run", {ARGUMENT_RUN, "RUN", .required = true}, show_options,
+    {"show",
+     verb_show,
+     "everything known about one run",
+     {ARGUMENT_RUN, "RUN", .required = true},
+     show_options,
      "Its specification, its attempts with the environment of each, and its points. RUN is an id or the first digits of a key."},
     {"logs", verb_logs, "the log of one run", {ARGUMENT_RUN, "RUN", .required = true}, logs_options, NULL},
     {"cancel", verb_cancel, "cancel a sweep, or one run", SWEEP(false), one_run_options,
-     "Pending runs are cancelled unless another sweep wants them; running ones stop at their next heartbeat. Submitting the file again brings a sweep back, retry --run a run."},
+     "Pending runs are cancelled unless another sweep wants them; running ones stop at their next heartbeat. Submitting the file again "
+     "brings a sweep back, retry --run a run."},
     {"retry", verb_retry, "make failed and cancelled runs pending again", SWEEP(false), one_run_options, NULL},
     {"pause", verb_pause, "start no more runs of a sweep", SWEEP(true), NULL, "Runs that are running go on to their end."},
     {"resume", verb_resume, "undo pause", SWEEP(true), NULL, NULL},
@@ -139,12 +145,19 @@ const Command cli_commands[] = {
     {"plot", verb_plot, "draw the figures of a sweep", SWEEP(true), plot_options,
      "Error against compute, the frontiers P*(C) and N*(C), and the training curves, each as PNG and SVG. Needs gnuplot."},
     {"export", verb_export, "a sweep's runs or points as a table", SWEEP(true), export_options, NULL},
-    {"daemon", verb_daemon, "start, stop or look at the daemon",
-     {ARGUMENT_CHOICE, "ACTION", .choices = "start|stop|status", .required = true}, daemon_options,
+    {"daemon",
+     verb_daemon,
+     "start, stop or look at the daemon",
+     {ARGUMENT_CHOICE, "ACTION", .choices = "start|stop|status", .required = true},
+     daemon_options,
      "'stop' has running runs checkpointed; they go on when a daemon is started again. 'status' exits with 4 when none serves the home."},
-    {"doctor", verb_doctor, "check that everything needed is in place", FLAG, NULL, "Exit code 1 when something is amiss; each line says how to mend it."},
-    {"completion", verb_completion, "a completion script for a shell",
-     {ARGUMENT_CHOICE, "SHELL", .choices = "bash|zsh|fish"}, completion_options,
+    {"doctor", verb_doctor, "check that everything needed is in place", FLAG, NULL,
+     "Exit code 1 when something is amiss; each line says how to mend it."},
+    {"completion",
+     verb_completion,
+     "a completion script for a shell",
+     {ARGUMENT_CHOICE, "SHELL", .choices = "bash|zsh|fish"},
+     completion_options,
      "bash: source <(sweepctl completion bash)\n"
      "zsh:  source <(sweepctl completion zsh)\n"
      "fish: sweepctl completion fish | source"},

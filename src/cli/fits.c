@@ -37,7 +37,7 @@ static int settle(Fits *fits, int result, FitMethod method, char refusal[ERROR_T
 }
 
 int fits_make(Fits *out, const char *source, const FitPoint *points, size_t count, const StudyOptions *options, const Study *study,
-                Error *error) {
+              Error *error) {
     FitOptions fit_options;
     *out = (Fits){.options = options, .of_table = !study, .source = source, .points = count, .methods = options->methods};
     int result = 0;

@@ -10,8 +10,8 @@ typedef struct Fits {
     bool of_table;      /* a CSV, whose columns say what P and C are */
     const char *source; /* the sweep's name, or the CSV's path */
     size_t points;
-    unsigned methods;   /* that were asked for */
-    unsigned fitted;    /* of them, those that were not refused */
+    unsigned methods; /* that were asked for */
+    unsigned fitted;  /* of them, those that were not refused */
     ParametricFit parametric;
     IsoflopFit isoflop;
     char parametric_refusal[ERROR_TEXT_MAX], isoflop_refusal[ERROR_TEXT_MAX];
@@ -19,7 +19,7 @@ typedef struct Fits {
 
 /* The methods that the options ask for. study: whose left-out runs are warned of, or NULL. 0, or negative; refusals are kept. */
 int fits_make(Fits *out, const char *source, const FitPoint *points, size_t count, const StudyOptions *options, const Study *study,
-                Error *error);
+              Error *error);
 void fits_deinit(Fits *fits);
 /* To stdout. */
 int fits_print(const Fits *fits, const Cli *cli, Error *error);

@@ -36,10 +36,11 @@ void cli_help(FILE *out) {
     }
     print_options("Options of every verb", cli_global_options, out);
     fputc('\n', out);
-    cli_print_wrapped(out,
-                      "Exit codes: 0 ok, 1 error, 2 usage or bad sweep file, 3 finished with failed runs, 4 no daemon, 124 wait timed out.\n"
-                      "'sweepctl VERB --help' tells more; begin with 'sweepctl run sweeps/quickstart.yaml'.",
-                      TEXT_WIDTH, 0, 0);
+    cli_print_wrapped(
+        out,
+        "Exit codes: 0 ok, 1 error, 2 usage or bad sweep file, 3 finished with failed runs, 4 no daemon, 124 wait timed out.\n"
+        "'sweepctl VERB --help' tells more; begin with 'sweepctl run sweeps/quickstart.yaml'.",
+        TEXT_WIDTH, 0, 0);
 }
 
 void cli_help_command(const Command *command, FILE *out) {

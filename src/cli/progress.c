@@ -159,7 +159,8 @@ static void block_draw(Block *block, const Progress *progress, Buffer *line) {
     buffer_clear(line);
     buffer_printf(line, "%s  ", sweep->name);
     bar_append(share_done(sweep), line);
-    buffer_printf(line, " %s  %lld of %lld runs", format_percent(share_done(sweep), share), (long long)ended(sweep), (long long)sweep->runs);
+    buffer_printf(line, " %s  %lld of %lld runs", format_percent(share_done(sweep), share), (long long)ended(sweep),
+                  (long long)sweep->runs);
     append_states(sweep, line);
     if (strcmp(sweep->state, "active") != 0 && *sweep->state)
         buffer_printf(line, " (%s)", sweep->state);

@@ -15,7 +15,8 @@ typedef struct Rate {
 
 /* From HOME/rate.json when that was measured on this processor by this version, else measured now and kept there. */
 int rate_read(Rate *out, const char *home, Error *error);
-/* {"schema_version":1,"rates":[{"width":8,"flops_per_second":1e9},...],"evaluation_examples_per_second":1e5}. 0, or negative with the error. */
+/* {"schema_version":1,"rates":[{"width":8,"flops_per_second":1e9},...],"evaluation_examples_per_second":1e5}. 0, or negative with the
+ * error. */
 int rate_parse(Rate *out, const char *json, size_t size, Error *error);
 /* Seconds that one worker needs: training, and the evaluations along the way. */
 double rate_run_seconds(const Rate *rate, const Run *run);

@@ -115,7 +115,8 @@ int service_stop(Source *source, pid_t pid, Error *error) {
     double deadline = clock_monotonic() + stop_seconds;
     while (!has_gone(source, pid)) {
         if (clock_monotonic() > deadline)
-            return error_set(error, "the daemon of %s has not stopped within %.0f seconds; see its sweepd.log", source_home(source), stop_seconds);
+            return error_set(error, "the daemon of %s has not stopped within %.0f seconds; see its sweepd.log", source_home(source),
+                             stop_seconds);
         struct timespec span = {.tv_nsec = (long)(look_seconds * 1e9)};
         nanosleep(&span, NULL); /* an interrupt does not shorten this: what was started is to be stopped */
     }

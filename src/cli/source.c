@@ -301,7 +301,8 @@ int source_fit_settings(Source *source, const SweepRecord *sweep, FitSettings *o
     Error ignored = {0};
     *out = (FitSettings){.metric = "test_error", .methods = FIT_PARAMETRIC | FIT_ISOFLOP, .bootstrap = 1000};
     buffer_init(&text, WIRE_BODY_MAX);
-    int result = source->store ? store_sweep_text(source->store, sweep->id, &text, &ignored) : text_from_daemon(source, sweep, &text, &ignored);
+    int result =
+        source->store ? store_sweep_text(source->store, sweep->id, &text, &ignored) : text_from_daemon(source, sweep, &text, &ignored);
     if (result < 0)
         result = error_set(error, "%s", ignored.text);
     else if (result == 0 && sweep_parse(&parsed, text.data ? text.data : "", text.size, sweep->name, &ignored) == 0)

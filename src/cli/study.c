@@ -33,7 +33,9 @@ void study_options_read(StudyOptions *out, const Arguments *arguments, const Fit
     out->body_params = !strcmp(arguments_text(arguments, "params", "total"), "body");
     out->methods = settings->methods;
     if (method)
-        out->methods = !strcmp(method, "parametric") ? FIT_PARAMETRIC : !strcmp(method, "isoflop") ? FIT_ISOFLOP : FIT_PARAMETRIC | FIT_ISOFLOP;
+        out->methods = !strcmp(method, "parametric") ? FIT_PARAMETRIC
+                       : !strcmp(method, "isoflop")  ? FIT_ISOFLOP
+                                                     : FIT_PARAMETRIC | FIT_ISOFLOP;
     out->resamples = (int64_t)arguments_number(arguments, "bootstrap", (double)settings->bootstrap);
     out->seed = (uint64_t)arguments_number(arguments, "seed", 0);
 }

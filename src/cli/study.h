@@ -10,8 +10,8 @@ typedef enum { COUNT_EXACT, COUNT_PAPER, COUNT_6ND } FlopCount;
 typedef struct StudyOptions {
     char metric[SWEEP_NAME_MAX];
     FlopCount flops;
-    bool body_params;     /* parameters of the blocks alone */
-    unsigned methods;     /* FitMethod bits */
+    bool body_params; /* parameters of the blocks alone */
+    unsigned methods; /* FitMethod bits */
     int64_t resamples;
     uint64_t seed;
 } StudyOptions;

@@ -73,7 +73,9 @@ static CheckResult check_data(Doctor *doctor, char text[ERROR_TEXT_MAX]) {
         for (int zipped = 0; zipped < 2; zipped++)
             if (path_format(path, NULL, "%s/fashion-mnist/%s%s", folders[i], file, zipped ? ".gz" : "") == 0 && access(path, R_OK) == 0)
                 return say(CHECK_OK, text, "fashion-mnist in %.500s/fashion-mnist", folders[i]);
-    return say(CHECK_FAIL, text, "fashion-mnist is not found; install the package dataset-fashion-mnist, or put its files into DIR/fashion-mnist and set SWEEPD_DATA=DIR");
+    return say(CHECK_FAIL, text,
+               "fashion-mnist is not found; install the package dataset-fashion-mnist, or put its files into DIR/fashion-mnist and set "
+               "SWEEPD_DATA=DIR");
 }
 
 /* The nearest folder that exists: a home that is not there yet is made when it is needed. */
@@ -161,7 +163,8 @@ static CheckResult check_database(Doctor *doctor, char text[ERROR_TEXT_MAX]) {
     if (doctor->daemon)
         return say(CHECK_OK, text, "in use by the daemon; stop it to have the file checked");
     if (look_over(doctor->home, finding))
-        return say(CHECK_FAIL, text, "%.300s: %.400s; restore a copy, or save what is left with the sqlite3 program's .recover", path, finding);
+        return say(CHECK_FAIL, text, "%.300s: %.400s; restore a copy, or save what is left with the sqlite3 program's .recover", path,
+                   finding);
     return say(CHECK_OK, text, "%.500s is sound", path);
 }
 

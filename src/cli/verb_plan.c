@@ -29,8 +29,8 @@ typedef struct Plan {
 
 static int compare_shapes(const void *left, const void *right) {
     const Architecture *a = left, *b = right;
-    const int64_t pairs[][2] = {{a->kind, b->kind},     {a->form, b->form},   {a->inputs, b->inputs},      {a->classes, b->classes},
-                                {a->depth, b->depth},   {a->width, b->width}, {a->expansion, b->expansion}};
+    const int64_t pairs[][2] = {{a->kind, b->kind},   {a->form, b->form},   {a->inputs, b->inputs},      {a->classes, b->classes},
+                                {a->depth, b->depth}, {a->width, b->width}, {a->expansion, b->expansion}};
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
         if (pairs[i][0] != pairs[i][1])
             return pairs[i][0] < pairs[i][1] ? -1 : 1;

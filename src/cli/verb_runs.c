@@ -5,7 +5,7 @@
 #include <string.h>
 
 typedef struct Listing {
-    Table *table;   /* or */
+    Table *table; /* or */
     Buffer *json;
     size_t count;
 } Listing;
@@ -93,8 +93,8 @@ int verb_runs(const Cli *cli, const Arguments *arguments, Error *error) {
         return result;
     result = source_sweep(source, arguments->positional, &sweep, error);
     if (!result)
-        result = arguments_flag(arguments, "json") ? list_json(source, &sweep, filter, error)
-                                                   : list_table(source, &sweep, filter, cli, error);
+        result =
+            arguments_flag(arguments, "json") ? list_json(source, &sweep, filter, error) : list_table(source, &sweep, filter, cli, error);
     source_free(source);
     return result;
 }

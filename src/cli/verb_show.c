@@ -52,7 +52,8 @@ static void print_training(const Run *run, const Cli *cli) {
         snprintf(rest, sizeof rest, ", decay over the last %g %%", 100 * run->schedule.decay);
     else
         *rest = '\0';
-    cli_say_row(cli, "schedule", "%s, warm-up %g %% of the steps%s", schedule_kind_text(run->schedule.kind), 100 * run->schedule.warmup, rest);
+    cli_say_row(cli, "schedule", "%s, warm-up %g %% of the steps%s", schedule_kind_text(run->schedule.kind), 100 * run->schedule.warmup,
+                rest);
 }
 
 static void print_record(const RunRecord *record, const Run *run, const Cli *cli) {

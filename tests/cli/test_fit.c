@@ -53,7 +53,8 @@ static void test_parametric(void **state) {
     assert_near(number(root, "alpha"), law_alpha, 1e-3);
     assert_near(number(root, "beta"), law_beta, 1e-3);
     assert_true(number(root, "objective") < 1e-6);
-    const json_t *exponents = json_object_get(root, "exponents"), *p = json_object_get(exponents, "P"), *n = json_object_get(exponents, "N");
+    const json_t *exponents = json_object_get(root, "exponents"), *p = json_object_get(exponents, "P"),
+                 *n = json_object_get(exponents, "N");
     assert_near(number(p, "value"), law_beta / (law_alpha + law_beta), 1e-3);
     assert_near(number(n, "value"), law_alpha / (law_alpha + law_beta), 1e-3);
     assert_true(number(p, "coefficient") > 0);

@@ -78,8 +78,8 @@ static void make_study(size_t finished) {
 
 static void test_empty_home(void **state) {
     (void)state;
-    static const char *const verbs[][2] = {{"status", NULL}, {"watch", "x"},  {"wait", "x"},   {"runs", "x"},   {"show", "1"},
-                                           {"logs", "1"},    {"cancel", "x"}, {"retry", "x"},  {"pause", "x"},  {"resume", "x"},
+    static const char *const verbs[][2] = {{"status", NULL}, {"watch", "x"},  {"wait", "x"},   {"runs", "x"},      {"show", "1"},
+                                           {"logs", "1"},    {"cancel", "x"}, {"retry", "x"},  {"pause", "x"},     {"resume", "x"},
                                            {"fit", "x"},     {"plot", "x"},   {"export", "x"}, {"daemon", "stop"}, {"daemon", "status"}};
     harness_clean();
     for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) {
@@ -105,9 +105,10 @@ static void test_needs_daemon(void **state) {
     sweepctl_expect(&said, CLI_NO_DAEMON, "submit", harness_file("study.yaml", study_file));
     assert_says(&said.err, "sweepctl run FILE");
     said_clear(&said);
-    sweepctl_expect(&said, CLI_USAGE, "submit", harness_file("sizes.yaml", "version: 1\nname: sizes\ndata: {inputs: 12, classes: 3, examples: 100}\n"
-                                                                           "model: {kind: bmlp}\ngrid: {depth: [1], width: [8], examples: [50]}\n"
-                                                                           "train: {epochs: 1, batch: 10, optimizer: {name: lion, lr: 1.0e-3}}\n"));
+    sweepctl_expect(&said, CLI_USAGE, "submit",
+                    harness_file("sizes.yaml", "version: 1\nname: sizes\ndata: {inputs: 12, classes: 3, examples: 100}\n"
+                                               "model: {kind: bmlp}\ngrid: {depth: [1], width: [8], examples: [50]}\n"
+                                               "train: {epochs: 1, batch: 10, optimizer: {name: lion, lr: 1.0e-3}}\n"));
     assert_says(&said.err, "planned, not run");
     said_clear(&said);
 }

@@ -44,8 +44,8 @@ typedef struct Shape {
 } Shape;
 
 static const Shape shapes[] = {
-    {"B_6-Wi_256", 9188574, 9166336},     {"B_12-Wi_256", 12345054, 12312064},   {"B_6-Wi_512", 24657374, 24624128},
-    {"B_12-Wi_512", 37261790, 37207040},  {"B_6-Wi_1024", 74469342, 74414080},   {"B_12-Wi_1024", 124843998, 124745728},
+    {"B_6-Wi_256", 9188574, 9166336},    {"B_12-Wi_256", 12345054, 12312064}, {"B_6-Wi_512", 24657374, 24624128},
+    {"B_12-Wi_512", 37261790, 37207040}, {"B_6-Wi_1024", 74469342, 74414080}, {"B_12-Wi_1024", 124843998, 124745728},
 };
 
 static const json_t *model_named(const json_t *models, const char *name) {
@@ -129,8 +129,9 @@ static void test_rate_cache(void **state) {
 
 static void test_rate_parse(void **state) {
     (void)state;
-    static const char good[] = "{\"schema_version\":1,\"rates\":[{\"width\":8,\"flops_per_second\":1e9},{\"width\":32,\"flops_per_second\":4e9}],"
-                               "\"evaluation_examples_per_second\":1e5,\"cpu\":\"x\"}";
+    static const char good[] =
+        "{\"schema_version\":1,\"rates\":[{\"width\":8,\"flops_per_second\":1e9},{\"width\":32,\"flops_per_second\":4e9}],"
+        "\"evaluation_examples_per_second\":1e5,\"cpu\":\"x\"}";
     static const char *const bad[] = {
         "",
         "[]",

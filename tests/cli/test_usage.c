@@ -62,8 +62,10 @@ static void test_mistakes(void **state) {
 static void test_orders(void **state) {
     (void)state;
     static char *const lines[][7] = {
-        {"sweepctl", "--home", "h", "wait", "x", "--timeout", "2"}, {"sweepctl", "wait", "--timeout", "2", "x", "--home", "h"},
-        {"sweepctl", "wait", "--timeout=2", "--home=h", "x", NULL}, {"sweepctl", "--home=h", "wait", "--timeout=2", "--", "x"},
+        {"sweepctl", "--home", "h", "wait", "x", "--timeout", "2"},
+        {"sweepctl", "wait", "--timeout", "2", "x", "--home", "h"},
+        {"sweepctl", "wait", "--timeout=2", "--home=h", "x", NULL},
+        {"sweepctl", "--home=h", "wait", "--timeout=2", "--", "x"},
     };
     for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
         Arguments arguments;
@@ -147,13 +149,14 @@ static void test_bash(void **state) {
     Buffer script;
     buffer_init(&script, 1 << 20);
     buffer_append(&script, said.out.data, said.out.size);
-    buffer_append_text(&script, "\ntry() { COMP_WORDS=(\"$@\"); COMP_CWORD=$(($# - 1)); COMPREPLY=(); _sweepctl; echo \"${COMPREPLY[*]}\"; }\n"
-                                "set -e\n"
-                                "[[ $(try sweepctl va) == validate ]]\n"
-                                "[[ $(try sweepctl export x --for) == --format ]]\n"
-                                "[[ $(try sweepctl export x --format '') == 'csv jsonl' ]]\n"
-                                "[[ $(try sweepctl --home h daemon st) == 'start stop status' ]]\n"
-                                "[[ $(try sweepctl completion z) == zsh ]]\n");
+    buffer_append_text(&script,
+                       "\ntry() { COMP_WORDS=(\"$@\"); COMP_CWORD=$(($# - 1)); COMPREPLY=(); _sweepctl; echo \"${COMPREPLY[*]}\"; }\n"
+                       "set -e\n"
+                       "[[ $(try sweepctl va) == validate ]]\n"
+                       "[[ $(try sweepctl export x --for) == --format ]]\n"
+                       "[[ $(try sweepctl export x --format '') == 'csv jsonl' ]]\n"
+                       "[[ $(try sweepctl --home h daemon st) == 'start stop status' ]]\n"
+                       "[[ $(try sweepctl completion z) == zsh ]]\n");
     assert_int_equal(buffer_check(&script, NULL, "script"), 0);
     assert_int_equal(bash(script.data), 0);
     buffer_deinit(&script);
@@ -162,7 +165,7 @@ static void test_bash(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_no_arguments), cmocka_unit_test(test_mistakes), cmocka_unit_test(test_orders), cmocka_unit_test(test_help),
+        cmocka_unit_test(test_no_arguments), cmocka_unit_test(test_mistakes),   cmocka_unit_test(test_orders), cmocka_unit_test(test_help),
         cmocka_unit_test(test_version),      cmocka_unit_test(test_completion), cmocka_unit_test(test_bash),
     };
     int result = cmocka_run_group_tests(tests, NULL, NULL);
