@@ -44,7 +44,7 @@ int daemon_batch(Daemon *daemon, Error *error) {
     return 0;
 }
 
-static void commit_batch(Daemon *daemon) {
+void daemon_commit(Daemon *daemon) {
     Error error = {{0}};
     if (!daemon->batch_open)
         return;
@@ -59,7 +59,7 @@ static void on_commit(evutil_socket_t socket, short events, void *context) {
     (void)socket;
     (void)events;
     Daemon *daemon = context;
-    commit_batch(daemon);
+    daemon_commit(daemon);
     if (daemon->supply || daemon->draining)
         look_after_fleet(daemon);
 }
@@ -218,7 +218,7 @@ int daemon_run(Daemon *daemon) {
     int result = event_base_dispatch(daemon->base);
     if (result < 0)
         log_write(LOG_ERROR, "the event loop has failed");
-    commit_batch(daemon);
+    daemon_commit(daemon);
     log_write(LOG_INFO, "sweepd has stopped");
     return result < 0 || daemon->second_signal ? 1 : 0;
 }

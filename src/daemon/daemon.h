@@ -91,6 +91,8 @@ int daemon_run(Daemon *daemon);
 void daemon_drain(Daemon *daemon, const char *reason);
 /* Opens the batch that this turn's writes share. */
 int daemon_batch(Daemon *daemon, Error *error);
+/* Commits it before its turn, and lets the answers go that wait for it. */
+void daemon_commit(Daemon *daemon);
 
 /* ---- routes ---- */
 

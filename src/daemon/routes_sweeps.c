@@ -20,6 +20,8 @@ static int submit(Daemon *daemon, const SubmitRequest *request, SubmitRecord *ou
         sweep_free(sweep);
         return 400;
     }
+    /* In a transaction of its own: inside another, SQLite's journal of the inner one makes a large submit quadratic. */
+    daemon_commit(daemon);
     if (result == 0)
         result = store_sweep_submit(daemon->store, sweep, request->text, size, clock_unix(), out, error);
     sweep_free(sweep);
