@@ -2,17 +2,19 @@
 #include "cli.h"
 
 #define FLAG                                                                                                                               \
-    { ARGUMENT_NONE }
+    { .kind = ARGUMENT_NONE }
 #define VALUE(which, called)                                                                                                               \
     { .kind = which, .name = called }
 #define SWEEP(is_required)                                                                                                                 \
-    { ARGUMENT_SWEEP, "SWEEP", .required = (is_required) }
-#define CHOICE(name, list)                                                                                                                 \
-    { ARGUMENT_CHOICE, name, .choices = (list) }
-#define INTEGER(name, from, to)                                                                                                            \
-    { ARGUMENT_INTEGER, name, .minimum = (from), .maximum = (to) }
-
-static const Argument sweep_file = {ARGUMENT_FILE, "FILE", .required = true};
+    { .kind = ARGUMENT_SWEEP, .name = "SWEEP", .required = (is_required) }
+#define SWEEP_FILE                                                                                                                         \
+    { .kind = ARGUMENT_FILE, .name = "FILE", .required = true }
+#define RUN                                                                                                                                \
+    { .kind = ARGUMENT_RUN, .name = "RUN", .required = true }
+#define CHOICE(called, list)                                                                                                               \
+    { .kind = ARGUMENT_CHOICE, .name = called, .choices = (list) }
+#define INTEGER(called, from, to)                                                                                                          \
+    { .kind = ARGUMENT_INTEGER, .name = called, .minimum = (from), .maximum = (to) }
 
 const Option cli_global_options[] = {
     {"home", VALUE(ARGUMENT_DIRECTORY, "DIR"), "the directory that keeps everything (else $SWEEPD_HOME, else ~/.local/share/sweepd)"},
@@ -41,7 +43,7 @@ static const Option plan_options[] = {
 };
 
 static const Option wait_options[] = {
-    {"timeout", {ARGUMENT_SECONDS, "SECONDS", .minimum = 0, .maximum = 1e9}, "give up after this long, with exit code 124"},
+    {"timeout", {.kind = ARGUMENT_SECONDS, .name = "SECONDS", .minimum = 0, .maximum = 1e9}, "give up after this long, with exit code 124"},
     {0},
 };
 
@@ -108,16 +110,16 @@ static const Option completion_options[] = {
 };
 
 const Command cli_commands[] = {
-    {"run", verb_run, "train a sweep, fit its law and draw it, all in one command", sweep_file, run_options,
+    {"run", verb_run, "train a sweep, fit its law and draw it, all in one command", SWEEP_FILE, run_options,
      "Starts sweepd when none serves the home, submits FILE, shows progress until every run has ended, then prints the results, the "
      "fitted law and the paths of the figures. Stops what it started. Ctrl-C does so at once: running runs are checkpointed, and the "
      "same command goes on from there."},
-    {"validate", verb_validate, "check a sweep file", sweep_file, NULL,
+    {"validate", verb_validate, "check a sweep file", SWEEP_FILE, NULL,
      "Prints the file's name and its number of runs, or the first mistake with its line and column (exit code 2)."},
-    {"plan", verb_plan, "parameters, FLOPs and time of a sweep, before it is run", sweep_file, plan_options,
+    {"plan", verb_plan, "parameters, FLOPs and time of a sweep, before it is run", SWEEP_FILE, plan_options,
      "Counts every run of FILE: per model its parameters, its multiply-adds and the training FLOPs in three conventions, and how long "
      "this machine would take at the rate measured on it. Needs no data and no daemon."},
-    {"submit", verb_submit, "give a sweep to the daemon", sweep_file, json_options,
+    {"submit", verb_submit, "give a sweep to the daemon", SWEEP_FILE, json_options,
      "Runs that the store has already are shared, not trained again. A changed file of the same name changes the sweep."},
     {"status", verb_status, "how far all sweeps are, or one", SWEEP(false), json_options,
      "Without a daemon the database is read as it was left."},
@@ -126,13 +128,9 @@ const Command cli_commands[] = {
     {"wait", verb_wait, "wait in silence until a sweep has finished", SWEEP(true), wait_options,
      "Exit code 0 when every run ended well, 3 when some failed, 124 when the time was up."},
     {"runs", verb_runs, "the runs of a sweep", SWEEP(true), runs_options, NULL},
-    {"show",
-     verb_show,
-     "everything known about one run",
-     {ARGUMENT_RUN, "RUN", .required = true},
-     show_options,
+    {"show", verb_show, "everything known about one run", RUN, show_options,
      "Its specification, its attempts with the environment of each, and its points. RUN is an id or the first digits of a key."},
-    {"logs", verb_logs, "the log of one run", {ARGUMENT_RUN, "RUN", .required = true}, logs_options, NULL},
+    {"logs", verb_logs, "the log of one run", RUN, logs_options, NULL},
     {"cancel", verb_cancel, "cancel a sweep, or one run", SWEEP(false), one_run_options,
      "Pending runs are cancelled unless another sweep wants them; running ones stop at their next heartbeat. Submitting the file again "
      "brings a sweep back, retry --run a run."},
@@ -148,7 +146,7 @@ const Command cli_commands[] = {
     {"daemon",
      verb_daemon,
      "start, stop or look at the daemon",
-     {ARGUMENT_CHOICE, "ACTION", .choices = "start|stop|status", .required = true},
+     {.kind = ARGUMENT_CHOICE, .name = "ACTION", .choices = "start|stop|status", .required = true},
      daemon_options,
      "'stop' has running runs checkpointed; they go on when a daemon is started again. 'status' exits with 4 when none serves the home."},
     {"doctor", verb_doctor, "check that everything needed is in place", FLAG, NULL,
@@ -156,7 +154,7 @@ const Command cli_commands[] = {
     {"completion",
      verb_completion,
      "a completion script for a shell",
-     {ARGUMENT_CHOICE, "SHELL", .choices = "bash|zsh|fish"},
+     {.kind = ARGUMENT_CHOICE, .name = "SHELL", .choices = "bash|zsh|fish"},
      completion_options,
      "bash: source <(sweepctl completion bash)\n"
      "zsh:  source <(sweepctl completion zsh)\n"

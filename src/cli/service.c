@@ -64,8 +64,8 @@ static int wait_ready(const char *home, const char *log, pid_t pid, Source **sou
     int status;
     double deadline = clock_monotonic() + start_seconds;
     while (clock_monotonic() < deadline) {
-        int result = source_open_quietly(source, home, SOURCE_DAEMON, error);
-        if (result == 0)
+        Error not_yet = {0};
+        if (source_open_quietly(source, home, SOURCE_DAEMON, &not_yet) == 0)
             return 0;
         if (waitpid(pid, &status, WNOHANG) == pid) {
             last_line(log, reason, sizeof reason);
