@@ -53,46 +53,33 @@ static void test_killed_and_started_again(void **state) {
     assert_true(by_state[RUN_DONE] == 2 && by_state[RUN_RUNNING] == 0);
 }
 
-/* As many sweeps as fit; returns how many were acknowledged. */
-static size_t submit_until_full(Harness *harness) {
-    Buffer text, body;
-    size_t acknowledged = 0;
-    buffer_init(&text, SWEEP_FILE_MAX);
-    buffer_init(&body, WIRE_BODY_MAX);
-    do {
-        buffer_clear(&text);
-        buffer_clear(&body);
-        buffer_printf(&text, "%s# %zu\n", harness_sweep, acknowledged);
-        char *name = strstr(text.data, "tiny\n");
-        memcpy(name,
-               (char[4]){(char)('a' + acknowledged / 676 % 26), (char)('a' + acknowledged / 26 % 26), (char)('a' + acknowledged % 26), 'x'},
-               4);
-        buffer_append_text(&body, "{\"path\":\"x\",\"text\":");
-        buffer_append_json(&body, text.data);
-        buffer_append_text(&body, "}");
-    } while (harness_call(harness, "/v1/sweeps", body.data) == 200 && ++acknowledged < 4000);
-    buffer_deinit(&text);
-    buffer_deinit(&body);
-    return acknowledged;
+/* Stores fits that count up until one is refused; returns the last that was acknowledged. */
+static int store_until_full(Harness *harness) {
+    char body[256];
+    int number = 0;
+    do
+        snprintf(body, sizeof body, "{\"method\":\"parametric\",\"fit\":{\"n\":%d,\"pad\":\"%0100d\"}}", number + 1, 0);
+    while (harness_call(harness, "/v1/sweeps/tiny/fits", body) == 200 && ++number < 4000);
+    return number;
 }
 
 /* When the disk is full, what was acknowledged is kept and what was not is not. */
 static void test_full_disk(void **state) {
     Harness *harness = *state;
+    char expected[32];
     harness->file_limit = 600000;
     harness_start(harness, no_workers);
-    size_t acknowledged = submit_until_full(harness), count;
+    harness_submit(harness, harness_sweep, 200);
+    int acknowledged = store_until_full(harness);
     assert_in_range(acknowledged, 1, 3999);
-    assert_in_range(harness->status, 500, 503);
+    assert_int_equal(harness->status, 503);
     harness_expect(harness, "/v1/health", NULL, 200);
     harness_end(harness, SIGKILL);
     harness->file_limit = 0;
     harness_start(harness, no_workers);
-    SweepRecord *records = calloc(4000, sizeof *records);
-    harness_expect(harness, "/v1/sweeps", NULL, 200);
-    assert_int_equal(sweep_records_decode(records, 4000, &count, harness->answer.data, harness->answer.size, &harness->error), 0);
-    free(records);
-    assert_int_equal(count, acknowledged);
+    harness_expect(harness, "/v1/sweeps/tiny/fits?method=parametric", NULL, 200);
+    snprintf(expected, sizeof expected, "{\"n\":%d,", acknowledged);
+    assert_true(harness_answer_has(harness, expected));
 }
 
 static void test_stops(void **state) {
