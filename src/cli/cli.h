@@ -105,6 +105,8 @@ struct Cli {
 };
 
 void cli_init(Cli *cli, const Arguments *arguments);
+/* Columns to fit now: $COLUMNS, else the terminal's, else 0. A terminal's can change. */
+int cli_width(bool terminal);
 /* path_home of --home. */
 int cli_home(const Cli *cli, char out[PATH_TEXT_MAX], Error *error);
 /* "sweepctl: ..." on stderr, for what is worth saying but no failure. */

@@ -13,7 +13,7 @@
 enum { WIDTH_MIN = 20, WIDTH_MAX = 10000 };
 
 /* $COLUMNS counts in a pipe too: whoever exports it says how wide the reader's place is. */
-static int width_read(bool terminal) {
+int cli_width(bool terminal) {
     const char *text = getenv("COLUMNS");
     long columns = text ? strtol(text, NULL, 10) : 0;
     if (columns >= WIDTH_MIN && columns <= WIDTH_MAX)
@@ -29,7 +29,7 @@ void cli_init(Cli *cli, const Arguments *arguments) {
     cli->home_option = arguments_text(arguments, "home", NULL);
     cli->terminal = isatty(STDOUT_FILENO);
     cli->color = cli->terminal && !arguments_flag(arguments, "no-color") && !(no_color && *no_color) && term && strcmp(term, "dumb") != 0;
-    cli->width = width_read(cli->terminal);
+    cli->width = cli_width(cli->terminal);
 }
 
 int cli_home(const Cli *cli, char out[PATH_TEXT_MAX], Error *error) {

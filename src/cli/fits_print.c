@@ -116,7 +116,7 @@ static void print_warnings(const FitWarnings *warnings, const Cli *cli) {
                 warnings->items[i].code, warnings->items[i].text);
 }
 
-static void print_heading(const char *title, const Fits *fits, const Cli *cli) {
+static void print_heading(const char *title, const Fits *fits, FitMethod method, const Cli *cli) {
     const StudyOptions *options = fits->options;
     cli_say(cli, "%s%s%s: %zu %s of %s, metric %s", cli->color ? "\033[1m" : "", title, cli->color ? "\033[0m" : "", fits->points,
             fits->of_table ? "rows" : "runs", fits->source, options->metric);
@@ -125,14 +125,14 @@ static void print_heading(const char *title, const Fits *fits, const Cli *cli) {
     else
         cli_say(cli, "C: %s. P: %s. N: distinct training examples.", flop_count_words(options->flops),
                 options->body_params ? "parameters of the blocks" : "all parameters");
-    if (options->resamples)
+    if (options->resamples && fits->fitted & method)
         cli_say(cli, "Intervals: percentiles of %lld bootstrap resamples of the configurations.", (long long)options->resamples);
     putchar('\n');
 }
 
 static int print_parametric(const Fits *fits, const Cli *cli, Error *error) {
     const ParametricFit *fit = &fits->parametric;
-    print_heading("Parametric law", fits, cli);
+    print_heading("Parametric law", fits, FIT_PARAMETRIC, cli);
     if (!(fits->fitted & FIT_PARAMETRIC)) {
         cli_say(cli, "Refused: %s", fits->parametric_refusal);
         print_warnings(&fit->warnings, cli);
@@ -151,7 +151,7 @@ static int print_parametric(const Fits *fits, const Cli *cli, Error *error) {
 
 static int print_isoflop(const Fits *fits, const Cli *cli, Error *error) {
     const IsoflopFit *fit = &fits->isoflop;
-    print_heading("IsoFLOP parabolas", fits, cli);
+    print_heading("IsoFLOP parabolas", fits, FIT_ISOFLOP, cli);
     if (!(fits->fitted & FIT_ISOFLOP)) {
         cli_say(cli, "Refused: %s", fits->isoflop_refusal);
         print_warnings(&fit->warnings, cli);

@@ -44,8 +44,20 @@ bool progress_finished(const SweepRecord *sweep) {
     return sweep->by_state[RUN_PENDING] == 0 && sweep->by_state[RUN_RUNNING] == 0;
 }
 
-int progress_exit(const SweepRecord *sweep) {
-    return sweep->by_state[RUN_FAILED] > 0 ? CLI_RUNS_FAILED : CLI_OK;
+int progress_exit(Source *source, const SweepRecord *sweep, Error *error) {
+    RunRecord first = {0};
+    size_t count = 0;
+    Error ignored = {0};
+    long long failed = (long long)sweep->by_state[RUN_FAILED];
+    if (failed == 0)
+        return CLI_OK;
+    bool known = source_runs_first(source, sweep, RUN_FAILED, 1, &first, &count, &ignored) == 0 && count == 1 && *first.detail;
+    error_set(error, "%lld run%s failed%s%s; see 'sweepctl runs %s --state failed'", failed, failed == 1 ? "" : "s",
+              known && failed > 1 ? ", the first with: "
+              : known             ? ": "
+                                  : "",
+              known ? first.detail : "", sweep->name);
+    return CLI_RUNS_FAILED;
 }
 
 /* ---- words ---- */
@@ -117,14 +129,13 @@ static void rate_update(RateWindow *window, Progress *progress) {
 /* ---- the block on a terminal ---- */
 
 typedef struct Block {
-    const Cli *cli;
     Buffer text;
     int lines; /* that are on the screen now */
 } Block;
 
 /* Cuts to the terminal's width, so that one line stays one line. All text here is ASCII. */
 static void block_line(Block *block, const Buffer *line) {
-    size_t width = block->cli->width > 1 ? (size_t)block->cli->width - 1 : 79;
+    size_t width = (size_t)cli_width(true) - 1;
     buffer_append(&block->text, line->data, line->size < width ? line->size : width);
     buffer_append_text(&block->text, "\033[K\n");
     block->lines++;
@@ -208,7 +219,7 @@ static void show_plain(const Progress *progress, Buffer *line, double *shown_at)
 int progress_follow(Source *source, const Cli *cli, const char *sweep, SweepRecord *last, Error *error) {
     Progress progress;
     RateWindow window = {0};
-    Block block = {.cli = cli};
+    Block block = {0};
     Buffer line;
     double shown_at = 0;
     char told[ERROR_TEXT_MAX] = "";

@@ -14,9 +14,9 @@ int verb_plot(const Cli *cli, const Arguments *arguments, Error *error) {
     if (!result)
         result = fits_make(&fits, study.sweep.name, study.points, study.point_count, &study.options, &study, error);
     if (!result && !(fits.fitted & FIT_PARAMETRIC) && fits.methods & FIT_PARAMETRIC)
-        cli_note("no parametric law: %s", fits.parametric_refusal);
+        cli_note("%s", fits.parametric_refusal);
     if (!result && !(fits.fitted & FIT_ISOFLOP) && fits.methods & FIT_ISOFLOP)
-        cli_note("no IsoFLOP fit: %s", fits.isoflop_refusal);
+        cli_note("%s", fits.isoflop_refusal);
     if (!result)
         result = figures_draw(&study, &fits, source, directory, error);
     fits_deinit(&fits);

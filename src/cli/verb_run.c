@@ -69,7 +69,9 @@ static int show_study(const Session *session, Error *error) {
         return result;
     putchar('\n');
     result = study_print(&study, session->cli, error);
-    if (!result)
+    if (!result && study.point_count == 0)
+        cli_note("no run has finished with a result, so there is nothing to fit or to draw");
+    else if (!result)
         result = show_law(session, &study, error);
     study_deinit(&study);
     return result;
@@ -89,18 +91,14 @@ static int session_run(Session *session, Error *error) {
     result = progress_follow(session->source, session->cli, session->submitted.name, &session->last, error);
     if (!result)
         result = show_study(session, error);
-    return result ? result : progress_exit(&session->last);
+    return result ? result : progress_exit(session->source, &session->last, error);
 }
 
-static void tell_end(const Session *session, int result, Error *error) {
-    const SweepRecord *last = &session->last;
+static void tell_end(const Session *session, int result) {
     if (result == CLI_INTERRUPTED && session->daemon)
         cli_note("stopped; running runs were checkpointed. Go on with 'sweepctl run %s'", session->arguments->positional);
     else if (result == CLI_INTERRUPTED)
-        cli_note("stopped watching; the daemon, which was there before, goes on with sweep %s", last->name);
-    else if (result == CLI_RUNS_FAILED)
-        error_set(error, "%lld run%s failed; see 'sweepctl runs %s --state failed'", (long long)last->by_state[RUN_FAILED],
-                  last->by_state[RUN_FAILED] == 1 ? "" : "s", last->name);
+        cli_note("stopped watching; the daemon, which was there before, goes on with sweep %s", session->last.name);
 }
 
 static int session_stop(const Session *session, int result) {
@@ -127,7 +125,7 @@ int verb_run(const Cli *cli, const Arguments *arguments, Error *error) {
         if (interrupt_seen())
             result = CLI_INTERRUPTED;
         result = session_stop(&session, result);
-        tell_end(&session, result, error);
+        tell_end(&session, result);
     }
     source_free(session.source);
     sweep_free(session.sweep);

@@ -24,7 +24,7 @@ int verb_wait(const Cli *cli, const Arguments *arguments, Error *error) {
         pause = fmin(pause * 1.5, longest_pause);
     }
     if (!result)
-        result = progress_exit(&sweep);
+        result = progress_exit(source, &sweep, NULL);
     source_free(source);
     return result;
 }

@@ -11,10 +11,7 @@ int verb_watch(const Cli *cli, const Arguments *arguments, Error *error) {
     if (result == CLI_INTERRUPTED)
         cli_note("stopped watching; sweep %s goes on ('sweepctl cancel %s' would end it)", last.name, last.name);
     else if (!result)
-        result = progress_exit(&last);
-    if (result == CLI_RUNS_FAILED)
-        error_set(error, "%lld run%s failed; see 'sweepctl runs %s --state failed'", (long long)last.by_state[RUN_FAILED],
-                  last.by_state[RUN_FAILED] == 1 ? "" : "s", last.name);
+        result = progress_exit(source, &last, error);
     source_free(source);
     return result;
 }
