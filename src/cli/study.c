@@ -82,6 +82,12 @@ static int compare_configurations(const void *left, const void *right) {
     return order ? order : compare_doubles(a->flops.exact, b->flops.exact);
 }
 
+static int compare_runs(const void *left, const void *right) {
+    const StudyRun *a = *(const StudyRun *const *)left, *b = *(const StudyRun *const *)right;
+    int order = compare_configurations(left, right);
+    return order ? order : (a->seed > b->seed) - (a->seed < b->seed);
+}
+
 static bool run_usable(Study *study, const StudyRun *run) {
     switch (run->state) {
     case RUN_PENDING:
@@ -118,12 +124,13 @@ static int make_points(Study *study, Error *error) {
     for (size_t i = 0; i < study->run_count; i++)
         if (run_usable(study, &study->runs[i]))
             usable[count++] = &study->runs[i];
-    qsort(usable, count, sizeof *usable, compare_configurations);
+    qsort(usable, count, sizeof *usable, compare_runs);
     int64_t configuration = 0;
     for (size_t i = 0; i < count; i++) {
         const StudyRun *run = usable[i];
         if (i > 0 && compare_configurations(&usable[i - 1], &usable[i]))
             configuration++;
+        study->mixed += i > 0 && !compare_runs(&usable[i - 1], &usable[i]);
         study->points[i] = (FitPoint){
             .params = study->options.body_params ? run->params_body : run->params,
             .examples = (double)run->examples,
@@ -185,4 +192,12 @@ void study_warnings(const Study *study, FitWarnings *out) {
     warn(out, study->without_metric, "metric_missing", "finished run lacks the metric and is", "finished runs lack the metric and are");
     warn(out, study->not_positive, "metric_not_positive", "finished run has a metric of zero or below and is",
          "finished runs have a metric of zero or below and are");
+    if (study->mixed > 0 && out->count < FIT_WARNINGS_MAX) {
+        FitWarning *warning = &out->items[out->count++];
+        text_copy(warning->code, sizeof warning->code, "settings_mixed");
+        snprintf(warning->text, sizeof warning->text,
+                 "%lld runs have the size, examples, learning rate, compute and seed of another and differ in some other setting; all are "
+                 "fitted as if they were seeds",
+                 (long long)study->mixed);
+    }
 }

@@ -36,6 +36,7 @@ typedef struct Study {
     FitPoint *points; /* owned; the runs that are done and have a positive metric */
     size_t point_count;
     int64_t diverged, failed, cancelled, unfinished, without_metric, not_positive; /* left out, why */
+    int64_t mixed; /* runs that differ from another in a setting that their records do not tell */
 } Study;
 
 /* From --metric, --method, --flops, --params, --bootstrap, --seed; `settings` gives what is not stated. */
