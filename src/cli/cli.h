@@ -121,7 +121,7 @@ void cli_print_wrapped(FILE *out, const char *text, size_t width, size_t at, siz
 void cli_say(const Cli *cli, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* The same under a label: "  key        ...". */
 void cli_say_row(const Cli *cli, const char *label, const char *format, ...) __attribute__((format(printf, 3, 4)));
-/* Leaves the interrupted flag for SIGINT and SIGTERM instead of ending the program. */
+/* SIGINT, SIGTERM and SIGHUP set a flag instead of ending the program. */
 void interrupt_catch(void);
 bool interrupt_seen(void);
 /* Sleeps; returns early when interrupted. */

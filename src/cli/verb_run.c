@@ -55,7 +55,7 @@ static int show_law(const Session *session, const Study *study, Error *error) {
     if (!result && fits_store(&fits, session->source, &study->sweep, &unkept))
         cli_note("the fit was not kept: %s", unkept.text);
     if (!result)
-        result = show_figures(session, study, &fits, error);
+        result = interrupt_seen() ? CLI_INTERRUPTED : show_figures(session, study, &fits, error);
     fits_deinit(&fits);
     return result;
 }
