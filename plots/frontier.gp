@@ -1,6 +1,6 @@
 # P*(C) and N*(C), stacked. Given: LAW, BANDED, ISOFLOP, LAW_PARAMS, LAW_EXAMPLES, ISOFLOP_PARAMS, ISOFLOP_EXAMPLES (exponents as text).
 # PARAMS_LOW, PARAMS_HIGH, EXAMPLES_LOW, EXAMPLES_HIGH (what the runs span). Tables: STEM.tsv, STEM-isoflop.tsv.
-KEY_HEIGHT = 0.145 * (2 + LAW + BANDED + 2 * ISOFLOP)
+KEY_HEIGHT = 0.145 * (1 + 2 * LAW + BANDED + 2 * ISOFLOP)
 HEIGHT = TITLE_HEIGHT + 1.75 + 0.3 + KEY_HEIGHT + 0.15 + 1.75 + LABEL_HEIGHT + KEY_HEIGHT + 0.07
 @OPEN
 set output STEM.'.'.FORMAT
@@ -11,12 +11,12 @@ stats STEM.'.tsv' using 1 skip 1 nooutput
 set xrange [STATS_min / 1.4:STATS_max * 1.4]
 set key vertical maxcols 1 Left reverse
 draw_band(column) = BANDED ? sprintf("STEM.'.tsv' using 1:%d:%d skip 1 with filledcurves linecolor rgb LAW_BAND fillstyle solid noborder title '95 %% interval of the parametric law at each C', ", column + 1, column + 2) : ''
-draw_law(column, side) = LAW ? sprintf("STEM.'.tsv' using 1:%d skip 1 with lines linewidth 1.5 linecolor rgb LAW_COLOUR title 'parametric: slope '.LAW_%s, ", column, side) : ''
+was_run(p, n) = p >= PARAMS_LOW && p <= PARAMS_HIGH && n >= EXAMPLES_LOW && n <= EXAMPLES_HIGH
+draw_law(column, side) = LAW ? sprintf("STEM.'.tsv' using 1:(was_run($2, $7) ? $%d : NaN) skip 1 with lines linewidth 1.8 linecolor rgb LAW_COLOUR title 'parametric: slope '.LAW_%s, STEM.'.tsv' using 1:(was_run($2, $7) ? NaN : $%d) skip 1 with lines linewidth 1 dashtype (2,1.5) linecolor rgb LAW_COLOUR title 'the same beyond the sizes and data run', ", column, side, column) : ''
 draw_line(column, side) = ISOFLOP ? sprintf("STEM.'.tsv' using 1:%d skip 1 with lines linewidth 1.1 dashtype (1.5,2) linecolor rgb ISOFLOP_COLOUR title 'IsoFLOP: slope '.ISOFLOP_%s, ", column + 3, side) : ''
 draw_vertices(column) = ISOFLOP ? sprintf("STEM.'-isoflop.tsv' using 1:%d skip 1 with points pointtype 7 pointsize 0.5 linecolor rgb ISOFLOP_COLOUR title 'best at one budget (IsoFLOP: equal compute)', ", column) : ''
 draw_paper(column, slope) = sprintf("STEM.'.tsv' using 1:%d skip 1 with lines linewidth 1 dashtype (7,4) linecolor rgb GREY title 'slope reported in \"Scaling MLPs\" (2023): %s'", column + 4, slope)
-draw_range(side) = sprintf("1.0 * %s_LOW with lines linewidth 0.6 linecolor rgb BLACK title 'smallest and largest that was run', 1.0 * %s_HIGH with lines linewidth 0.6 linecolor rgb BLACK notitle, ", side, side)
-panel(column, side, vertex, slope) = 'plot '.draw_band(column).draw_range(side).draw_law(column, side).draw_line(column, side).draw_vertices(vertex).draw_paper(column, slope)
+panel(column, side, vertex, slope) = 'plot '.draw_band(column).draw_law(column, side).draw_line(column, side).draw_vertices(vertex).draw_paper(column, slope)
 
 TOP = TITLE_HEIGHT
 set tmargin at screen 1 - TOP / HEIGHT

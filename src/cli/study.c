@@ -6,7 +6,7 @@
 
 static const char *const count_texts[] = {"exact", "paper", "6nd"};
 static const char *const count_words[] = {
-    "FLOPs executed in training, 2 for a multiply-add",
+    "FLOPs as executed, 2 for a multiply-add",
     "FLOPs as the paper counts them, 3 N T (multiply-adds + 5 per LayerNorm element)",
     "FLOPs by the rule 6 x parameters x examples x epochs",
 };
