@@ -23,7 +23,7 @@ set tmargin at screen 1 - TOP / HEIGHT
 set bmargin at screen 1 - (TOP + 1.75) / HEIGHT
 set key at screen 0.03, screen 1 - (TOP + 1.75 + 0.25) / HEIGHT top left
 set title TITLE
-set ylabel 'optimal size P* [parameters]' offset 0.3,0
+set ylabel 'optimal size P* [parameters]' offset Y_SHIFT,0
 unset xlabel
 eval panel(2, 'PARAMS', 2, '0.35')
 
@@ -32,7 +32,7 @@ unset title
 set tmargin at screen 1 - TOP / HEIGHT
 set bmargin at screen 1 - (TOP + 1.75) / HEIGHT
 set key at screen 0.03, screen 1 - (TOP + 1.75 + LABEL_HEIGHT) / HEIGHT top left
-set ylabel 'optimal data N* [examples]'
+set ylabel 'optimal data N* [examples]' offset Y_SHIFT,0
 set xlabel X_LABEL noenhanced
 eval panel(7, 'EXAMPLES', 3, '0.65')
 unset multiplot
