@@ -34,6 +34,10 @@ void queue_free(Queue *queue);
 int queue_lease(Queue *queue, const Environment *environment, const char *worker, double now, AttemptRecord *attempt,
                 char token[SHA256_HEX_MAX], Run *run, char key[RUN_KEY_MAX], Error *error);
 
+/* A worker that holds no run, since it asks for one, and gets none: an attempt that is open in its name is one whose lease never reached
+ * it, and ends as lost. queue_lease does this too. */
+int queue_worker_idle(Queue *queue, const char *worker, double now, Error *error);
+
 /* The three reports. 0, QUEUE_STALE, QUEUE_NOT_FOUND; a result also QUEUE_INVALID. Points: kept once. A result that is repeated is
  * accepted again with no effect. A result that arrives while the attempt is open is taken even when the lease has run out or the run was
  * cancelled. src/queue/queue.c lists what each outcome makes of the run. */

@@ -152,6 +152,13 @@ int queue_lease(Queue *queue, const Environment *environment, const char *worker
     return store_transaction_end(queue->store, result, error);
 }
 
+int queue_worker_idle(Queue *queue, const char *worker, double now, Error *error) {
+    if (store_transaction_begin(queue->store, error) < 0) {
+        return -1;
+    }
+    return store_transaction_end(queue->store, lease_give_up_earlier(queue, worker, now, error), error);
+}
+
 /* ---- reports ---- */
 
 static int report_stale(Queue *queue, const AttemptRecord *attempt, const char *what, double now, Error *error) {

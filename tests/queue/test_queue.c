@@ -281,6 +281,19 @@ static void test_a_restart_gives_a_full_lease(void **state) {
     assert_int_equal(state_of(fixture, &leased), RUN_DONE);
 }
 
+/* A daemon was killed between a grant and its answer, and the next one sends the worker home. */
+static void test_a_lease_that_never_arrived_is_given_up(void **state) {
+    Fixture *fixture = *state;
+    Leased leased, other;
+    assert_int_equal(lease_as(fixture, "local-1-1", 7, 10, &leased), 0);
+    assert_int_equal(lease_as(fixture, "local-1-2", 8, 10, &other), 0);
+    assert_int_equal(queue_worker_idle(fixture->queue, "local-1-1", 11, NULL), 0);
+    assert_int_equal(state_of(fixture, &leased), RUN_PENDING);
+    assert_int_equal(state_of(fixture, &other), RUN_RUNNING);
+    assert_int_equal(queue_worker_idle(fixture->queue, "", 11, NULL), 0); /* nobody's name */
+    assert_int_equal(state_of(fixture, &other), RUN_RUNNING);
+}
+
 static void test_workers_wanted(void **state) {
     Fixture *fixture = *state;
     size_t wanted;
@@ -328,6 +341,7 @@ int main(void) {
         QUEUE_TEST(test_cancel_drops_running_runs),
         QUEUE_TEST(test_drain_stops_workers),
         QUEUE_TEST(test_a_restart_gives_a_full_lease),
+        QUEUE_TEST(test_a_lease_that_never_arrived_is_given_up),
         QUEUE_TEST(test_workers_wanted),
         QUEUE_TEST(test_settings_are_checked),
     };
