@@ -143,12 +143,11 @@ static int serve_ask(ServeState *state, Error *error) {
     buffer_init(&answer, WIRE_BODY_MAX);
     lease_request_encode(&request, &body);
     int result = http_client_call(state->client, "/v1/leases", body.data, body.size, SERVE_CALL_SECONDS, &answer, &status, error);
+    bool refused = result == WIRE_STATUS && status < 500 && status != 408 && status != 429;
     if (!result)
         result = lease_decode(&state->lease, answer.data, answer.size, error) ? -1 : 0;
-    else if (result == WIRE_STATUS)
-        result = status >= 500 || status == 408 || status == 429 ? LEASE_NOT_NOW : -1;
-    else if (result > 0)
-        result = LEASE_NOT_NOW;
+    else /* a daemon that dies while it answers is one that is away */
+        result = refused ? -1 : LEASE_NOT_NOW;
     buffer_deinit(&body);
     buffer_deinit(&answer);
     return result;
