@@ -128,5 +128,10 @@ typedef struct Machine {
 } Machine;
 
 void machine_read(Machine *machine);
+
+/* The widest vector extension of which this processor has all parts: x86-64-v3 is VECTOR_AVX2, x86-64-v4 is VECTOR_AVX512. Files that are
+ * compiled once per level (meson.build's vector_variants) are chosen from by it. */
+typedef enum { VECTOR_GENERIC, VECTOR_AVX2, VECTOR_AVX512 } VectorLevel;
+VectorLevel machine_vector_level(void);
 const char *version_text(void);   /* "0.1.0" */
 const char *version_commit(void); /* "1a2b3c4" with "+" when the tree differed from it; "unknown" outside a checkout */

@@ -84,6 +84,17 @@ void machine_read(Machine *machine) {
     machine->memory_bytes = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
 }
 
+VectorLevel machine_vector_level(void) {
+#ifdef __x86_64__
+    bool v3 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2");
+    bool v4 = v3 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512cd") &&
+              __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+    return v4 ? VECTOR_AVX512 : v3 ? VECTOR_AVX2 : VECTOR_GENERIC;
+#else
+    return VECTOR_GENERIC;
+#endif
+}
+
 const char *version_text(void) {
     return SWEEPD_VERSION;
 }

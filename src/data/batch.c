@@ -31,7 +31,7 @@ static void row_prefetch(const uint8_t *bytes, int64_t inputs) {
 
 static RowKernel row_kernel(void) {
 #ifdef __x86_64__
-    if (__builtin_cpu_supports("avx2"))
+    if (machine_vector_level() >= VECTOR_AVX2)
         return row_avx2;
 #endif
     return row_plain;
