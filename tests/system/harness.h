@@ -65,6 +65,11 @@ int64_t site_count(const char *sweep, const char *state);
 int64_t site_run_of_width(const char *sweep, int64_t width);
 /* The pid that trains the run now, by its open attempt; 0: none. */
 pid_t site_worker_of(int64_t run_id);
+/* Waits until the run is being trained and has a checkpoint, and freezes its worker (SIGSTOP), so that what follows does not race with the
+ * run's end. The worker's pid. */
+pid_t site_freeze(int64_t run_id);
+/* Sends the signal to a frozen worker and lets it go on. */
+void site_thaw(pid_t pid, int number);
 /* The path of a file in the run's directory. */
 void site_run_path(char out[PATH_TEXT_MAX], int64_t run_id, const char *name);
 /* The run's directory holds a checkpoint. */

@@ -1,5 +1,6 @@
 #include "harness.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -78,6 +79,31 @@ void site_outcomes(int64_t run_id, char *out, size_t capacity) {
         assert_true(used < capacity);
     }
     json_decref(run);
+}
+
+/* ---- a run under way ---- */
+
+static bool freeze(void *context) {
+    int64_t run_id = *(int64_t *)context;
+    pid_t pid = site_worker_of(run_id);
+    if (pid <= 0 || kill(pid, SIGSTOP))
+        return false;
+    if (site_has_checkpoint(run_id))
+        return true;
+    kill(pid, SIGCONT);
+    return false;
+}
+
+pid_t site_freeze(int64_t run_id) {
+    site_until(freeze, &run_id, "the run is under way and has a checkpoint");
+    pid_t pid = site_worker_of(run_id);
+    assert_true(pid > 0);
+    return pid;
+}
+
+void site_thaw(pid_t pid, int number) {
+    assert_int_equal(kill(pid, number), 0);
+    assert_int_equal(kill(pid, SIGCONT), 0);
 }
 
 /* ---- undisturbed ---- */

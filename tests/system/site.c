@@ -29,7 +29,7 @@ int site_set_up(void **state) {
         return -1;
     snprintf(site_home_path, sizeof site_home_path, "%s/home", site_directory);
     setenv("SWEEPD_HOME", site_home_path, 1);
-    setenv("SWEEPD_CHECKPOINT_SECONDS", "0.2", 1);
+    setenv("SWEEPD_CHECKPOINT_SECONDS", "0.05", 1);
     setenv("NO_COLOR", "1", 1);
     return 0;
 }

@@ -69,7 +69,7 @@ static bool has_checkpoint(void *context) {
 static void test_goes_on_after_signals(void **state) {
     (void)state;
     char whole[PATH_TEXT_MAX], a[PATH_TEXT_MAX], b[PATH_TEXT_MAX];
-    prepare(200);
+    prepare(400);
     site_path(whole, "whole");
     site_path(a, "a.safetensors");
     site_path(b, "b.safetensors");

@@ -5,24 +5,13 @@
 #include <signal.h>
 #include <string.h>
 
-enum { LONG_EPOCHS = 200 }; /* 3000 steps: seconds, of which the first fraction is needed */
+enum { LONG_EPOCHS = 120 }; /* 1800 steps */
 
 static void submit(const char *name, const char *widths, int epochs) {
     char file[PATH_TEXT_MAX];
     site_write_sweep("sweep.yaml", name, widths, 2000, epochs);
     site_path(file, "sweep.yaml");
     site_expect(0, "sweepctl", "submit", file, NULL);
-}
-
-static bool is_under_way(void *context) {
-    int64_t run_id = *(int64_t *)context;
-    return site_worker_of(run_id) > 0 && site_has_checkpoint(run_id);
-}
-
-/* The run has a checkpoint, and an open attempt of this process. */
-static pid_t wait_under_way(int64_t run_id) {
-    site_until(is_under_way, &run_id, "the run is under way and has a checkpoint");
-    return site_worker_of(run_id);
 }
 
 static void assert_outcomes(int64_t run_id, const char *expected) {
@@ -36,7 +25,7 @@ static void test_killed_worker_crashes_and_is_resumed(void **state) {
     site_start_daemon("1", NULL);
     submit("crash", "[32]", LONG_EPOCHS);
     int64_t run_id = site_run_of_width("crash", 32);
-    assert_int_equal(kill(wait_under_way(run_id), SIGKILL), 0);
+    assert_int_equal(kill(site_freeze(run_id), SIGKILL), 0);
     site_expect(0, "sweepctl", "wait", "crash", "--timeout", "100", NULL);
     assert_outcomes(run_id, "crashed,ok");
     char log[PATH_TEXT_MAX];
@@ -58,8 +47,8 @@ static void test_terminated_worker_hands_its_lease_back(void **state) {
     const int signals[] = {SIGTERM, SIGUSR1};
     for (size_t i = 0; i < 2; i++) {
         pid_t pid = site_start_worker("by-hand");
-        assert_int_equal(wait_under_way(run_id), pid);
-        assert_int_equal(kill(pid, signals[i]), 0);
+        assert_int_equal(site_freeze(run_id), pid);
+        site_thaw(pid, signals[i]);
         assert_int_equal(site_wait(pid), 0);
         assert_int_equal(site_worker_of(run_id), 0);
     }
@@ -75,10 +64,10 @@ static void test_killed_daemon_goes_on(void **state) {
     pid_t daemon = site_start_daemon("1", NULL);
     submit("orphan", "[8, 16, 32]", LONG_EPOCHS / 2);
     int64_t run_id = site_run_of_width("orphan", 32); /* the dearest goes first */
-    pid_t worker = wait_under_way(run_id);
+    pid_t worker = site_freeze(run_id);
     assert_int_equal(kill(daemon, SIGKILL), 0);
     assert_int_equal(site_wait(daemon), -SIGKILL);
-    assert_int_equal(kill(worker, 0), 0); /* the worker outlives it */
+    site_thaw(worker, SIGCONT); /* it outlives the daemon */
     site_start_daemon("1", NULL);
     site_expect(0, "sweepctl", "wait", "orphan", "--timeout", "100", NULL);
     assert_int_equal(site_count("orphan", "done"), 3);
@@ -94,7 +83,7 @@ static bool has_finished_alone(void *context) {
     Buffer text;
     buffer_init(&text, 1 << 20);
     assert_int_equal(path_format(log, NULL, "%s", (const char *)context), 0);
-    bool finished = !file_read(log, text.max, &text, NULL) && strstr(text.data, "\"step\":3000,");
+    bool finished = !file_read(log, text.max, &text, NULL) && strstr(text.data, "\"step\":1800,");
     buffer_deinit(&text);
     return finished;
 }
@@ -107,9 +96,10 @@ static void test_run_that_ends_without_a_daemon_is_delivered(void **state) {
     int64_t run_id = site_run_of_width("alone", 32);
     site_run_path(journal, run_id, "journal.jsonl");
     pid_t worker = site_start_worker("by-hand");
-    assert_int_equal(wait_under_way(run_id), worker);
+    assert_int_equal(site_freeze(run_id), worker);
     assert_int_equal(kill(daemon, SIGKILL), 0);
     site_wait(daemon);
+    site_thaw(worker, SIGCONT);
     site_until(has_finished_alone, journal, "the run is over and journaled");
     site_start_daemon("0", NULL);
     site_expect(0, "sweepctl", "wait", "alone", "--timeout", "100", NULL);
@@ -126,9 +116,10 @@ static void test_leaving_without_a_daemon_loses_nothing(void **state) {
     int64_t run_id = site_run_of_width("left", 32);
     site_run_path(journal, run_id, "journal.jsonl");
     pid_t worker = site_start_worker("first");
-    assert_int_equal(wait_under_way(run_id), worker);
+    assert_int_equal(site_freeze(run_id), worker);
     assert_int_equal(kill(daemon, SIGKILL), 0);
     site_wait(daemon);
+    site_thaw(worker, SIGCONT);
     site_until(has_finished_alone, journal, "the run is over and journaled");
     assert_int_equal(kill(worker, SIGTERM), 0);
     assert_int_equal(site_wait(worker), 0);
@@ -146,8 +137,7 @@ static void test_stale_worker_changes_nothing(void **state) {
     submit("stale", "[32]", LONG_EPOCHS);
     int64_t run_id = site_run_of_width("stale", 32);
     pid_t sleeper = site_start_worker("sleeper");
-    assert_int_equal(wait_under_way(run_id), sleeper);
-    assert_int_equal(kill(sleeper, SIGSTOP), 0);
+    assert_int_equal(site_freeze(run_id), sleeper);
     pid_t next = site_start_worker("next");
     assert_int_equal(site_wait(next), 0);
     assert_outcomes(run_id, "lost,ok");
@@ -161,6 +151,64 @@ static void test_stale_worker_changes_nothing(void **state) {
     site_assert_as_undisturbed(run_id);
 }
 
+/* A daemon that is killed again and again, while runs begin and end: each run is trained once, by one worker, to its end. */
+static size_t count_done(void) {
+    return (size_t)site_count("storm", "done");
+}
+
+static bool is_further(void *context) {
+    return count_done() > *(size_t *)context;
+}
+
+static void assert_trained_once(int64_t run_id) {
+    char outcomes[256];
+    site_outcomes(run_id, outcomes, sizeof outcomes);
+    const char *ok = strstr(outcomes, "ok");
+    assert_non_null(ok);
+    assert_string_equal(ok, "ok"); /* the last attempt, and no other */
+    assert_null(strstr(outcomes, "crashed"));
+    json_t *run = site_show(run_id), *points = json_object_get(run, "points"), *last = json_array_get(points, json_array_size(points) - 1);
+    assert_int_equal(json_array_size(points), 5);
+    assert_int_equal(json_integer_value(json_object_get(last, "step")), 450);
+    json_decref(run);
+}
+
+static void test_daemon_killed_again_and_again(void **state) {
+    (void)state;
+    pid_t daemon = site_start_daemon("2", NULL);
+    submit("storm", "[2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13]", 30);
+    for (size_t kills = 0; kills < 3 && count_done() < 9; kills++) {
+        size_t done = count_done();
+        site_until(is_further, &done, "another run is done");
+        assert_int_equal(kill(daemon, SIGKILL), 0);
+        site_wait(daemon);
+        daemon = site_start_daemon("2", NULL);
+    }
+    site_expect(0, "sweepctl", "wait", "storm", "--timeout", "100", NULL);
+    assert_int_equal(count_done(), 12);
+    size_t index;
+    json_t *run, *runs = site_runs("storm");
+    json_array_foreach(runs, index, run) assert_trained_once(json_integer_value(json_object_get(run, "id")));
+    json_decref(runs);
+}
+
+static void test_cancelled_run_is_dropped_and_comes_back(void **state) {
+    (void)state;
+    site_start_daemon("0", NULL);
+    submit("undone", "[32]", LONG_EPOCHS);
+    int64_t run_id = site_run_of_width("undone", 32);
+    pid_t worker = site_start_worker("by-hand");
+    assert_int_equal(site_freeze(run_id), worker);
+    site_expect(0, "sweepctl", "cancel", "undone", NULL);
+    site_thaw(worker, SIGCONT);
+    assert_int_equal(site_wait(worker), 0); /* drops the run, finds no other, leaves */
+    assert_int_equal(site_count("undone", "cancelled"), 1);
+    submit("undone", "[32]", LONG_EPOCHS); /* wanted again */
+    site_start_worker("by-hand");
+    site_expect(0, "sweepctl", "wait", "undone", "--timeout", "100", NULL);
+    site_assert_as_undisturbed(run_id);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, site_set_up, site_tear_down)
 
 int main(void) {
@@ -171,6 +219,8 @@ int main(void) {
         CASE(test_run_that_ends_without_a_daemon_is_delivered),
         CASE(test_leaving_without_a_daemon_loses_nothing),
         CASE(test_stale_worker_changes_nothing),
+        CASE(test_daemon_killed_again_and_again),
+        CASE(test_cancelled_run_is_dropped_and_comes_back),
     };
     return cmocka_run_group_tests_name("recovery", tests, NULL, NULL);
 }

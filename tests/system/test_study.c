@@ -101,20 +101,17 @@ static bool is_running(void *context) {
     return running > 0;
 }
 
-static bool has_checkpoint(void *context) {
-    return site_has_checkpoint(*(int64_t *)context);
-}
-
 static void test_interrupted_and_gone_on(void **state) {
     (void)state;
     char file[PATH_TEXT_MAX], outcomes[128];
-    site_write_sweep("long.yaml", "long", "[32]", 2000, 200);
+    site_write_sweep("long.yaml", "long", "[32]", 2000, 120);
     site_path(file, "long.yaml");
     pid_t pid = site_start("sweepctl", "run", file, "--workers", "1", "--no-plot", NULL);
     site_until(is_running, "long", "a run is running");
     int64_t run_id = site_run_of_width("long", 32);
-    site_until(has_checkpoint, &run_id, "a checkpoint is there");
+    pid_t worker = site_freeze(run_id);
     assert_int_equal(kill(pid, SIGINT), 0);
+    site_thaw(worker, SIGCONT);
     assert_int_not_equal(site_wait(pid), 0);
     site_expect(4, "sweepctl", "daemon", "status", NULL);
     site_outcomes(run_id, outcomes, sizeof outcomes);
