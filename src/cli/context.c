@@ -63,17 +63,29 @@ int cli_print(const Buffer *buffer, Error *error) {
     return 0;
 }
 
+/* Columns that a word takes: a colour (ESC [ ... m) takes none, and of a UTF-8 character only the first byte counts. */
+static size_t word_columns(const char *word, size_t length) {
+    size_t columns = 0;
+    for (size_t i = 0; i < length; i++) {
+        if (word[i] == '\033')
+            i += strcspn(word + i, "m");
+        else
+            columns += ((unsigned char)word[i] & 0xc0) != 0x80;
+    }
+    return columns;
+}
+
 void cli_print_wrapped(FILE *out, const char *text, size_t width, size_t at, size_t indent) {
     bool begun = false;
     while (*text) {
-        size_t length = strcspn(text, " \n");
-        if (begun && width && at + 1 + length > width) {
+        size_t length = strcspn(text, " \n"), columns = word_columns(text, length);
+        if (begun && width && at + 1 + columns > width) {
             fprintf(out, "\n%*s", (int)indent, "");
             at = indent;
             begun = false;
         }
         fprintf(out, "%s%.*s", begun ? " " : "", (int)length, text);
-        at += begun + length;
+        at += begun + columns;
         begun = true;
         text += length;
         if (*text == '\n') {
