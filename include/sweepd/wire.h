@@ -141,7 +141,7 @@ typedef struct HttpResponse {
     int status;               /* 200 when untouched */
     const char *content_type; /* "application/json" when untouched */
     Buffer body;
-    bool provisional;         /* to be held back until http_server_settle */
+    bool provisional; /* to be held back until http_server_settle */
 } HttpResponse;
 
 typedef void (*HttpHandler)(void *context, const HttpRequest *request, HttpResponse *response);
