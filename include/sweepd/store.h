@@ -113,6 +113,8 @@ int store_attempt_of_worker(Store *store, const char *worker, const char *host, 
 int store_attempt_open_list(Store *store, AttemptRecord *out, size_t capacity, size_t *count, Error *error);
 /* pending: runs of active sweeps, counted no further than limit; running: open attempts. */
 int store_pending_count(Store *store, int64_t limit, int64_t *pending, int64_t *running, Error *error);
+/* Whether a sweep of another name has work: pending runs while it is active, or running ones. */
+int store_others_work(Store *store, const char *sweep, bool *others, Error *error);
 /* True in *wanted when some active or paused sweep still has the run and it was not cancelled. */
 int store_run_wanted(Store *store, int64_t run_id, bool *wanted, bool *paused, Error *error);
 

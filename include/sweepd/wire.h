@@ -102,6 +102,10 @@ typedef struct FitRequest { /* POST /v1/sweeps/NAME/fits */
     Buffer fit;             /* a JSON object, as `sweepctl fit --json` prints it */
 } FitRequest;
 
+typedef struct ShutdownRequest { /* POST /v1/shutdown; an empty body or object: stop whatever is under way */
+    char sweep[SWEEP_NAME_MAX];  /* stop only when no other sweep has work, else once nothing is left to do; "": stop */
+} ShutdownRequest;
+
 typedef struct StatusRecord { /* GET /v1/status */
     char version[MACHINE_TEXT_MAX];
     char home[PATH_TEXT_MAX];
@@ -115,6 +119,7 @@ typedef struct StatusRecord { /* GET /v1/status */
 
 void submit_request_encode(const SubmitRequest *message, Buffer *out);
 int submit_request_decode(SubmitRequest *out, const char *json, size_t size, Error *error);
+int shutdown_request_decode(ShutdownRequest *out, const char *json, size_t size, Error *error);
 /* out->fit is made by the decoder and cleared by fit_request_deinit, also after a failure. */
 int fit_request_decode(FitRequest *out, const char *json, size_t size, Error *error);
 void fit_request_deinit(FitRequest *message);

@@ -13,7 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { DRAIN_SECONDS = 20, HEADER_MAX = 16384, REQUEST_SECONDS = 30, CONNECTIONS_MAX = 512 };
+enum { DRAIN_SECONDS = 20, IDLE_SECONDS = 10, HEADER_MAX = 16384, REQUEST_SECONDS = 30, CONNECTIONS_MAX = 512 };
 
 static const struct timeval turn_interval = {.tv_sec = 1};
 
@@ -64,6 +64,17 @@ static void on_commit(evutil_socket_t socket, short events, void *context) {
         look_after_fleet(daemon);
 }
 
+static void leave_if_idle(Daemon *daemon) {
+    Error error = {{0}};
+    int64_t pending = 0, running = 0;
+    if (!daemon->leave_when_idle || daemon->draining || clock_monotonic() - daemon->heard_at < IDLE_SECONDS)
+        return;
+    if (store_pending_count(daemon->store, 1, &pending, &running, &error) != 0)
+        complain(&error);
+    else if (pending == 0 && running == 0)
+        daemon_drain(daemon, "the last run");
+}
+
 static void on_timer(evutil_socket_t socket, short events, void *context) {
     (void)socket;
     (void)events;
@@ -73,6 +84,7 @@ static void on_timer(evutil_socket_t socket, short events, void *context) {
         complain(&error);
     if (fleet_reap(daemon, &error) != 0)
         complain(&error);
+    leave_if_idle(daemon);
     look_after_fleet(daemon);
 }
 

@@ -79,6 +79,8 @@ struct Daemon {
     bool batch_open; /* writes that are not committed and answers that have not left */
     bool supply;     /* look after the fleet once they are */
     bool draining;
+    bool leave_when_idle; /* who asked it to stop had to leave it to others */
+    double heard_at;      /* monotonic; the last request */
     bool second_signal;
     char socket_path[PATH_TEXT_MAX], pid_path[PATH_TEXT_MAX];
 };

@@ -98,6 +98,7 @@ static int call_route(Daemon *daemon, const Route *route, const Call *call, Http
 
 void routes_handle(void *context, const HttpRequest *request, HttpResponse *response) {
     Daemon *daemon = context;
+    daemon->heard_at = clock_monotonic();
     Call call = {.request = request};
     bool known_path;
     Error error = {{0}};
@@ -173,10 +174,19 @@ int route_status(Daemon *daemon, const Call *call, HttpResponse *response, Error
     return 0;
 }
 
+/* Several people, or several `sweepctl run`, may share a daemon that one of them started: it stops for one only when the others have nothing
+ * to do, and by itself once that is so. */
 int route_shutdown(Daemon *daemon, const Call *call, HttpResponse *response, Error *error) {
-    (void)call;
-    (void)error;
-    daemon_drain(daemon, "a request to shut down");
-    buffer_append_text(&response->body, "{\"stopping\":true}");
+    ShutdownRequest request;
+    bool others = false;
+    if (shutdown_request_decode(&request, call->request->body, call->request->body_size, error) != 0)
+        return 400;
+    if (request.sweep[0] != '\0' && !daemon->draining && store_others_work(daemon->store, request.sweep, &others, error) != 0)
+        return -1;
+    if (others)
+        daemon->leave_when_idle = true;
+    else
+        daemon_drain(daemon, "a request to shut down");
+    buffer_printf(&response->body, "{\"stopping\":%s}", others ? "false" : "true");
     return 0;
 }

@@ -12,6 +12,10 @@ enum { SWEEPS_MAX = 4096 };
 static int submit(Daemon *daemon, const SubmitRequest *request, SubmitRecord *out, Error *error) {
     Sweep *sweep = NULL;
     size_t size = strlen(request->text);
+    if (daemon->draining) {
+        error_set(error, "the daemon is stopping; try again");
+        return 503;
+    }
     int result = sweep_parse(&sweep, request->text, size, request->path, error);
     if (result == SWEEP_INVALID)
         return 400;

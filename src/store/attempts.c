@@ -291,3 +291,12 @@ int store_pending_count(Store *store, int64_t limit, int64_t *pending, int64_t *
     int result = pending_count(store, limit, pending, error);
     return result != 0 ? result : statement_integer(store, error, running, "SELECT count(*) FROM attempts WHERE outcome = 'open'", NULL, 0);
 }
+
+int store_others_work(Store *store, const char *sweep, bool *others, Error *error) {
+    int64_t found = 0;
+    int result = statement_integer(store, error, &found,
+                                   "SELECT EXISTS (SELECT 1 FROM sweeps WHERE name <> ? AND (running > 0 OR (state = 'active' AND pending > 0)))",
+                                   VALUES(text(sweep)));
+    *others = found != 0;
+    return result;
+}

@@ -110,6 +110,25 @@ void fit_request_deinit(FitRequest *message) {
     buffer_deinit(&message->fit);
 }
 
+static const CodecField shutdown_request_fields[] = {
+    CODEC_MEMBER(ShutdownRequest, sweep, CODEC_TEXT),
+    CODEC_END,
+};
+
+int shutdown_request_decode(ShutdownRequest *out, const char *json, size_t size, Error *error) {
+    *out = (ShutdownRequest){0};
+    if (size == 0)
+        return 0;
+    json_t *root = codec_parse(json, size, error);
+    if (root == NULL)
+        return WIRE_INVALID;
+    Decoder decoder;
+    decoder_init(&decoder, true, error);
+    int result = json_object_size(root) == 0 ? 0 : codec_decode(&decoder, shutdown_request_fields, out, root);
+    json_decref(root);
+    return result;
+}
+
 static const CodecField status_record_fields[] = {
     CODEC_MEMBER(StatusRecord, version, CODEC_TEXT),
     CODEC_MEMBER(StatusRecord, home, CODEC_TEXT),

@@ -236,6 +236,29 @@ static void test_workers_are_stopped(void **state) {
     assert_true(file_exists(left));
 }
 
+static void await_file(const Harness *harness, const char *name) {
+    char path[128];
+    snprintf(path, sizeof path, "%s/%s", harness->home, name);
+    while (!file_exists(path))
+        nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+}
+
+static void test_no_sweep_for_a_daemon_that_stops(void **state) {
+    Harness *harness = *state;
+    char go[128];
+    make_worker(harness, "#!/bin/sh\ntrap '' TERM\n: > \"$3/started\"\nwhile [ ! -e \"$3/go\" ]; do sleep 0.05; done\n");
+    harness_start(harness, (const char *[]){"--workers", "1", NULL});
+    harness_submit(harness, harness_sweep, 200);
+    await_file(harness, "started");
+    harness_expect(harness, "/v1/shutdown", "", 200);
+    harness_submit(harness, harness_sweep, 503);
+    assert_true(harness_answer_has(harness, "the daemon is stopping; try again"));
+    snprintf(go, sizeof go, "%s/go", harness->home);
+    assert_int_equal(file_write_atomic(go, "", 0, 0600, &harness->error), 0);
+    int status = harness_end(harness, 0);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_killed_and_started_again, set_up, tear_down),
@@ -247,6 +270,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_workers_that_fail, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_orphans_take_places, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_workers_are_stopped, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_no_sweep_for_a_daemon_that_stops, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

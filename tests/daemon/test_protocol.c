@@ -201,6 +201,47 @@ static void test_cancel_pause_retry(void **state) {
     assert_true(harness_answer_has(harness, "{\"changed\":1}"));
 }
 
+/* A daemon that others use goes on. */
+static void test_shutdown_for_one_sweep(void **state) {
+    Harness *harness = *state;
+    Lease lease;
+    Directive directive;
+    harness_submit(harness, harness_sweep, 200);
+    harness_expect(harness, "/v1/shutdown", "{\"sweep\":5}", 400);
+    harness_expect(harness, "/v1/shutdown", "{\"name\":\"tiny\"}", 400);
+    harness_expect(harness, "/v1/shutdown", "{\"sweep\":\"other\"}", 200);
+    assert_string_equal(harness->answer.data, "{\"stopping\":false}");
+    harness_lease(harness, "hand-1", &lease);
+    harness_expect(harness, "/v1/sweeps/tiny/pause", "", 200);
+    harness_expect(harness, "/v1/shutdown", "{\"sweep\":\"other\"}", 200); /* one is running */
+    assert_string_equal(harness->answer.data, "{\"stopping\":false}");
+    Report *report = harness_report(harness, &lease, REPORT_RESULT);
+    report->outcome = OUTCOME_PREEMPTED;
+    assert_int_equal(harness_send(harness, report, &directive), 200);
+    harness_expect(harness, "/v1/shutdown", "{\"sweep\":\"other\"}", 200); /* the rest is paused */
+    assert_string_equal(harness->answer.data, "{\"stopping\":true}");
+    int status = harness_end(harness, 0);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+static void test_shutdown_for_the_only_sweep(void **state) {
+    Harness *harness = *state;
+    harness_submit(harness, harness_sweep, 200);
+    harness_expect(harness, "/v1/shutdown", "{\"sweep\":\"tiny\"}", 200);
+    assert_string_equal(harness->answer.data, "{\"stopping\":true}");
+    int status = harness_end(harness, 0);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+static void test_leaves_when_idle(void **state) {
+    Harness *harness = *state;
+    harness_submit(harness, harness_sweep, 200);
+    harness_expect(harness, "/v1/shutdown", "{\"sweep\":\"other\"}", 200);
+    harness_expect(harness, "/v1/sweeps/tiny/cancel", "", 200);
+    int status = harness_end(harness, 0);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
 static void test_fits_and_logs(void **state) {
     Harness *harness = *state;
     harness_submit(harness, harness_sweep, 200);
@@ -233,6 +274,9 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_stale_token, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_orphan_leaves, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_cancel_pause_retry, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_shutdown_for_one_sweep, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_shutdown_for_the_only_sweep, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_leaves_when_idle, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_fits_and_logs, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
