@@ -34,5 +34,6 @@ int builtin_evaluate(Trainer *trainer, Point *out, Error *error);
 int builtin_save(Trainer *trainer, const char *path, Error *error);
 int builtin_load(Trainer *trainer, const char *path, Error *error);
 
-/* Takes a file's tensors into the model: names and shapes must be the model's. 0, TRAIN_REFUSED with the model as it was, -1. */
+/* Takes a file's tensors into the model: names and shapes must be the model's, values finite. 0, TRAIN_REFUSED with the model as it was,
+ * -1. */
 int weights_load(Model *model, const char *path, Error *error);

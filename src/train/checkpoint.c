@@ -4,6 +4,7 @@
 #include "builtin.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -111,6 +112,17 @@ int trainer_save_weights(Trainer *trainer, const char *path, Error *error) {
     return result;
 }
 
+/* A run from weights that are no numbers would be a divergence of the file's, not of the run's. */
+static int list_check_finite(const TensorList *list, const Safetensors *file, const char *path, Error *error) {
+    for (size_t i = 0; i < list->count; i++) {
+        const SafetensorsEntry *found = safetensors_find(file, list->entries[i].name);
+        for (int64_t j = 0; j < found->shape[0] * found->shape[1]; j++)
+            if (!isfinite(found->data[j]))
+                return train_refuse(error, "%s: the tensor %s: value %lld is not finite", path, found->name, (long long)j);
+    }
+    return 0;
+}
+
 int weights_load(Model *model, const char *path, Error *error) {
     Safetensors *file;
     TensorList list;
@@ -120,6 +132,8 @@ int weights_load(Model *model, const char *path, Error *error) {
     result = list_init(&list, model, NULL, error);
     if (!result)
         result = list_check(&list, file, path, STATE_PREFIX, error); /* a checkpoint's weights may be taken too */
+    if (!result)
+        result = list_check_finite(&list, file, path, error);
     if (!result)
         list_copy(&list, file);
     list_deinit(&list);
