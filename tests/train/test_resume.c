@@ -18,6 +18,7 @@ static void step_singly(Trainer *trainer, TrainerInterface *copy) {
 static void train_with_stops(const Run *run, const int64_t *stops, size_t count, const char *path, FixturePoints *points, Trainer **out) {
     Error error = {0};
     TrainLoop loop = fixture_loop(points, path);
+    double seconds = 0; /* of the steps so far, over all trainers */
     for (size_t i = 0; i <= count; i++) {
         Trainer *trainer = fixture_trainer(run);
         TrainerInterface stepwise;
@@ -27,7 +28,7 @@ static void train_with_stops(const Run *run, const int64_t *stops, size_t count,
         step_singly(trainer, &stepwise);
         points->step = trainer->step;
         points->stop_at = i < count ? stops[i] : -1;
-        double before = trainer->seconds;
+        assert_true(trainer->seconds == seconds);
         int result = 0;
         while (!result && trainer->step < trainer->steps) {
             trainer->interface = &stepwise;
@@ -35,8 +36,10 @@ static void train_with_stops(const Run *run, const int64_t *stops, size_t count,
             trainer->interface = own;
         }
         assert_int_equal(result, i < count ? TRAIN_STOPPED : 0);
-        assert_true(trainer->seconds >= before);
+        assert_true(trainer->seconds >= seconds);
+        seconds = trainer->seconds;
         if (i == count) {
+            assert_true(seconds > 0);
             *out = trainer;
             return;
         }
