@@ -12,6 +12,7 @@
 enum { FIELDS_MAX = 256, FIELD_TEXT_MAX = 128, COLUMNS = 5 };
 typedef enum { COLUMN_PARAMS, COLUMN_EXAMPLES, COLUMN_LOSS, COLUMN_FLOPS, COLUMN_CONFIGURATION } Column;
 
+static const char NO_TEXT[] = "a byte 0: the file is no text, or damaged";
 static const char *const COLUMN_NAMES[COLUMNS] = {"params", "examples", "loss", "flops", "configuration"};
 
 typedef struct Reader {
@@ -53,6 +54,9 @@ static int read_quoted(Reader *reader, Field *field, size_t *length) {
         if (at_line_end(reader)) {
             return invalid(reader, "a quoted field does not end on its line");
         }
+        if (*reader->at == '\0') {
+            return invalid(reader, NO_TEXT);
+        }
         if (*reader->at == '"' && !(reader->at + 1 < reader->end && reader->at[1] == '"')) {
             reader->at++;
             break;
@@ -70,6 +74,9 @@ static int read_field(Reader *reader, Field *field) {
         return read_quoted(reader, field, &length);
     }
     while (!at_line_end(reader) && *reader->at != ',') {
+        if (*reader->at == '\0') {
+            return invalid(reader, NO_TEXT);
+        }
         if (length > 0 || !isblank((unsigned char)*reader->at)) {
             field_add(field, &length, *reader->at);
         }

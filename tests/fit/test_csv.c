@@ -91,6 +91,28 @@ static void test_names_the_place(void **state) {
     }
 }
 
+/* A byte 0 would end a field early and silently: 2\0garbage is no 2. */
+static void test_refuses_byte_0(void **state) {
+    (void)state;
+    static const char plain[] = "params,examples,loss\n1,2,3\n1,2\0garbage,3\n", quoted[] = "params,examples,loss\n1,\"2\0\",3\n",
+                      header[] = "params,examples,loss,\0\n1,2,3,4\n", unread[] = "params,examples,loss,name\n1,2,3,a\0b\n";
+    const struct {
+        const char *text, *error;
+        size_t size;
+    } cases[] = {{plain, "runs.csv:3: a byte 0", sizeof plain - 1},
+                 {quoted, "runs.csv:2: a byte 0", sizeof quoted - 1},
+                 {header, "runs.csv:1: a byte 0", sizeof header - 1},
+                 {unread, "runs.csv:2: a byte 0", sizeof unread - 1}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        FitPoint *points = NULL;
+        size_t count = 0;
+        Error error = {""};
+        assert_int_equal(fit_points_read_csv(&points, &count, cases[i].text, cases[i].size, "runs.csv", &error), FIT_CSV_INVALID);
+        assert_non_null(strstr(error.text, cases[i].error));
+        assert_null(points);
+    }
+}
+
 static void test_bounds(void **state) {
     (void)state;
     Buffer text;
@@ -157,7 +179,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_reads),          cmocka_unit_test(test_reads_quotes_and_marks),
         cmocka_unit_test(test_configurations), cmocka_unit_test(test_names_the_place),
-        cmocka_unit_test(test_bounds),         cmocka_unit_test(test_mutations),
+        cmocka_unit_test(test_refuses_byte_0), cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_mutations),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
