@@ -30,10 +30,10 @@ int error_prefix(Error *error, const char *format, ...) __attribute__((format(pr
 
 /* ---- log: lines to stderr, or to a file opened for append; timestamps in UTC ---- */
 
-typedef enum { LOG_DEBUG, LOG_INFO, LOG_WARNING, LOG_ERROR } LogLevel;
+typedef enum { LOG_INFO, LOG_WARNING, LOG_ERROR } LogLevel;
 
 int log_open(const char *path, Error *error);
-void log_set_level(LogLevel level);
+void log_close(void); /* back to stderr */
 void log_write(LogLevel level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* ---- buffers ---- */

@@ -9,28 +9,25 @@
 enum { LOG_LINE_MAX = 2048 };
 
 static int log_descriptor = STDERR_FILENO;
-static LogLevel log_level = LOG_INFO;
 
 int log_open(const char *path, Error *error) {
     int descriptor = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     if (descriptor < 0)
         return error_set_errno(error, errno, "cannot open the log %s", path);
-    if (log_descriptor != STDERR_FILENO)
-        close(log_descriptor);
+    log_close();
     log_descriptor = descriptor;
     return 0;
 }
 
-void log_set_level(LogLevel level) {
-    log_level = level;
+void log_close(void) {
+    if (log_descriptor != STDERR_FILENO)
+        close(log_descriptor);
+    log_descriptor = STDERR_FILENO;
 }
 
 /* One write per line, so that lines of several processes that append to one file do not mix. */
 void log_write(LogLevel level, const char *format, ...) {
-    static const char *const names[] = {"debug", "info", "warning", "error"};
-    if (level < log_level)
-        return;
-
+    static const char *const names[] = {"info", "warning", "error"};
     char line[LOG_LINE_MAX], stamp[32];
     clock_text(clock_unix(), stamp);
     int used = snprintf(line, sizeof line, "%s %s ", stamp, names[level]);

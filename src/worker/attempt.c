@@ -238,6 +238,6 @@ out:
     if (attempt->has_journal)
         journal_deinit(&attempt->journal);
     free(attempt);
-    log_open("/dev/stderr", NULL);
+    log_close();
     return result;
 }
