@@ -36,12 +36,14 @@ typedef struct DataInfo {
 } DataInfo;
 
 /* Opens HOME/data/NAME-<digest>.pack, making it first (atomically; concurrent makers are harmless) from the source of a known name:
- * fashion-mnist from $SWEEPD_DATA/fashion-mnist or /usr/share/datasets/fashion-mnist. A digest other than `digest` is DATA_REFUSED. */
+ * fashion-mnist from $SWEEPD_DATA/fashion-mnist or /usr/share/datasets/fashion-mnist. A digest other than `digest` is DATA_REFUSED. The bytes
+ * are verified, once per process as long as the file is not written. From one thread. */
 int dataset_open(DatasetMap **out, const char *home, const char *name, const char *digest, Error *error);
 /* Packs four IDX files. */
 int dataset_pack_idx(const char *name, const char *train_images, const char *train_labels, const char *test_images, const char *test_labels,
                      float mean, float deviation, const char *out_path, Error *error);
-/* Maps a packed file. verify: check the digest against the bytes, else only the header and sizes. */
+/* Maps a packed file. verify: check the digest against the bytes, unless this process verified the same file last and it was not written
+ * since; else only the header, sizes and labels. */
 int dataset_map(DatasetMap **out, const char *path, bool verify, Error *error);
 void dataset_free(DatasetMap *data);
 const DataInfo *dataset_info(const DatasetMap *data);

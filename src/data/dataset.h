@@ -3,7 +3,17 @@
 
 #include "sweepd/data.h"
 
+#include <sys/types.h>
+#include <time.h>
+
 enum { DATA_SECTIONS = 2, PACK_PARTS = 4, PACK_PAGE = 4096 };
+
+/* Changes when a file's bytes are written or another takes its name. */
+typedef struct FileIdentity {
+    dev_t device;
+    ino_t number;
+    struct timespec written;
+} FileIdentity;
 
 struct DatasetMap {
     DataInfo info;
@@ -12,6 +22,7 @@ struct DatasetMap {
     float centre, scale;                  /* x = (byte - centre) * scale */
     void *address;
     size_t size;
+    FileIdentity identity;
 };
 
 /* Sets the error's text and is DATA_REFUSED. */

@@ -80,7 +80,7 @@ int dataset_open(DatasetMap **out, const char *home, const char *name, const cha
         return -1;
     int result = file_exists(path) ? 0 : pack_make(root, name, digest, path, error);
     if (!result)
-        result = dataset_map(out, path, false, error);
+        result = dataset_map(out, path, true, error);
     if (result)
         return result;
     const DataInfo *info = dataset_info(*out);

@@ -1,5 +1,6 @@
 #include "fixture.h"
 
+#include <fcntl.h>
 #include <glob.h>
 #include <sys/wait.h>
 
@@ -124,6 +125,41 @@ static void test_refused_sources(void **state) {
     assert_false(file_exists(out));
 }
 
+static void overwrite(const char *path, off_t offset, uint8_t byte, const struct timespec *written) {
+    int descriptor = open(path, O_WRONLY);
+    assert_true(descriptor >= 0);
+    assert_int_equal(pwrite(descriptor, &byte, 1, offset), 1);
+    assert_int_equal(futimens(descriptor, (const struct timespec[2]){{.tv_nsec = UTIME_OMIT}, *written}), 0);
+    close(descriptor);
+}
+
+/* A run is not trained on pixels that changed under a good digest; and a pack that did not change is hashed once. */
+static void test_open_verifies_the_bytes(void **state) {
+    (void)state;
+    DatasetMap *data;
+    Error error = {0};
+    char digest[SHA256_HEX_MAX], path[PATH_TEXT_MAX];
+    const char *packed = fixture_pack("f.pack", labels, TRAIN, TEST);
+    assert_int_equal(dataset_map(&data, packed, false, &error), 0);
+    text_copy(digest, sizeof digest, dataset_info(data)->digest);
+    dataset_free(data);
+    assert_int_equal(directory_make(fixture_path("data"), 0755, &error), 0);
+    assert_int_equal(path_format(path, &error, "%s/data/small-%s.pack", fixture_root, digest), 0);
+    assert_int_equal(rename(packed, path), 0);
+    const struct timespec before = {1000, 0}, after = {1000, 1};
+    overwrite(path, PAGE, 0, &before); /* the byte that is there */
+    assert_int_equal(dataset_open(&data, fixture_root, "small", digest, &error), 0);
+    dataset_free(data);
+    overwrite(path, PAGE, 9, &before);
+    assert_int_equal(dataset_open(&data, fixture_root, "small", digest, &error), 0); /* by its time the same: not hashed again */
+    dataset_free(data);
+    overwrite(path, PAGE, 9, &after);
+    assert_int_equal(dataset_open(&data, fixture_root, "small", digest, &error), DATA_REFUSED);
+    assert_null(data);
+    assert_non_null(strstr(error.text, "the bytes do not have the header's digest; remove the file"));
+    unlink(path);
+}
+
 static const char fashion_digest[] = "ca3ab2a37f845e1b8ae23cab1b51749a3011ba3bf1d9016176d75cbaabac376f";
 
 static void test_open_refuses(void **state) {
@@ -205,8 +241,8 @@ static void test_fashion_mnist(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip),   cmocka_unit_test(test_damaged_packs), cmocka_unit_test(test_refused_sources),
-        cmocka_unit_test(test_open_refuses), cmocka_unit_test(test_fashion_mnist),
+        cmocka_unit_test(test_round_trip),   cmocka_unit_test(test_damaged_packs),           cmocka_unit_test(test_refused_sources),
+        cmocka_unit_test(test_open_refuses), cmocka_unit_test(test_open_verifies_the_bytes), cmocka_unit_test(test_fashion_mnist),
     };
     return cmocka_run_group_tests(tests, fixture_setup, fixture_teardown);
 }
