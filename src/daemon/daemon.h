@@ -35,7 +35,7 @@ enum { FLEET_MAX = 256 };
 typedef struct FleetWorker {
     char name[EXEC_NAME_MAX];
     int64_t pid;
-    bool asked; /* it has asked for a lease: the program works */
+    double asked_at; /* monotonic; its first request for a lease, 0 before */
 } FleetWorker;
 
 typedef struct Fleet {
@@ -44,7 +44,8 @@ typedef struct Fleet {
     FleetWorker workers[FLEET_MAX];
     size_t count;
     bool orphans;      /* an earlier daemon's workers may hold leases */
-    int fruitless;     /* starts in a row that came to nothing */
+    int fruitless;     /* workers in a row that came to nothing */
+    double failed_at;  /* monotonic; the last of them */
     double next_start; /* monotonic; not before */
     char problem[ERROR_TEXT_MAX];
     char log_path[PATH_TEXT_MAX];

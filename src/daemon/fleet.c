@@ -1,7 +1,9 @@
 /* The local workers. The queue says how many more are worth starting; workers leave by themselves when there is nothing to do.
  *
- * A worker that ends before it ever asked for a lease did not work: the program is missing, is another one, or fails at once. Starting it
- * again and again would spin, so each such end doubles a pause, and the reason stands in the daemon's status until a worker asks.
+ * A worker that ends before it ever asked for a lease did not work: the program is missing, is another one, or fails at once. Neither did
+ * one that handed its lease back and failed, since the run's directory cannot be written. Starting it again and again would spin, so each
+ * such end doubles a pause, and the reason stands in the daemon's status until a worker gets on: it asks a second time, leaves as it
+ * should, or has worked for a while.
  *
  * Workers of an earlier daemon that was cut off go on and report here. They keep the leases they have, and while they do they take places,
  * so that the machine does not get twice the workers it was given; they get no other lease, so that in the end all workers are this
@@ -13,7 +15,7 @@
 #include <signal.h>
 #include <string.h>
 
-enum { OPEN_MAX = 1024, PAUSE_MAX_SECONDS = 60, DOUBLINGS_MAX = 7 };
+enum { OPEN_MAX = 1024, PAUSE_MAX_SECONDS = 60, DOUBLINGS_MAX = 7, WORKING_SECONDS = 10 };
 
 int fleet_init(Fleet *fleet, const DaemonOptions *options, const char *socket_path, Error *error) {
     char program[PATH_TEXT_MAX];
@@ -45,24 +47,40 @@ static FleetWorker *fleet_find(Fleet *fleet, const char *name) {
     return NULL;
 }
 
+/* The way is clear. */
+static void fleet_get_on(Fleet *fleet) {
+    fleet->fruitless = 0;
+    fleet->next_start = 0;
+    fleet->problem[0] = '\0';
+}
+
 FleetKind fleet_heard(Fleet *fleet, const char *name) {
     FleetWorker *worker = fleet_find(fleet, name);
     if (worker == NULL)
         return strncmp(name, "local-", 6) == 0 ? FLEET_ORPHAN : FLEET_STRANGER;
-    worker->asked = true;
-    fleet->fruitless = 0;
-    fleet->next_start = 0;
-    fleet->problem[0] = '\0';
+    if (worker->asked_at > 0)
+        fleet_get_on(fleet);
+    else
+        worker->asked_at = clock_monotonic();
     return FLEET_OWN;
 }
 
 static void fleet_pause(Fleet *fleet, const char *reason) {
     fleet->fruitless++;
+    fleet->failed_at = clock_monotonic();
     int doublings = fleet->fruitless < DOUBLINGS_MAX ? fleet->fruitless : DOUBLINGS_MAX;
     double pause = 0.5 * (double)(1 << doublings);
     fleet->next_start = clock_monotonic() + (pause < PAUSE_MAX_SECONDS ? pause : PAUSE_MAX_SECONDS);
     text_copy(fleet->problem, sizeof fleet->problem, reason);
     log_write(LOG_ERROR, "%s; the next worker is started in %.0f s", reason, fleet->next_start - clock_monotonic());
+}
+
+/* A worker that asked before the last failure says nothing of what failed since. */
+static void fleet_look(Fleet *fleet) {
+    double now = clock_monotonic();
+    for (size_t i = 0; fleet->fruitless > 0 && i < fleet->count; i++)
+        if (fleet->workers[i].asked_at > fleet->failed_at && now - fleet->workers[i].asked_at > WORKING_SECONDS)
+            fleet_get_on(fleet);
 }
 
 /* ---- orphans ---- */
@@ -103,6 +121,7 @@ int fleet_supply(Daemon *daemon, Error *error) {
     Fleet *fleet = &daemon->fleet;
     size_t orphans, wanted;
     daemon->supply = false;
+    fleet_look(fleet);
     if (fleet->executor == NULL || daemon->draining || clock_monotonic() < fleet->next_start)
         return 0;
     if (count_orphans(daemon, &orphans, error) != 0)
@@ -123,6 +142,15 @@ int fleet_supply(Daemon *daemon, Error *error) {
     return 0;
 }
 
+/* Why the run's lease was handed back, when it was; else how the process ended. */
+static void describe_failure(Daemon *daemon, const ExecWorker *ended, bool asked, char reason[ERROR_TEXT_MAX]) {
+    AttemptRecord last;
+    bool told = asked && store_attempt_latest_of_worker(daemon->store, ended->name, &last, NULL) == 0 &&
+                last.outcome == OUTCOME_PREEMPTED && last.detail[0] != '\0';
+    snprintf(reason, ERROR_TEXT_MAX, "workers %s (%s); see %.512s", asked ? "fail" : "end before they ask for a run",
+             told ? last.detail : ended->detail, daemon->fleet.log_path);
+}
+
 static void forget_worker(Daemon *daemon, const ExecWorker *ended) {
     Fleet *fleet = &daemon->fleet;
     FleetWorker *worker = fleet_find(fleet, ended->name);
@@ -130,30 +158,43 @@ static void forget_worker(Daemon *daemon, const ExecWorker *ended) {
         log_write(LOG_WARNING, "worker %s ended: %s", ended->name, ended->detail);
     if (worker == NULL)
         return;
-    bool asked = worker->asked;
+    bool asked = worker->asked_at > 0, failed = !asked || (!ended->by_signal && ended->code != 0);
     *worker = fleet->workers[--fleet->count];
-    if (asked || daemon->draining)
+    if (daemon->draining)
         return;
-    char reason[ERROR_TEXT_MAX];
-    snprintf(reason, sizeof reason, "workers end before they ask for a run (%s); see %.512s", ended->detail, fleet->log_path);
-    fleet_pause(fleet, reason);
+    if (failed) {
+        char reason[ERROR_TEXT_MAX];
+        describe_failure(daemon, ended, asked, reason);
+        fleet_pause(fleet, reason);
+    } else if (!ended->by_signal) {
+        fleet_get_on(fleet);
+    }
+}
+
+/* One that the queue cannot be told of does not hide the others: its lease runs out. */
+static int reap_some(Daemon *daemon, const ExecWorker *ended, size_t count, Error *error) {
+    int result = 0;
+    for (size_t i = 0; i < count; i++) {
+        forget_worker(daemon, &ended[i]);
+        if (queue_worker_ended(daemon->queue, &ended[i], clock_unix(), error) < 0)
+            result = -1;
+    }
+    daemon->supply = daemon->supply || count > 0;
+    return result;
 }
 
 int fleet_reap(Daemon *daemon, Error *error) {
     Executor *executor = daemon->fleet.executor;
     ExecWorker ended[16];
     size_t count = 0;
+    int result = 0;
     do {
         if (executor != NULL && executor->interface->reap(executor, ended, sizeof ended / sizeof ended[0], &count, error) != 0)
             return -1;
-        for (size_t i = 0; i < count; i++) {
-            forget_worker(daemon, &ended[i]);
-            if (queue_worker_ended(daemon->queue, &ended[i], clock_unix(), error) < 0)
-                return -1;
-        }
-        daemon->supply = daemon->supply || count > 0;
+        if (reap_some(daemon, ended, count, error) != 0)
+            result = -1;
     } while (count == sizeof ended / sizeof ended[0]);
-    return 0;
+    return result;
 }
 
 void fleet_stop(Fleet *fleet) {

@@ -81,6 +81,14 @@ int store_attempt_of_worker(Store *store, const char *worker, const char *host, 
     return attempt_find_one(store, row, out, error);
 }
 
+int store_attempt_latest_of_worker(Store *store, const char *worker, AttemptRecord *out, Error *error) {
+    sqlite3_stmt *row = NULL;
+    if (statement_query(store, error, &row, "SELECT " ATTEMPT_COLUMNS " FROM attempts WHERE worker = ? ORDER BY id DESC LIMIT 1",
+                        VALUES(text(worker))) < 0)
+        return -1;
+    return attempt_find_one(store, row, out, error);
+}
+
 /* ---- begin ---- */
 
 static int attempt_insert(Store *store, const AttemptStart *start, int64_t number, Error *error) {

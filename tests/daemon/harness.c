@@ -126,7 +126,7 @@ void harness_lease(Harness *harness, const char *worker, Lease *out) {
         Machine machine;
         machine_read(&machine);
         text_copy(request.environment.host, sizeof request.environment.host, machine.host);
-        request.environment.pid = getpid();
+        request.environment.pid = harness->pid_of_worker > 0 ? harness->pid_of_worker : getpid();
     }
     text_copy(request.worker, sizeof request.worker, worker);
     buffer_init(&body, WIRE_BODY_MAX);

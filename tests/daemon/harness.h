@@ -21,7 +21,8 @@ typedef struct Harness {
     Error error;
     int64_t sequence;
     unsigned long file_limit; /* bytes that a file of the daemon may have; 0: no limit */
-    bool here;                /* the worker says that it is this process on this machine, not one elsewhere */
+    bool here;                /* the worker says that it is on this machine, not elsewhere: */
+    pid_t pid_of_worker;      /* this process, 0: the test's own */
 } Harness;
 
 extern const char harness_sweep[]; /* "tiny": four runs */

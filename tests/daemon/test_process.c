@@ -193,6 +193,59 @@ static void test_workers_that_fail(void **state) {
     assert_int_equal(by_state[RUN_PENDING], 4);
 }
 
+static void make_file(Harness *harness, const char *name) {
+    char path[128];
+    snprintf(path, sizeof path, "%s/%s", harness->home, name);
+    assert_int_equal(file_write_atomic(path, "", 0, 0600, &harness->error), 0);
+}
+
+/* Speaks for the fleet's worker of this number: it asks for a run, hands it back, and its process fails. */
+static void fail_after_lease(Harness *harness, int number) {
+    char name[64];
+    Lease lease;
+    snprintf(name, sizeof name, "local-%ld-%d", (long)harness->pid, number);
+    wait_for(harness, "/v1/status", "\"workers_alive\":1");
+    harness_lease(harness, name, &lease);
+    assert_true(lease.granted);
+    Report *report = harness_report(harness, &lease, REPORT_RESULT);
+    report->outcome = OUTCOME_PREEMPTED;
+    strcpy(report->detail, "journal: No space left on device");
+    assert_int_equal(harness_send(harness, report, NULL), 200);
+    make_file(harness, name);
+    wait_for(harness, "/v1/status", "\"workers_alive\":0");
+}
+
+/* A disk that cannot be written: the pause grows although each worker asks, no run is charged, and the reason stands until one gets on. */
+static void test_workers_that_cannot_write(void **state) {
+    Harness *harness = *state;
+    Lease lease;
+    char name[64], log[128];
+    double times[3];
+    make_worker(harness, "#!/bin/sh\ndate +%s.%N\nwhile [ ! -e \"$3/$7\" ]; do sleep 0.02; done\nexit 1\n");
+    harness_start(harness, (const char *[]){"--workers", "1", NULL});
+    harness_submit(harness, harness_sweep, 200);
+    for (int number = 1; number <= 2; number++) {
+        fail_after_lease(harness, number);
+        assert_true(harness_answer_has(harness, "No space left on device"));
+    }
+    wait_for(harness, "/v1/status", "\"workers_alive\":1");
+    snprintf(log, sizeof log, "%s/workers.log", harness->home);
+    while (read_times(log, times, 3) < 3)
+        nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
+    assert_true(times[2] - times[1] >= 2);
+    snprintf(name, sizeof name, "local-%ld-3", (long)harness->pid);
+    harness_lease(harness, name, &lease);
+    harness_expect(harness, "/v1/status", NULL, 200);
+    assert_true(harness_answer_has(harness, "No space left on device"));
+    harness_lease(harness, name, &lease); /* it has got through a run */
+    harness_expect(harness, "/v1/status", NULL, 200);
+    assert_true(harness_answer_has(harness, "\"problem\":\"\""));
+    make_file(harness, name);
+    int64_t by_state[RUN_STATES];
+    harness_run_states(harness, by_state);
+    assert_int_equal(by_state[RUN_FAILED], 0);
+}
+
 /* A worker that outlived its daemon takes a place until its run has ended. This process plays it. */
 static void test_orphans_take_places(void **state) {
     Harness *harness = *state;
@@ -245,7 +298,6 @@ static void await_file(const Harness *harness, const char *name) {
 
 static void test_no_sweep_for_a_daemon_that_stops(void **state) {
     Harness *harness = *state;
-    char go[128];
     make_worker(harness, "#!/bin/sh\ntrap '' TERM\n: > \"$3/started\"\nwhile [ ! -e \"$3/go\" ]; do sleep 0.05; done\n");
     harness_start(harness, (const char *[]){"--workers", "1", NULL});
     harness_submit(harness, harness_sweep, 200);
@@ -253,8 +305,7 @@ static void test_no_sweep_for_a_daemon_that_stops(void **state) {
     harness_expect(harness, "/v1/shutdown", "", 200);
     harness_submit(harness, harness_sweep, 503);
     assert_true(harness_answer_has(harness, "the daemon is stopping; try again"));
-    snprintf(go, sizeof go, "%s/go", harness->home);
-    assert_int_equal(file_write_atomic(go, "", 0, 0600, &harness->error), 0);
+    make_file(harness, "go");
     int status = harness_end(harness, 0);
     assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
@@ -268,6 +319,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_usage, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_detach, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_workers_that_fail, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_workers_that_cannot_write, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_orphans_take_places, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_workers_are_stopped, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_no_sweep_for_a_daemon_that_stops, set_up, tear_down),
