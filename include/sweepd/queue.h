@@ -53,6 +53,8 @@ int queue_result(Queue *queue, int64_t attempt_id, const char *token, Outcome ou
 int queue_worker_ended(Queue *queue, const ExecWorker *worker, double now, Error *error);
 /* Ends what has expired. Call now and then. */
 int queue_expire(Queue *queue, double now, Error *error);
+/* Gives every open attempt a full lease: the time that has passed was the daemon's own silence, not the workers'. */
+int queue_extend(Queue *queue, double now, Error *error);
 /* Asks every running attempt to checkpoint and stop at its next heartbeat (shutdown). */
 void queue_drain(Queue *queue);
 

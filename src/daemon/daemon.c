@@ -13,7 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { DRAIN_SECONDS = 20, IDLE_SECONDS = 10, HEADER_MAX = 16384, REQUEST_SECONDS = 30, CONNECTIONS_MAX = 512 };
+enum { DRAIN_SECONDS = 20, IDLE_SECONDS = 10, STALL_SECONDS = 3, HEADER_MAX = 16384, REQUEST_SECONDS = 30, CONNECTIONS_MAX = 512 };
 
 static const struct timeval turn_interval = {.tv_sec = 1};
 
@@ -64,6 +64,19 @@ static void on_commit(evutil_socket_t socket, short events, void *context) {
         look_after_fleet(daemon);
 }
 
+/* After a suspend, a stop or a step of the clock the workers' reports wait to be read, and leases that ran out meanwhile have not been left.
+ * The monotonic clock would not show a suspend. */
+static void expire_leases(Daemon *daemon) {
+    Error error = {{0}};
+    double now = clock_unix(), gap = now - daemon->turn_at;
+    bool stalled = daemon->turn_at > 0 && (gap > STALL_SECONDS || gap < 0);
+    daemon->turn_at = now;
+    if (stalled)
+        log_write(LOG_WARNING, "%.1f s have passed between two turns; every lease begins anew", gap);
+    if ((stalled ? queue_extend(daemon->queue, now, &error) : queue_expire(daemon->queue, now, &error)) < 0)
+        complain(&error);
+}
+
 static void leave_if_idle(Daemon *daemon) {
     Error error = {{0}};
     int64_t pending = 0, running = 0;
@@ -80,8 +93,7 @@ static void on_timer(evutil_socket_t socket, short events, void *context) {
     (void)events;
     Daemon *daemon = context;
     Error error = {{0}};
-    if (queue_expire(daemon->queue, clock_unix(), &error) < 0)
-        complain(&error);
+    expire_leases(daemon);
     if (fleet_reap(daemon, &error) != 0)
         complain(&error);
     leave_if_idle(daemon);

@@ -76,6 +76,7 @@ struct Daemon {
     Fleet fleet;
     Machine machine;
     double started_at; /* unix */
+    double turn_at;    /* unix; the timer's last turn */
     struct event *timer, *child, *terminate, *interrupt, *hangup, *commit, *patience;
     bool batch_open; /* writes that are not committed and answers that have not left */
     bool supply;     /* look after the fleet once they are */

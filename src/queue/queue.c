@@ -302,6 +302,10 @@ int queue_expire(Queue *queue, double now, Error *error) {
     return 0;
 }
 
+int queue_extend(Queue *queue, double now, Error *error) {
+    return store_attempt_extend_all(queue->store, now + queue->settings.lease_seconds, error);
+}
+
 void queue_drain(Queue *queue) {
     queue->draining = true;
 }

@@ -271,6 +271,22 @@ static void test_orphans_take_places(void **state) {
     harness_end(harness, SIGTERM);
 }
 
+/* A daemon that stood still does not hold its own silence against the workers. */
+static void test_stopped_and_continued(void **state) {
+    Harness *harness = *state;
+    Lease lease;
+    Directive directive;
+    harness_start(harness, (const char *[]){"--workers", "0", "--lease-seconds", "4", "--heartbeat-seconds", "0.5", NULL});
+    harness_submit(harness, harness_sweep, 200);
+    harness_lease(harness, "hand-1", &lease);
+    kill(harness->pid, SIGSTOP);
+    nanosleep(&(struct timespec){.tv_sec = 5}, NULL);
+    kill(harness->pid, SIGCONT);
+    nanosleep(&(struct timespec){.tv_sec = 1, .tv_nsec = 200000000}, NULL); /* a turn */
+    assert_int_equal(harness_send(harness, harness_report(harness, &lease, REPORT_HEARTBEAT), &directive), 200);
+    assert_int_equal(directive, DIRECTIVE_CONTINUE);
+}
+
 /* Workers are asked to leave, and the daemon waits for them. */
 static void test_workers_are_stopped(void **state) {
     Harness *harness = *state;
@@ -320,6 +336,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_detach, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_workers_that_fail, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_workers_that_cannot_write, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_stopped_and_continued, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_orphans_take_places, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_workers_are_stopped, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_no_sweep_for_a_daemon_that_stops, set_up, tear_down),

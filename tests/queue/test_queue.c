@@ -281,6 +281,16 @@ static void test_a_restart_gives_a_full_lease(void **state) {
     assert_int_equal(state_of(fixture, &leased), RUN_DONE);
 }
 
+static void test_a_stall_gives_a_full_lease(void **state) {
+    Fixture *fixture = *state;
+    Leased leased = lease(fixture, 10);
+    assert_int_equal(queue_extend(fixture->queue, 1000, NULL), 0);
+    assert_int_equal(queue_expire(fixture->queue, 1059, NULL), 0);
+    assert_int_equal(state_of(fixture, &leased), RUN_RUNNING);
+    assert_int_equal(queue_expire(fixture->queue, 1060, NULL), 0);
+    assert_int_equal(state_of(fixture, &leased), RUN_PENDING);
+}
+
 /* A daemon was killed between a grant and its answer, and the next one sends the worker home. */
 static void test_a_lease_that_never_arrived_is_given_up(void **state) {
     Fixture *fixture = *state;
@@ -341,6 +351,7 @@ int main(void) {
         QUEUE_TEST(test_cancel_drops_running_runs),
         QUEUE_TEST(test_drain_stops_workers),
         QUEUE_TEST(test_a_restart_gives_a_full_lease),
+        QUEUE_TEST(test_a_stall_gives_a_full_lease),
         QUEUE_TEST(test_a_lease_that_never_arrived_is_given_up),
         QUEUE_TEST(test_workers_wanted),
         QUEUE_TEST(test_settings_are_checked),
