@@ -220,21 +220,31 @@ static bool interpolate_size(const Cell *cells, size_t count, double budget, con
     return false;
 }
 
+/* One size's run with the lowest loss of those made at the budget, or NULL. */
+static const Cell *lowest_at(const Cell *cells, size_t count, size_t budget, const double *weights) {
+    const Cell *lowest = NULL;
+    for (size_t i = 0; i < count; i++) {
+        bool there = cells[i].budget == budget && weight_of(&cells[i], weights) > 0;
+        if (there && (lowest == NULL || cells[i].loss < lowest->loss)) {
+            lowest = &cells[i];
+        }
+    }
+    return lowest;
+}
+
 size_t isoflop_plan_points(const IsoflopPlan *plan, size_t budget, const double *weights, IsoflopPoint *points, double *point_weights) {
     size_t written = 0;
     for (size_t first = 0, end; first < plan->cell_count; first = end) {
+        const Cell *cells = &plan->cells[first];
+        end = size_end(plan, first);
         if (plan->measured) {
-            const Cell *cell = &plan->cells[first];
-            end = first + 1;
-            if (cell->budget == budget && weight_of(cell, weights) > 0) {
+            const Cell *cell = lowest_at(cells, end - first, budget, weights);
+            if (cell != NULL) {
                 point_weights[written] = weight_of(cell, weights);
                 points[written++] = (IsoflopPoint){cell->flops, cell->params, cell->examples, cell->loss};
             }
-        } else {
-            end = size_end(plan, first);
-            if (interpolate_size(&plan->cells[first], end - first, plan->budgets[budget], weights, &points[written])) {
-                point_weights[written++] = 1;
-            }
+        } else if (interpolate_size(cells, end - first, plan->budgets[budget], weights, &points[written])) {
+            point_weights[written++] = 1;
         }
     }
     return written;

@@ -177,9 +177,8 @@ static void test_mutations(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_reads),          cmocka_unit_test(test_reads_quotes_and_marks),
-        cmocka_unit_test(test_configurations), cmocka_unit_test(test_names_the_place),
-        cmocka_unit_test(test_refuses_byte_0), cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_reads),           cmocka_unit_test(test_reads_quotes_and_marks), cmocka_unit_test(test_configurations),
+        cmocka_unit_test(test_names_the_place), cmocka_unit_test(test_refuses_byte_0),         cmocka_unit_test(test_bounds),
         cmocka_unit_test(test_mutations),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

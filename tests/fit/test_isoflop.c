@@ -126,6 +126,32 @@ static void test_seeds_are_averaged(void **state) {
     fit_isoflop_deinit(&paired);
 }
 
+/* Several configurations of one size at one compute (another rate, say): the lowest counts, the others change nothing. */
+static void test_lowest_of_a_size_counts(void **state) {
+    (void)state;
+    FitPoint points[150];
+    size_t count = make_budgets(&BIASED, points, 5, 15, 4, 1), all = count;
+    FitOptions options = plain_options();
+    IsoflopFit single, crowded;
+    assert_int_equal(fit_isoflop(&single, points, count, &options, NULL), 0);
+    for (size_t i = 0; i < count; i++) {
+        if (i % 15 > 8) {
+            points[all] = points[i];
+            points[all].loss += 0.3;
+            points[all].flops *= 0.998;
+            points[all].configuration = (int64_t)all;
+            all++;
+        }
+    }
+    assert_int_equal(fit_isoflop(&crowded, points, all, &options, NULL), 0);
+    assert_int_equal(crowded.point_count, count);
+    assert_int_equal(crowded.budgets[0].points, 15);
+    assert_near(crowded.params.exponent.value, single.params.exponent.value, 1e-9);
+    assert_near(crowded.params.coefficient.value, single.params.coefficient.value, 1e-3);
+    fit_isoflop_deinit(&single);
+    fit_isoflop_deinit(&crowded);
+}
+
 static int refusal(const FitPoint *points, size_t count, Error *error) {
     FitOptions options = plain_options();
     IsoflopFit fit;
@@ -212,8 +238,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_known_bias), cmocka_unit_test(test_symmetric_law_is_exact),
         cmocka_unit_test(test_plain_grid), cmocka_unit_test(test_seeds_are_averaged),
-        cmocka_unit_test(test_refuses),    cmocka_unit_test(test_flat_losses_are_refused),
-        cmocka_unit_test(test_warns),
+        cmocka_unit_test(test_refuses),    cmocka_unit_test(test_lowest_of_a_size_counts),
+        cmocka_unit_test(test_warns),      cmocka_unit_test(test_flat_losses_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
