@@ -72,9 +72,10 @@ double fit_parametric_loss(const ParametricFit *fit, double params, double examp
 typedef struct IsoflopBudget {
     double flops, params, examples, loss; /* of the vertex */
     double curvature[3];                  /* loss = c0 + c1 x + c2 x^2, x = ln params */
-    size_t points;
-    size_t first; /* into IsoflopFit.points */
-    bool refused; /* the vertex is at or outside the edge of its sizes: not in the regression */
+    double misfit;                        /* the share of the losses' variance that the parabola leaves */
+    size_t points;                        /* one of each size */
+    size_t first;                         /* into IsoflopFit.points */
+    bool refused;                         /* the vertex or the lowest loss is not between the sizes: not in the regression */
 } IsoflopBudget;
 
 typedef struct IsoflopPoint {

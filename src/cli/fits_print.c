@@ -103,7 +103,7 @@ static int print_budgets(const IsoflopFit *fit, const Cli *cli, Error *error) {
             table_cell(table, "-");
         else
             table_cell(table, "%.4g", budget->loss);
-        table_cell(table, "%s", budget->refused ? "no: optimum at the edge" : "yes");
+        table_cell(table, "%s", budget->refused ? "no: no optimum inside" : "yes");
     }
     int result = table_print(table, error);
     table_free(table);

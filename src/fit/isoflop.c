@@ -1,5 +1,5 @@
-/* IsoFLOP: at each budget a parabola of the loss in ln(params), its vertex the optimum when it lies strictly inside the
- * sizes; a power law through the vertices. */
+/* IsoFLOP: at each budget a parabola of the loss in ln(params), its vertex the optimum when it and the lowest loss lie strictly inside
+ * the sizes; a power law through the vertices. */
 #include "isoflop.h"
 
 #include <math.h>
@@ -7,6 +7,7 @@
 #include <string.h>
 
 enum { BUDGETS_MIN = 3, BUDGETS_COMFORTABLE = 5, SIZES_COMFORTABLE = 5 };
+static const double MISFIT_MAX = 0.25;
 
 /* What became of a budget. */
 typedef enum { VERTEX_INSIDE, VERTEX_BELOW, VERTEX_ABOVE, VERTEX_NONE, VERTEX_FEW_SIZES, VERTEX_OUTCOMES } VertexOutcome;
@@ -56,27 +57,49 @@ static bool parabola_fit(const IsoflopPoint *points, const double *weights, size
  * size, and the neighbours know it. */
 static double examples_at(const IsoflopPoint *points, size_t count, double ln_params) {
     size_t i = 1;
-    while (i + 1 < count && (log(points[i].params) < ln_params || points[i].params <= points[i - 1].params)) {
+    while (i + 1 < count && log(points[i].params) < ln_params) {
         i++;
     }
     double x0 = log(points[i - 1].params), x1 = log(points[i].params), y0 = log(points[i - 1].examples), y1 = log(points[i].examples);
-    return exp(x0 == x1 ? y0 : y0 + (ln_params - x0) / (x1 - x0) * (y1 - y0));
+    return exp(y0 + (ln_params - x0) / (x1 - x0) * (y1 - y0));
 }
 
-static size_t sizes_in(const IsoflopPoint *points, size_t count) {
-    size_t sizes = 0;
-    for (size_t i = 0; i < count; i++) {
-        sizes += i == 0 || points[i].params > points[i - 1].params * (1 + 1e-9);
+/* Where the losses themselves are lowest. Losses that fall to an end and level off there give a parabola with a bottom inside, and yet
+ * nothing that was run shows an optimum. */
+static VertexOutcome lowest_side(const IsoflopPoint *points, size_t count) {
+    double first = points[0].loss, last = points[count - 1].loss, between = INFINITY;
+    for (size_t i = 1; i + 1 < count; i++) {
+        between = fmin(between, points[i].loss);
     }
-    return sizes;
+    if (between <= fmin(first, last)) {
+        return VERTEX_INSIDE;
+    }
+    return first < last ? VERTEX_BELOW : VERTEX_ABOVE;
 }
 
-/* Fits one budget from its points, which are in order of params. */
+/* The share of the losses' variance that the parabola leaves; c as parabola_fit gave it. */
+static double parabola_misfit(const IsoflopPoint *points, const double *weights, size_t count, double centre, double scale,
+                              const double c[3]) {
+    double total = 0, mean = 0, left = 0, all = 0;
+    for (size_t i = 0; i < count; i++) {
+        total += weights[i];
+        mean += weights[i] * points[i].loss;
+    }
+    mean /= total;
+    for (size_t i = 0; i < count; i++) {
+        double u = (log(points[i].params) - centre) / scale, residual = points[i].loss - (c[0] + u * (c[1] + u * c[2]));
+        left += weights[i] * residual * residual;
+        all += weights[i] * (points[i].loss - mean) * (points[i].loss - mean);
+    }
+    return all > 0 ? left / all : 0;
+}
+
+/* Fits one budget from its points: one of each size, in order of params. */
 static VertexOutcome budget_fit(IsoflopBudget *budget, const IsoflopPoint *points, const double *weights, size_t count) {
     budget->points = count;
     budget->refused = true;
     budget->params = budget->examples = budget->loss = NAN;
-    if (sizes_in(points, count) < BUDGET_SIZES_MIN) {
+    if (count < BUDGET_SIZES_MIN) {
         return VERTEX_FEW_SIZES;
     }
     double low = log(points[0].params), high = log(points[count - 1].params), centre = (low + high) / 2, scale = (high - low) / 2, c[3];
@@ -94,6 +117,11 @@ static VertexOutcome budget_fit(IsoflopBudget *budget, const IsoflopPoint *point
     if (vertex <= -1 || vertex >= 1) {
         return vertex <= -1 ? VERTEX_BELOW : VERTEX_ABOVE;
     }
+    VertexOutcome side = lowest_side(points, count);
+    if (side != VERTEX_INSIDE) {
+        return side;
+    }
+    budget->misfit = parabola_misfit(points, weights, count, centre, scale, c);
     budget->params = exp(centre + scale * vertex);
     budget->examples = examples_at(points, count, centre + scale * vertex);
     budget->loss = c[0] - c[1] * c[1] / (4 * c[2]);
@@ -224,13 +252,13 @@ static int refuse_few_budgets(const IsoflopPlan *plan, size_t used, const size_t
 static void warn_about_budgets(IsoflopFit *fit, const IsoflopPlan *plan, const size_t outcomes[VERTEX_OUTCOMES]) {
     FitWarnings *warnings = &fit->warnings;
     double low = INFINITY, high = 0;
-    size_t thinnest = SIZE_MAX;
+    size_t thinnest = SIZE_MAX, misfits = 0;
     for (size_t i = 0; i < fit->budget_count; i++) {
         if (!fit->budgets[i].refused) {
             low = fmin(low, fit->budgets[i].flops);
             high = fmax(high, fit->budgets[i].flops);
-            size_t sizes = sizes_in(fit->points + fit->budgets[i].first, fit->budgets[i].points);
-            thinnest = sizes < thinnest ? sizes : thinnest;
+            thinnest = fit->budgets[i].points < thinnest ? fit->budgets[i].points : thinnest;
+            misfits += fit->budgets[i].misfit > MISFIT_MAX;
         }
     }
     if (!plan->measured) {
@@ -245,6 +273,13 @@ static void warn_about_budgets(IsoflopFit *fit, const IsoflopPlan *plan, const s
     if (outcomes[VERTEX_NONE] + outcomes[VERTEX_FEW_SIZES] > 0) {
         fit_warn(warnings, "budgets_dropped", "%zu of %zu budgets have no parabola (not convex: %zu, under 3 sizes: %zu) and are left out.",
                  outcomes[VERTEX_NONE] + outcomes[VERTEX_FEW_SIZES], fit->budget_count, outcomes[VERTEX_NONE], outcomes[VERTEX_FEW_SIZES]);
+    }
+    if (misfits > 0) {
+        fit_warn(
+            warnings, "poor_parabola",
+            "In %zu of %zu budgets used the parabola leaves over a quarter of the losses' variance: noise hides the optimum. Add seeds, "
+            "or sizes further from it.",
+            misfits, fit->budgets_used);
     }
     if (fit->budgets_used < BUDGETS_COMFORTABLE) {
         fit_warn(warnings, "few_budgets", "Only %zu budgets carry the power law: at least 5 are needed to see whether it is one.",

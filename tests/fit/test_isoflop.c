@@ -185,6 +185,66 @@ static void test_refuses(void **state) {
     assert_int_equal(refusal(points, count, &error), FIT_REFUSED);
 }
 
+/* Losses that fall with every step in size, ever more slowly, give parabolas with a bottom. They have no optimum. */
+static void test_losses_without_an_optimum_are_refused(void **state) {
+    (void)state;
+    FitPoint points[56];
+    Error error;
+    size_t count = 0;
+    for (size_t i = 0; i < 7; i++) {
+        for (size_t j = 0; j < 8; j++) {
+            double flops = 1e12 * pow(10, 0.5 * (double)i), params = 1e4 * pow(300, (double)j / 7);
+            points[count] = (FitPoint){params, flops / (6 * params), flops, 0.1 + 2e3 * pow(params, -0.9), (int64_t)count};
+            count++;
+        }
+    }
+    assert_int_equal(refusal(points, count, &error), FIT_REFUSED);
+    assert_non_null(strstr(error.text, "the largest: 7"));
+    assert_non_null(strstr(error.text, "add larger models"));
+    /* The same, rising: the smallest size is the best. */
+    for (size_t i = 0; i < count; i++) {
+        points[i].loss = 0.1 + 2e3 * pow(3e10 / points[i].params, -0.9);
+    }
+    assert_int_equal(refusal(points, count, &error), FIT_REFUSED);
+    assert_non_null(strstr(error.text, "the smallest size: 7"));
+}
+
+/* A vertex beyond the sizes does not count, however near, and though a size inside has the lowest loss. */
+static void test_vertex_beyond_the_sizes_is_left_out(void **state) {
+    (void)state;
+    FitPoint points[75];
+    FitOptions options = plain_options();
+    IsoflopFit fit;
+    size_t count = make_budgets(&BIASED, points, 5, 15, 4, 1);
+    for (size_t j = 0; j < 15; j++) {
+        double u = (double)j / 7 - 1;
+        points[60 + j].loss = 2 + (u - 1.15) * (u - 1.15) - (j == 13 ? 0.065 : 0);
+    }
+    assert_true(points[73].loss < points[74].loss);
+    assert_int_equal(fit_isoflop(&fit, points, count, &options, NULL), 0);
+    const double *c = fit.budgets[4].curvature;
+    double vertex = -c[1] / (2 * c[2]), last = log(points[74].params);
+    assert_true(c[2] > 0 && vertex > last && vertex < last + 0.3 * log(4));
+    assert_true(fit.budgets[4].refused);
+    assert_true(law_warned(&fit.warnings, "edge_optimum"));
+    fit_isoflop_deinit(&fit);
+}
+
+static void test_warns_of_losses_that_are_no_parabola(void **state) {
+    (void)state;
+    FitPoint points[75];
+    FitOptions options = plain_options();
+    IsoflopFit fit;
+    size_t count = make_budgets(&BIASED, points, 5, 15, 4, 1);
+    for (size_t i = 0; i < count; i++) {
+        points[i].loss += i % 15 != 7 && i % 2 == 0 ? 0.3 : 0;
+    }
+    assert_int_equal(fit_isoflop(&fit, points, count, &options, NULL), 0);
+    assert_true(law_warned(&fit.warnings, "poor_parabola"));
+    assert_true(fit.budgets[0].misfit > 0.25 && fit.budgets[0].misfit < 1);
+    fit_isoflop_deinit(&fit);
+}
+
 static void test_flat_losses_are_refused(void **state) {
     (void)state;
     FitPoint points[75];
@@ -236,10 +296,17 @@ static void test_warns(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_known_bias), cmocka_unit_test(test_symmetric_law_is_exact),
-        cmocka_unit_test(test_plain_grid), cmocka_unit_test(test_seeds_are_averaged),
-        cmocka_unit_test(test_refuses),    cmocka_unit_test(test_lowest_of_a_size_counts),
-        cmocka_unit_test(test_warns),      cmocka_unit_test(test_flat_losses_are_refused),
+        cmocka_unit_test(test_known_bias),
+        cmocka_unit_test(test_symmetric_law_is_exact),
+        cmocka_unit_test(test_plain_grid),
+        cmocka_unit_test(test_seeds_are_averaged),
+        cmocka_unit_test(test_lowest_of_a_size_counts),
+        cmocka_unit_test(test_refuses),
+        cmocka_unit_test(test_losses_without_an_optimum_are_refused),
+        cmocka_unit_test(test_vertex_beyond_the_sizes_is_left_out),
+        cmocka_unit_test(test_warns_of_losses_that_are_no_parabola),
+        cmocka_unit_test(test_flat_losses_are_refused),
+        cmocka_unit_test(test_warns),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
