@@ -29,14 +29,15 @@ typedef struct Queue Queue;
 int queue_new(Queue **out, Store *store, const QueueSettings *settings, double now, Error *error);
 void queue_free(Queue *queue);
 
-/* The dearest pending run. A worker that has a lease and asks again gives the first one up (matched by its name). 0 with *attempt, *run and
+/* The dearest pending run. A worker that has a lease and asks again gives the first one up (matched by its name,
+ * host and pid). 0 with *attempt, *run and
  * the token set; QUEUE_EMPTY. `worker` is the executor's name for it, or "". */
 int queue_lease(Queue *queue, const Environment *environment, const char *worker, double now, AttemptRecord *attempt,
                 char token[SHA256_HEX_MAX], Run *run, char key[RUN_KEY_MAX], Error *error);
 
 /* A worker that holds no run, since it asks for one, and gets none: an attempt that is open in its name is one whose lease never reached
  * it, and ends as lost. queue_lease does this too. */
-int queue_worker_idle(Queue *queue, const char *worker, double now, Error *error);
+int queue_worker_idle(Queue *queue, const Environment *environment, const char *worker, double now, Error *error);
 
 /* The three reports. 0, QUEUE_STALE, QUEUE_NOT_FOUND; a result also QUEUE_INVALID. Points: kept once. A result that is repeated is
  * accepted again with no effect. A result that arrives while the attempt is open is taken even when the lease has run out or the run was
@@ -48,7 +49,7 @@ int queue_points(Queue *queue, int64_t attempt_id, const char *token, const Poin
 int queue_result(Queue *queue, int64_t attempt_id, const char *token, Outcome outcome, RunState state, const char *detail,
                  const Environment *environment, const Point *points, size_t count, double now, Error *error);
 
-/* A worker process has ended: its open attempt, if any, found by its name or else its pid on this host, ends as crashed (signal or non-zero
+/* A worker process has ended: its open attempt, if any, found by its name, ends as crashed (signal or non-zero
  * exit), preempted (SIGTERM, SIGINT, SIGHUP, SIGUSR1) or lost (exit code 0). */
 int queue_worker_ended(Queue *queue, const ExecWorker *worker, double now, Error *error);
 /* Ends what has expired. Call now and then. */

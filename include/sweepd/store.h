@@ -108,8 +108,8 @@ int store_attempt_end(Store *store, int64_t attempt_id, Outcome outcome, const c
                       double now, Error *error);
 /* Open attempts that expired at or before now; [capacity]. */
 int store_attempt_expired(Store *store, double now, AttemptRecord *out, size_t capacity, size_t *count, Error *error);
-/* The open attempt of the worker with this name ("": none), else with this pid (0: none) on this host. 0 or STORE_NOT_FOUND. */
-int store_attempt_of_worker(Store *store, const char *worker, const char *host, int64_t pid, AttemptRecord *out, Error *error);
+/* The open attempt of the worker with this name ("": none), and with this process and host where `at` is not NULL. 0 or STORE_NOT_FOUND. */
+int store_attempt_of_worker(Store *store, const char *worker, const Environment *at, AttemptRecord *out, Error *error);
 /* The newest attempt of the worker with this name, whether it is open or not. 0 or STORE_NOT_FOUND. */
 int store_attempt_latest_of_worker(Store *store, const char *worker, AttemptRecord *out, Error *error);
 int store_attempt_open_list(Store *store, AttemptRecord *out, size_t capacity, size_t *count, Error *error);

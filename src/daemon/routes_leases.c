@@ -39,7 +39,9 @@ int route_lease(Daemon *daemon, const Call *call, HttpResponse *response, Error 
     FleetKind kind = fleet_heard(&daemon->fleet, request.worker);
     if (kind == FLEET_ORPHAN) {
         daemon->supply = true; /* what it gives up, another may take */
-        return queue_worker_idle(daemon->queue, request.worker, clock_unix(), error) < 0 ? -1 : answer_idle(daemon, true, response, error);
+        if (queue_worker_idle(daemon->queue, &request.environment, request.worker, clock_unix(), error) < 0)
+            return -1;
+        return answer_idle(daemon, true, response, error);
     }
     int result =
         queue_lease(daemon->queue, &request.environment, request.worker, clock_unix(), &attempt, lease.token, &lease.run, lease.key, error);

@@ -27,7 +27,6 @@ struct Queue {
     Store *store;
     QueueSettings settings;
     bool draining;
-    Machine machine;
 };
 
 int queue_new(Queue **out, Store *store, const QueueSettings *settings, double now, Error *error) {
@@ -45,7 +44,6 @@ int queue_new(Queue **out, Store *store, const QueueSettings *settings, double n
         return error_set(error, "out of memory");
     queue->store = store;
     queue->settings = chosen;
-    machine_read(&queue->machine);
     *out = queue;
     return 0;
 }
@@ -103,12 +101,12 @@ static int token_make(char token[SHA256_HEX_MAX], Error *error) {
     return 0;
 }
 
-/* A worker trains one run at a time: one that asks again never got the answer that it was given before. Names alone are compared, for
- * workers in containers may share a host's name and a pid. */
-static int lease_give_up_earlier(Queue *queue, const char *worker, double now, Error *error) {
+/* A worker trains one run at a time: one that asks again never got the answer that it was given before. Two that were started with one name
+ * are two workers, and workers in containers may share a host's name and a pid: name, host and pid are compared. */
+static int lease_give_up_earlier(Queue *queue, const Environment *environment, const char *worker, double now, Error *error) {
     AttemptRecord earlier;
     int result;
-    while ((result = store_attempt_of_worker(queue->store, worker, "", 0, &earlier, error)) == 0) {
+    while ((result = store_attempt_of_worker(queue->store, worker, environment, &earlier, error)) == 0) {
         Ending ending = {earlier.id, earlier.run_id, OUTCOME_LOST, RUN_PENDING, "its worker asked for another run", now};
         if (attempt_finish(queue, &ending, "lease_expired", error) < 0)
             return -1;
@@ -146,17 +144,16 @@ int queue_lease(Queue *queue, const Environment *environment, const char *worker
                 char token[SHA256_HEX_MAX], Run *run, char key[RUN_KEY_MAX], Error *error) {
     if (store_transaction_begin(queue->store, error) < 0)
         return -1;
-    int result = lease_give_up_earlier(queue, worker, now, error);
+    int result = lease_give_up_earlier(queue, environment, worker, now, error);
     if (result == 0)
         result = queue->draining ? QUEUE_EMPTY : lease_take(queue, environment, worker, now, attempt, token, run, key, error);
     return store_transaction_end(queue->store, result, error);
 }
 
-int queue_worker_idle(Queue *queue, const char *worker, double now, Error *error) {
-    if (store_transaction_begin(queue->store, error) < 0) {
+int queue_worker_idle(Queue *queue, const Environment *environment, const char *worker, double now, Error *error) {
+    if (store_transaction_begin(queue->store, error) < 0)
         return -1;
-    }
-    return store_transaction_end(queue->store, lease_give_up_earlier(queue, worker, now, error), error);
+    return store_transaction_end(queue->store, lease_give_up_earlier(queue, environment, worker, now, error), error);
 }
 
 /* ---- reports ---- */
@@ -263,7 +260,7 @@ static Outcome worker_outcome(const ExecWorker *worker) {
 
 static int worker_ended(Queue *queue, const ExecWorker *worker, double now, Error *error) {
     AttemptRecord attempt;
-    int result = store_attempt_of_worker(queue->store, worker->name, queue->machine.host, worker->pid, &attempt, error);
+    int result = store_attempt_of_worker(queue->store, worker->name, NULL, &attempt, error);
     if (result != 0)
         return result < 0 ? -1 : 0;
     const char *detail = *worker->detail ? worker->detail : "its worker ended without a result";

@@ -71,12 +71,12 @@ static int attempt_find_one(Store *store, sqlite3_stmt *row, AttemptRecord *out,
     return count ? 0 : STORE_NOT_FOUND;
 }
 
-int store_attempt_of_worker(Store *store, const char *worker, const char *host, int64_t pid, AttemptRecord *out, Error *error) {
+int store_attempt_of_worker(Store *store, const char *worker, const Environment *at, AttemptRecord *out, Error *error) {
     sqlite3_stmt *row = NULL;
     if (statement_query(store, error, &row,
-                        "SELECT " ATTEMPT_COLUMNS " FROM attempts WHERE outcome = 'open' AND ((worker <> '' AND worker = ?1) OR "
-                        "(pid > 0 AND pid = ?3 AND host = ?2)) ORDER BY worker = ?1 DESC, id DESC LIMIT 1",
-                        VALUES(text(worker), text(host), integer(pid))) < 0)
+                        "SELECT " ATTEMPT_COLUMNS " FROM attempts WHERE outcome = 'open' AND worker <> '' AND worker = ?1 AND "
+                        "(?2 = 0 OR (pid = ?3 AND host = ?4)) ORDER BY id DESC LIMIT 1",
+                        VALUES(text(worker), integer(at != NULL), integer(at ? at->pid : 0), text(at ? at->host : ""))) < 0)
         return -1;
     return attempt_find_one(store, row, out, error);
 }

@@ -43,11 +43,19 @@ static int fixture_teardown(void **state) {
     return home_teardown((void **)&fixture->home);
 }
 
-static int lease_as(Fixture *fixture, const char *worker, int64_t pid, double now, Leased *out) {
+static Environment environment_of(int64_t pid) {
     Environment environment = {.pid = pid, .threads = 1};
-    Machine machine;
-    machine_read(&machine);
-    text_copy(environment.host, sizeof environment.host, machine.host);
+    text_copy(environment.host, sizeof environment.host, "here");
+    return environment;
+}
+
+static int idle_as(Fixture *fixture, const char *worker, int64_t pid) {
+    Environment environment = environment_of(pid);
+    return queue_worker_idle(fixture->queue, &environment, worker, 11, NULL);
+}
+
+static int lease_as(Fixture *fixture, const char *worker, int64_t pid, double now, Leased *out) {
+    Environment environment = environment_of(pid);
     return queue_lease(fixture->queue, &environment, worker, now, &out->attempt, out->token, &out->run, out->key, NULL);
 }
 
@@ -172,6 +180,17 @@ static void test_a_lost_answer_frees_the_run(void **state) {
     assert_counts(fixture->store, "a", 2, 1, 0, 0, 0);
 }
 
+static void test_two_workers_of_one_name_both_live(void **state) {
+    Fixture *fixture = *state;
+    Leased first, second;
+    QueueDirective directive;
+    assert_int_equal(lease_as(fixture, "w", 7, 10, &first), 0);
+    assert_int_equal(lease_as(fixture, "w", 8, 11, &second), 0);
+    assert_int_not_equal(first.attempt.run_id, second.attempt.run_id);
+    assert_int_equal(heartbeat(fixture, &first, 12, &directive), 0);
+    assert_int_equal(heartbeat(fixture, &second, 12, &directive), 0);
+}
+
 /* ---- retry ---- */
 
 static void test_failures_count_up_to_the_limit(void **state) {
@@ -207,7 +226,10 @@ static void check_worker_end(Fixture *fixture, ExecWorker worker, Outcome outcom
     AttemptRecord attempts[8];
     size_t count;
     assert_int_equal(lease_as(fixture, worker.name, worker.pid, 10, &leased), 0);
-    worker.name[0] = worker.pid ? '?' : worker.name[0]; /* by its name or its pid */
+    ExecWorker other = worker; /* of the same process number */
+    text_copy(other.name, sizeof other.name, "local-9");
+    assert_int_equal(queue_worker_ended(fixture->queue, &other, 11, NULL), 0);
+    assert_int_equal(state_of(fixture, &leased), RUN_RUNNING);
     assert_int_equal(queue_worker_ended(fixture->queue, &worker, 11, NULL), 0);
     assert_int_equal(queue_worker_ended(fixture->queue, &worker, 11, NULL), 0);
     assert_int_equal(store_attempt_list(fixture->store, leased.attempt.run_id, attempts, 8, &count, NULL), 0);
@@ -297,10 +319,10 @@ static void test_a_lease_that_never_arrived_is_given_up(void **state) {
     Leased leased, other;
     assert_int_equal(lease_as(fixture, "local-1-1", 7, 10, &leased), 0);
     assert_int_equal(lease_as(fixture, "local-1-2", 8, 10, &other), 0);
-    assert_int_equal(queue_worker_idle(fixture->queue, "local-1-1", 11, NULL), 0);
+    assert_int_equal(idle_as(fixture, "local-1-1", 7), 0);
     assert_int_equal(state_of(fixture, &leased), RUN_PENDING);
     assert_int_equal(state_of(fixture, &other), RUN_RUNNING);
-    assert_int_equal(queue_worker_idle(fixture->queue, "", 11, NULL), 0); /* nobody's name */
+    assert_int_equal(idle_as(fixture, "", 8), 0); /* nobody's name */
     assert_int_equal(state_of(fixture, &other), RUN_RUNNING);
 }
 
@@ -344,6 +366,7 @@ int main(void) {
         QUEUE_TEST(test_a_repeated_result_changes_nothing),
         QUEUE_TEST(test_impossible_results_are_refused),
         QUEUE_TEST(test_a_lost_answer_frees_the_run),
+        QUEUE_TEST(test_two_workers_of_one_name_both_live),
         QUEUE_TEST(test_failures_count_up_to_the_limit),
         QUEUE_TEST(test_refused_fails_at_once),
         QUEUE_TEST(test_a_worker_that_ended_frees_its_run),
