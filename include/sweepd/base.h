@@ -97,6 +97,8 @@ void rng_shuffle(Rng *rng, uint32_t *items, size_t count);
 int file_read(const char *path, size_t max, Buffer *out, Error *error);
 /* Writes to a temporary name beside path, syncs, renames: path holds the old bytes or the new ones, never a part. */
 int file_write_atomic(const char *path, const void *data, size_t size, unsigned mode, Error *error);
+/* Removes what file_write_atomic left in the directory when its process was killed. For a directory that nobody else writes to. */
+void file_remove_temporaries(const char *directory);
 /* Makes the directory and its parents; an existing directory is fine. */
 int directory_make(const char *path, unsigned mode, Error *error);
 bool file_exists(const char *path);

@@ -36,8 +36,8 @@ typedef struct DataInfo {
 } DataInfo;
 
 /* Opens HOME/data/NAME-<digest>.pack, making it first (atomically; concurrent makers are harmless) from the source of a known name:
- * fashion-mnist from $SWEEPD_DATA/fashion-mnist or /usr/share/datasets/fashion-mnist. A digest other than `digest` is DATA_REFUSED. The bytes
- * are verified, once per process as long as the file is not written. From one thread. */
+ * fashion-mnist from $SWEEPD_DATA/fashion-mnist or /usr/share/datasets/fashion-mnist. A digest other than `digest` is DATA_REFUSED. The
+ * bytes are verified, once per process as long as the file is not written. From one thread. */
 int dataset_open(DatasetMap **out, const char *home, const char *name, const char *digest, Error *error);
 /* Packs four IDX files. */
 int dataset_pack_idx(const char *name, const char *train_images, const char *train_labels, const char *test_images, const char *test_labels,

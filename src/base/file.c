@@ -1,12 +1,16 @@
 #include "sweepd/base.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <fnmatch.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#define FILE_TEMPORARY ".tmp-" /* then six characters that mkostemp chooses */
 
 int file_read(const char *path, size_t max, Buffer *out, Error *error) {
     int result = -1;
@@ -66,7 +70,7 @@ static void directory_sync(const char *path) {
 
 int file_write_atomic(const char *path, const void *data, size_t size, unsigned mode, Error *error) {
     char temporary[PATH_TEXT_MAX];
-    if (path_format(temporary, error, "%s.XXXXXX", path))
+    if (path_format(temporary, error, "%s" FILE_TEMPORARY "XXXXXX", path))
         return -1;
     int descriptor = mkostemp(temporary, O_CLOEXEC);
     if (descriptor < 0)
@@ -86,6 +90,16 @@ int file_write_atomic(const char *path, const void *data, size_t size, unsigned 
     }
     directory_sync(path);
     return 0;
+}
+
+void file_remove_temporaries(const char *directory) {
+    DIR *stream = opendir(directory);
+    if (!stream)
+        return;
+    for (const struct dirent *entry = readdir(stream); entry; entry = readdir(stream))
+        if (!fnmatch("?*" FILE_TEMPORARY "??????", entry->d_name, 0))
+            unlinkat(dirfd(stream), entry->d_name, 0);
+    closedir(stream);
 }
 
 static int directory_make_one(const char *path, unsigned mode, Error *error) {

@@ -1,10 +1,14 @@
 #include "sweepd/base.h"
 
+#include <dirent.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -18,6 +22,16 @@ static int folder_make(void **state) {
 
 static void path_of(char out[PATH_TEXT_MAX], const char *name) {
     assert_int_equal(path_format(out, NULL, "%s/%s", folder, name), 0);
+}
+
+static int count_entries(const char *directory) {
+    int count = 0;
+    DIR *stream = opendir(directory);
+    assert_non_null(stream);
+    for (struct dirent *entry = readdir(stream); entry; entry = readdir(stream))
+        count += entry->d_name[0] != '.';
+    closedir(stream);
+    return count;
 }
 
 static void test_atomic_write_reads_back_with_its_mode(void **state) {
@@ -47,6 +61,38 @@ static void test_failed_write_leaves_nothing(void **state) {
     assert_non_null(strstr(error.text, path));
     assert_non_null(strstr(error.text, "No such file"));
     assert_false(file_exists(path));
+}
+
+/* The limit on a file's size ends a writer in the middle, as a kill does. */
+static void test_what_a_killed_writer_left_is_removed(void **state) {
+    (void)state;
+    char own[PATH_TEXT_MAX], path[PATH_TEXT_MAX], other[PATH_TEXT_MAX];
+    path_of(own, "own");
+    path_of(path, "own/weights");
+    path_of(other, "own/weights.backup");
+    assert_int_equal(directory_make(own, 0755, NULL), 0);
+    assert_int_equal(file_write_atomic(path, "old", 3, 0644, NULL), 0);
+    assert_int_equal(file_write_atomic(other, "old", 3, 0644, NULL), 0);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        const struct rlimit limit = {2, 2}, none = {0, 0};
+        setrlimit(RLIMIT_CORE, &none);
+        setrlimit(RLIMIT_FSIZE, &limit);
+        signal(SIGXFSZ, SIG_DFL);
+        file_write_atomic(path, "newer", 5, 0644, NULL);
+        _exit(0);
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status));
+    assert_int_equal(count_entries(own), 3);
+    file_remove_temporaries(own);
+    assert_int_equal(count_entries(own), 2);
+    assert_true(file_exists(path) && file_exists(other));
+    unlink(path);
+    unlink(other);
+    rmdir(own);
 }
 
 static void test_read_is_bounded(void **state) {
@@ -121,11 +167,9 @@ static int folder_remove(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_atomic_write_reads_back_with_its_mode),
-        cmocka_unit_test(test_failed_write_leaves_nothing),
-        cmocka_unit_test(test_read_is_bounded),
-        cmocka_unit_test(test_directories_are_made_with_parents),
-        cmocka_unit_test(test_home_follows_option_then_environment),
+        cmocka_unit_test(test_atomic_write_reads_back_with_its_mode),      cmocka_unit_test(test_failed_write_leaves_nothing),
+        cmocka_unit_test(test_what_a_killed_writer_left_is_removed),       cmocka_unit_test(test_read_is_bounded),
+        cmocka_unit_test(test_directories_are_made_with_parents),          cmocka_unit_test(test_home_follows_option_then_environment),
         cmocka_unit_test(test_programs_are_found_where_the_variable_says),
     };
     return cmocka_run_group_tests(tests, folder_make, folder_remove);
