@@ -124,7 +124,7 @@ static int attempt_open(Attempt *attempt) {
         result = run_files_init(&attempt->files, attempt->lease->directory, &attempt->lease->run, &error);
     if (!result) {
         log_open(attempt->files.log, NULL);
-        result = journal_init(&attempt->journal, attempt->files.journal, file_exists(attempt->files.checkpoint), &error);
+        result = run_files_journal(&attempt->files, attempt->lease->attempt_id, &attempt->journal, &error);
         attempt->has_journal = !result;
     }
     if (result)
@@ -209,6 +209,8 @@ static int attempt_close(Attempt *attempt, Error *error) {
                   *attempt->detail ? ": " : "", attempt->detail);
         if (attempt->outcome == OUTCOME_OK) {
             unlink(attempt->files.checkpoint);
+            run_files_remove_journals(&attempt->files);
+        } else if (attempt->has_journal && journal_is_empty(&attempt->journal)) {
             unlink(attempt->files.journal);
         }
     }

@@ -1,9 +1,6 @@
 /* The journal is the queue between the thread that trains and the thread that reports: points are appended to the file, and the reporter
  * reads it from the first byte that is not acknowledged. So nothing has to be kept twice, a daemon that is away for a day costs disk and
- * not memory, and what a killed worker leaves is exactly what its successor has to deliver.
- *
- * Two workers may hold one journal for a moment, when one that was believed dead wakes up. Lines are appended by one write each, and both
- * train the same run, so what the other finds in its journal is a true point that the daemon keeps once. */
+ * not memory, and what a killed worker leaves is exactly what its successor has to deliver. */
 #include "worker.h"
 
 #include <errno.h>

@@ -1,17 +1,28 @@
+/* A leased run's directory may have two writers for a moment, when a worker that was believed dead wakes up. Each has a journal of its own,
+ * so that neither cuts off what the other has not delivered; the checkpoint is replaced whole, and both write true ones. A journal of an
+ * earlier attempt is read and left: its owner may wake up, append a point and write a checkpoint past it, and then that journal alone has
+ * the point. */
 #include "worker.h"
 
+#include <dirent.h>
+#include <errno.h>
+#include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+enum { RUN_FILES_JOURNAL_MAX = 64 << 20 }; /* bytes that are taken over */
 
 static int run_files_name(RunFiles *files, const char *directory, Error *error) {
     const struct {
         char *path;
         const char *name;
     } names[] = {
-        {files->spec, "spec.json"},         {files->checkpoint, "checkpoint.safetensors"},
-        {files->journal, "journal.jsonl"},  {files->log, "log"},
-        {files->points, "points.jsonl"},    {files->result, "result.json"},
+        {files->spec, "spec.json"},
+        {files->checkpoint, "checkpoint.safetensors"},
+        {files->log, "log"},
+        {files->points, "points.jsonl"},
+        {files->result, "result.json"},
         {files->weights, "weights.sha256"},
     };
     if (path_format(files->directory, error, "%s", directory))
@@ -64,8 +75,80 @@ static int run_files_write_spec(const RunFiles *files, const Run *run, Error *er
 int run_files_init(RunFiles *files, const char *directory, const Run *run, Error *error) {
     if (run_files_name(files, directory, error) || directory_make(directory, 0755, error))
         return -1;
+    file_remove_temporaries(directory);
     return file_exists(files->spec) ? run_files_check(files, run, error) : run_files_write_spec(files, run, error);
 }
+
+/* ---- journals ---- */
+
+static bool name_is_journal(const char *name) {
+    return !fnmatch("journal-*.jsonl", name, 0);
+}
+
+/* The complete lines that are not there yet: an attempt that took points over has them in its own journal, too. */
+static void journal_merge(Buffer *out, const Buffer *text) {
+    size_t left = text->size;
+    for (const char *line = text->data, *end; (end = memchr(line, '\n', left)); line = end + 1) {
+        size_t size = (size_t)(end - line) + 1;
+        left -= size;
+        if (!out->size || !memmem(out->data, out->size, line, size))
+            buffer_append(out, line, size);
+    }
+}
+
+static int journals_gather(const RunFiles *files, Buffer *out, Error *error) {
+    Buffer text;
+    char path[PATH_TEXT_MAX];
+    int result = 0;
+    DIR *stream = opendir(files->directory);
+    if (!stream)
+        return error_set_errno(error, errno, "cannot read %s", files->directory);
+    buffer_init(&text, out->max);
+    for (const struct dirent *entry = readdir(stream); entry && !result; entry = readdir(stream)) {
+        if (!name_is_journal(entry->d_name))
+            continue;
+        buffer_clear(&text);
+        result = path_format(path, error, "%s/%s", files->directory, entry->d_name);
+        if (!result)
+            result = file_read(path, text.max, &text, error);
+        if (!result)
+            journal_merge(out, &text);
+    }
+    closedir(stream);
+    buffer_deinit(&text);
+    return result ? result : buffer_check(out, error, files->journal);
+}
+
+static int journals_take_over(const RunFiles *files, Error *error) {
+    Buffer points;
+    buffer_init(&points, RUN_FILES_JOURNAL_MAX);
+    int result = journals_gather(files, &points, error);
+    if (!result && points.size)
+        result = file_write_atomic(files->journal, points.data, points.size, 0644, error);
+    buffer_deinit(&points);
+    return result;
+}
+
+int run_files_journal(RunFiles *files, int64_t attempt_id, Journal *journal, Error *error) {
+    bool resumes = file_exists(files->checkpoint);
+    if (path_format(files->journal, error, "%s/journal-%lld.jsonl", files->directory, (long long)attempt_id))
+        return -1;
+    if (resumes && journals_take_over(files, error))
+        return -1;
+    return journal_init(journal, files->journal, resumes, error);
+}
+
+void run_files_remove_journals(const RunFiles *files) {
+    DIR *stream = opendir(files->directory);
+    if (!stream)
+        return;
+    for (const struct dirent *entry = readdir(stream); entry; entry = readdir(stream))
+        if (name_is_journal(entry->d_name))
+            unlinkat(dirfd(stream), entry->d_name, 0);
+    closedir(stream);
+}
+
+/* ---- the trainer ---- */
 
 int run_files_trainer(const RunFiles *files, const Run *run, const TrainerOptions *options, Trainer **out, bool *resumed, Error *error) {
     *out = NULL;

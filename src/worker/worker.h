@@ -131,13 +131,20 @@ void worker_environment(const Trainer *trainer, int threads, Environment *out);
 /* ---- the run directory ---- */
 
 typedef struct RunFiles {
-    char directory[PATH_TEXT_MAX], spec[PATH_TEXT_MAX], checkpoint[PATH_TEXT_MAX], journal[PATH_TEXT_MAX], log[PATH_TEXT_MAX];
+    char directory[PATH_TEXT_MAX], spec[PATH_TEXT_MAX], checkpoint[PATH_TEXT_MAX], log[PATH_TEXT_MAX];
+    char journal[PATH_TEXT_MAX];                                               /* of a leased run; run_files_journal names it */
     char points[PATH_TEXT_MAX], result[PATH_TEXT_MAX], weights[PATH_TEXT_MAX]; /* of a run by hand */
 } RunFiles;
 
-/* Makes the directory and writes spec.json where there is none. 0; RUN_FILES_OTHER when it holds another run; -1. */
+/* Makes the directory, writes spec.json where there is none, removes what a killed process left half-written. 0; RUN_FILES_OTHER when it
+ * holds another run; -1. */
 enum { RUN_FILES_OTHER = 1 };
 int run_files_init(RunFiles *files, const char *directory, const Run *run, Error *error);
+
+/* Names and opens the attempt's own journal. With a checkpoint to go on from, it begins with the points that earlier attempts did not
+ * deliver, each once; their journals stay as they are until run_files_remove_journals, for one of them may not be dead but asleep. */
+int run_files_journal(RunFiles *files, int64_t attempt_id, Journal *journal, Error *error);
+void run_files_remove_journals(const RunFiles *files);
 
 /* Prepares the run's trainer, from its checkpoint where that is good; a bad one is set aside with a warning in the log. 0, TRAIN_REFUSED,
  * -1. *resumed says which. */

@@ -77,13 +77,11 @@ static void test_killed_daemon_goes_on(void **state) {
     site_assert_as_undisturbed(run_id);
 }
 
-/* The journal's last line, or nothing. */
+/* The journal of the first attempt has the last point. */
 static bool has_finished_alone(void *context) {
-    char log[PATH_TEXT_MAX];
     Buffer text;
     buffer_init(&text, 1 << 20);
-    assert_int_equal(path_format(log, NULL, "%s", (const char *)context), 0);
-    bool finished = !file_read(log, text.max, &text, NULL) && strstr(text.data, "\"step\":1800,");
+    bool finished = !file_read(context, text.max, &text, NULL) && strstr(text.data, "\"step\":1800,");
     buffer_deinit(&text);
     return finished;
 }
@@ -94,7 +92,7 @@ static void test_run_that_ends_without_a_daemon_is_delivered(void **state) {
     pid_t daemon = site_start_daemon("0", NULL);
     submit("alone", "[32]", LONG_EPOCHS);
     int64_t run_id = site_run_of_width("alone", 32);
-    site_run_path(journal, run_id, "journal.jsonl");
+    site_run_path(journal, run_id, "journal-1.jsonl");
     pid_t worker = site_start_worker("by-hand");
     assert_int_equal(site_freeze(run_id), worker);
     assert_int_equal(kill(daemon, SIGKILL), 0);
@@ -114,7 +112,7 @@ static void test_leaving_without_a_daemon_loses_nothing(void **state) {
     pid_t daemon = site_start_daemon("0", "1");
     submit("left", "[32]", LONG_EPOCHS);
     int64_t run_id = site_run_of_width("left", 32);
-    site_run_path(journal, run_id, "journal.jsonl");
+    site_run_path(journal, run_id, "journal-1.jsonl");
     pid_t worker = site_start_worker("first");
     assert_int_equal(site_freeze(run_id), worker);
     assert_int_equal(kill(daemon, SIGKILL), 0);
