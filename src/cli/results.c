@@ -1,14 +1,15 @@
-/* The results of a study as one table: a row for each model, a column for each number of examples, in each cell the metric's mean over
- * the runs there (the seeds). When the columns do not fit side by side the table goes on below, with the models repeated. */
+/* The results of a study as one table: a row for each model and each of the settings that differ within a model, a column for each number
+ * of examples, so that in a cell the runs differ in their seed alone; the cell is their mean. When the columns do not fit side by side the
+ * table goes on below, with the models repeated. */
 #include "format.h"
-#include "study.h"
+#include "settings.h"
 #include "table.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { SIZES_MAX = 256, LABEL_WIDTH = 26, CELL_WIDTH = 10, COLUMNS_MAX = 40 };
+enum { SIZES_MAX = 256, LABEL_WIDTH = 26, CELL_WIDTH = 10, COLUMNS_MAX = 38 };
 
 typedef struct Cell {
     double sum;
@@ -36,10 +37,21 @@ static size_t find_sizes(const Study *study, int64_t sizes[SIZES_MAX]) {
     return count;
 }
 
-static int compare_models(const void *left, const void *right) {
-    const StudyRun *a = *(const StudyRun *const *)left, *b = *(const StudyRun *const *)right;
+static int compare_models(const StudyRun *a, const StudyRun *b) {
     int order = (a->params > b->params) - (a->params < b->params);
     return order ? order : strcmp(a->model, b->model);
+}
+
+/* What has a row of its own. */
+static int compare_rows(const StudyRun *a, const StudyRun *b) {
+    int order = compare_models(a, b);
+    return order ? order : (a->setting > b->setting) - (a->setting < b->setting);
+}
+
+static int compare_runs(const void *left, const void *right) {
+    const StudyRun *a = *(const StudyRun *const *)left, *b = *(const StudyRun *const *)right;
+    int order = compare_rows(a, b);
+    return order ? order : (a->examples > b->examples) - (a->examples < b->examples);
 }
 
 static const char *state_note(RunState state) {
@@ -77,25 +89,66 @@ static void cell_print(Table *table, const Cell *cell, const char *metric) {
         table_color(table, "red");
 }
 
-/* sorted: [count], by model. The sizes [first, last) get a column each. */
-static int print_block(const Study *study, const Cli *cli, const StudyRun **sorted, const int64_t *sizes, size_t first, size_t last,
-                       Error *error) {
+/* What the sorted runs make of a table. */
+typedef struct Layout {
+    const StudyRun **sorted; /* [run_count], by row and examples */
+    int64_t sizes[SIZES_MAX];
+    size_t size_count;
+    SettingNames settings; /* a column each: those that differ within some model */
+    size_t settings_width;
+    bool means; /* some cell has several runs with the metric */
+} Layout;
+
+static int layout_make(Layout *out, const Study *study, Error *error) {
+    *out = (Layout){.sorted = calloc(study->run_count + 1, sizeof *out->sorted)};
+    if (!out->sorted)
+        return error_set(error, "out of memory");
+    for (size_t i = 0; i < study->run_count; i++)
+        out->sorted[i] = &study->runs[i];
+    qsort(out->sorted, study->run_count, sizeof *out->sorted, compare_runs);
+    out->size_count = find_sizes(study, out->sizes);
+    const StudyRun *measured = NULL;
+    for (size_t i = 0; i < study->run_count; i++) {
+        const StudyRun *run = out->sorted[i];
+        if (i > 0 && !compare_models(out->sorted[i - 1], run))
+            settings_compare(study, out->sorted[i - 1], run, &out->settings);
+        if (isfinite(run->metric)) {
+            out->means = out->means || (measured && !compare_runs(&measured, &run));
+            measured = run;
+        }
+    }
+    for (size_t i = 0; i < out->settings.count; i++)
+        out->settings_width += strlen(out->settings.names[i]) + CELL_WIDTH / 2;
+    return 0;
+}
+
+static void row_print(Table *table, const Study *study, const Layout *layout, const StudyRun *run) {
+    char text[FORMAT_MAX], value[SETTING_NAME_MAX];
+    table_cell(table, "%s", run->model);
+    table_cell(table, "%s", format_count((int64_t)run->params, text));
+    for (size_t i = 0; i < layout->settings.count; i++)
+        table_cell(table, "%s", settings_value(study, run, layout->settings.names[i], value));
+}
+
+/* The sizes [first, last) get a column each. */
+static int print_block(const Study *study, const Cli *cli, const Layout *layout, size_t first, size_t last, Error *error) {
     Table *table;
     char text[FORMAT_MAX];
     if (table_new(&table, cli, error) < 0)
         return -1;
     table_column(table, "Model", TABLE_LEFT, 0);
     table_column(table, "Parameters", TABLE_RIGHT, 0);
+    for (size_t i = 0; i < layout->settings.count; i++)
+        table_column(table, layout->settings.names[i], TABLE_RIGHT, 0);
     for (size_t i = first; i < last; i++)
-        table_column(table, format_count(sizes[i], text), TABLE_RIGHT, 0);
+        table_column(table, format_count(layout->sizes[i], text), TABLE_RIGHT, 0);
     for (size_t row = 0, end; row < study->run_count; row = end) {
         Cell cells[COLUMNS_MAX] = {0};
-        for (end = row; end < study->run_count && !compare_models(&sorted[row], &sorted[end]); end++)
+        for (end = row; end < study->run_count && !compare_rows(layout->sorted[row], layout->sorted[end]); end++)
             for (size_t i = first; i < last; i++)
-                if (sizes[i] == sorted[end]->examples)
-                    cell_add(&cells[i - first], sorted[end]);
-        table_cell(table, "%s", sorted[row]->model);
-        table_cell(table, "%s", format_count((int64_t)sorted[row]->params, text));
+                if (layout->sizes[i] == layout->sorted[end]->examples)
+                    cell_add(&cells[i - first], layout->sorted[end]);
+        row_print(table, study, layout, layout->sorted[row]);
         for (size_t i = first; i < last; i++)
             cell_print(table, &cells[i - first], study->options.metric);
     }
@@ -104,31 +157,23 @@ static int print_block(const Study *study, const Cli *cli, const StudyRun **sort
     return result;
 }
 
-static bool several_seeds(const Study *study) {
-    for (size_t i = 1; i < study->run_count; i++)
-        if (study->runs[i].seed != study->runs[0].seed)
-            return true;
-    return false;
-}
-
 int study_print(const Study *study, const Cli *cli, Error *error) {
-    int64_t sizes[SIZES_MAX];
-    size_t size_count = find_sizes(study, sizes), columns = COLUMNS_MAX;
+    Layout layout;
+    if (layout_make(&layout, study, error))
+        return -1;
+    size_t label = LABEL_WIDTH + layout.settings_width, columns = COLUMNS_MAX;
     if (cli->width)
-        columns = cli->width > LABEL_WIDTH + CELL_WIDTH ? (size_t)(cli->width - LABEL_WIDTH) / CELL_WIDTH : 1;
-    const StudyRun **sorted = calloc(study->run_count + 1, sizeof *sorted);
-    if (!sorted)
-        return error_set(error, "out of memory");
-    for (size_t i = 0; i < study->run_count; i++)
-        sorted[i] = &study->runs[i];
-    qsort(sorted, study->run_count, sizeof *sorted, compare_models);
-    printf("%s by model and number of training examples%s\n\n", study->options.metric, several_seeds(study) ? ", mean over seeds" : "");
+        columns = (size_t)cli->width > label + CELL_WIDTH ? ((size_t)cli->width - label) / CELL_WIDTH : 1;
+    columns = columns < COLUMNS_MAX ? columns : COLUMNS_MAX;
+    /* Without the settings a cell may hold more than seeds. */
+    const char *mean = !layout.means ? "" : study->settings ? ", mean over seeds" : ", mean over all runs of a cell";
+    printf("%s by model%s and number of training examples%s\n\n", study->options.metric, layout.settings.count ? ", settings" : "", mean);
     int result = 0;
-    for (size_t first = 0; first < size_count && !result; first += columns) {
-        size_t last = first + columns < size_count ? first + columns : size_count;
-        result = print_block(study, cli, sorted, sizes, first, last < first + COLUMNS_MAX ? last : first + COLUMNS_MAX, error);
+    for (size_t first = 0; first < layout.size_count && !result; first += columns) {
+        size_t last = first + columns < layout.size_count ? first + columns : layout.size_count;
+        result = print_block(study, cli, &layout, first, last, error);
         putchar('\n');
     }
-    free(sorted);
+    free(layout.sorted);
     return result;
 }

@@ -1,4 +1,4 @@
-#include "study.h"
+#include "settings.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -65,6 +65,7 @@ static int keep_run(void *context, const RunRecord *record, Error *error) {
         .metric = record->has_point && record->state == RUN_DONE ? point_metric(&record->last, study->options.metric) : NAN,
     };
     text_copy(run->model, sizeof run->model, record->model);
+    text_copy(run->key, sizeof run->key, record->key);
     return 0;
 }
 
@@ -72,12 +73,17 @@ static int compare_doubles(double a, double b) {
     return (a > b) - (a < b);
 }
 
-/* By everything that a run's record tells, but the seed: runs that differ in their seed alone come out equal. */
-static int compare_configurations(const void *left, const void *right) {
-    const StudyRun *a = *(const StudyRun *const *)left, *b = *(const StudyRun *const *)right;
+static int compare_cells(const StudyRun *a, const StudyRun *b) {
     int order = strcmp(a->model, b->model);
     order = order ? order : compare_doubles(a->params, b->params);
-    order = order ? order : compare_doubles((double)a->examples, (double)b->examples);
+    return order ? order : compare_doubles((double)a->examples, (double)b->examples);
+}
+
+/* By everything but the seed, as far as it is known: where settings are not, the record still tells the rate and the compute. */
+static int compare_configurations(const void *left, const void *right) {
+    const StudyRun *a = *(const StudyRun *const *)left, *b = *(const StudyRun *const *)right;
+    int order = compare_cells(a, b);
+    order = order ? order : (a->setting > b->setting) - (a->setting < b->setting);
     order = order ? order : compare_doubles(a->lr, b->lr);
     return order ? order : compare_doubles(a->flops.exact, b->flops.exact);
 }
@@ -113,6 +119,22 @@ static bool run_usable(Study *study, const StudyRun *run) {
     return isfinite(run->metric) && run->metric > 0;
 }
 
+/* usable: [count], sorted. No two runs are the same run, so that two of one seed differ in some setting even when nothing tells which. */
+static void find_mixed(Study *study, const StudyRun **usable, size_t count) {
+    SettingNames names = {0};
+    const StudyRun *counted = NULL;
+    for (size_t i = 1; i < count; i++) {
+        const StudyRun *a = usable[i - 1], *b = usable[i];
+        if (compare_cells(a, b) || (compare_configurations(&a, &b) == 0 && a->seed != b->seed))
+            continue;
+        settings_compare(study, a, b, &names);
+        study->mixed += !counted || compare_cells(counted, b);
+        counted = b;
+    }
+    for (size_t i = 0, used = 0; i < names.count && used < sizeof study->mixed_settings; i++)
+        used += (size_t)snprintf(study->mixed_settings + used, sizeof study->mixed_settings - used, "%s%s", i ? ", " : "", names.names[i]);
+}
+
 static int make_points(Study *study, Error *error) {
     const StudyRun **usable = calloc(study->run_count + 1, sizeof *usable);
     study->points = calloc(study->run_count + 1, sizeof *study->points);
@@ -125,12 +147,12 @@ static int make_points(Study *study, Error *error) {
         if (run_usable(study, &study->runs[i]))
             usable[count++] = &study->runs[i];
     qsort(usable, count, sizeof *usable, compare_runs);
+    find_mixed(study, usable, count);
     int64_t configuration = 0;
     for (size_t i = 0; i < count; i++) {
         const StudyRun *run = usable[i];
         if (i > 0 && compare_configurations(&usable[i - 1], &usable[i]))
             configuration++;
-        study->mixed += i > 0 && !compare_runs(&usable[i - 1], &usable[i]);
         study->points[i] = (FitPoint){
             .params = study->options.body_params ? run->params_body : run->params,
             .examples = (double)run->examples,
@@ -147,6 +169,8 @@ static int make_points(Study *study, Error *error) {
 int study_load(Study *out, Source *source, const SweepRecord *sweep, const StudyOptions *options, Error *error) {
     *out = (Study){.sweep = *sweep, .options = *options};
     int result = source_runs(source, sweep, -1, keep_run, out, error);
+    if (!result)
+        result = settings_load(out, source, error);
     if (!result)
         result = make_points(out, error);
     if (result)
@@ -173,6 +197,7 @@ void study_deinit(Study *study) {
         return;
     free(study->runs);
     free(study->points);
+    json_decref(study->settings);
     *study = (Study){0};
 }
 
@@ -196,8 +221,8 @@ void study_warnings(const Study *study, FitWarnings *out) {
         FitWarning *warning = &out->items[out->count++];
         text_copy(warning->code, sizeof warning->code, "settings_mixed");
         snprintf(warning->text, sizeof warning->text,
-                 "%lld runs have the size, examples, learning rate, compute and seed of another and differ in some other setting; all are "
-                 "fitted as if they were seeds",
-                 (long long)study->mixed);
+                 "in %lld pair%s of model and examples the runs differ in more than the seed (%s); the fit takes them all: fit one setting "
+                 "at a time",
+                 (long long)study->mixed, study->mixed == 1 ? "" : "s", study->mixed_settings[0] ? study->mixed_settings : "some setting");
     }
 }

@@ -5,6 +5,8 @@
 
 #include "sweepd/fit.h"
 
+#include <jansson.h>
+
 typedef enum { COUNT_EXACT, COUNT_PAPER, COUNT_6ND } FlopCount;
 
 typedef struct StudyOptions {
@@ -18,12 +20,14 @@ typedef struct StudyOptions {
 
 typedef struct StudyRun {
     int64_t id;
+    char key[RUN_KEY_MAX];
     RunState state;
     char model[ARCH_NAME_MAX];
     double params, params_body; /* counts */
     int64_t depth, width, examples;
     uint64_t seed;
     double lr;
+    size_t setting; /* into Study.settings; runs of one setting differ in model, examples and seed alone */
     Flops flops;
     double metric; /* of the last point; NaN: none */
 } StudyRun;
@@ -33,10 +37,12 @@ typedef struct Study {
     StudyOptions options;
     StudyRun *runs; /* owned; in the sweep's order */
     size_t run_count, run_capacity;
+    json_t *settings; /* owned; an array of objects, name to value, in the sweep's order; NULL: not known (settings.h) */
     FitPoint *points; /* owned; the runs that are done and have a positive metric */
     size_t point_count;
     int64_t diverged, failed, cancelled, unfinished, without_metric, not_positive; /* left out, why */
-    int64_t mixed; /* runs that differ from another in a setting that their records do not tell */
+    int64_t mixed;           /* cells of one model and one number of examples whose runs differ in more than their seed */
+    char mixed_settings[80]; /* in what, where that is known: "lr, epochs" */
 } Study;
 
 /* From --metric, --method, --flops, --params, --bootstrap, --seed; `settings` gives what is not stated. */
@@ -54,5 +60,6 @@ const char *flop_count_text(FlopCount count); /* "exact", "paper", "6nd" */
 /* One number for each convention. */
 double flop_count_of(const Flops *flops, FlopCount count);
 
-/* The results as a table to stdout: a row for each model, a column for each number of examples, the metric's mean over the rest. */
+/* The results as a table to stdout: a row for each model and each of its settings, a column for each number of examples, the metric's
+ * mean over the seeds. */
 int study_print(const Study *study, const Cli *cli, Error *error);

@@ -3,11 +3,15 @@
 #include "cli.h"
 #include "harness.h"
 
+#include "study.h"
+
 #include "sweepd/store.h"
 
+#include <fcntl.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const char study_file[] = "version: 1\n"
                                  "name: study\n"
@@ -39,7 +43,7 @@ static void finish_run(Store *store, const RunRecord *run, size_t index) {
     memset(start.token, 'a', sizeof start.token - 1);
     text_copy(start.environment.host, sizeof start.environment.host, "elsewhere");
     text_copy(start.environment.backend, sizeof start.environment.backend, "openblas 0.0 Test");
-    double loss = 0.1 + 2 * pow((double)run->params, -0.3) + 3 * pow((double)run->examples, -0.35);
+    double loss = 0.1 + 2 * pow((double)run->params, -0.3) + 3 * pow((double)run->examples, -0.35) + 10 * (run->lr - 1e-3);
     point_set_metric(&point, "validation_error", loss);
     point_set_metric(&point, "test_error", index == 0 ? NAN : loss + 0.01);
     check(store_attempt_begin(store, &start, &attempt, &error), &error);
@@ -238,23 +242,87 @@ static void test_fit(void **state) {
     said_clear(&said);
 }
 
-/* Runs that differ in their label smoothing alone are no seeds of each other, and the fit says that it takes them so. */
+static void replace(char *text, size_t capacity, const char *old, const char *new) {
+    char rest[2048];
+    char *at = strstr(text, old);
+    assert_non_null(at);
+    text_copy(rest, sizeof rest, at + strlen(old));
+    snprintf(at, capacity - (size_t)(at - text), "%s%s", new, rest);
+}
+
+/* The study with another axis in place of its two seeds. setting: what its file says of it, or "". */
+static void make_study_along(const char *axis, const char *setting) {
+    char text[2048];
+    text_copy(text, sizeof text, study_file);
+    replace(text, sizeof text, "seed: [0, 1]", axis);
+    replace(text, sizeof text, setting, "");
+    make_study_of(text, RUNS);
+}
+
+/* Runs of one model and one number of examples that differ in a setting are no seeds of each other, and the fit names the setting. The
+ * failed and the diverged run leave two pairs of the 16 with one run. */
 static void test_mixed(void **state) {
     (void)state;
-    static const char seeds[] = "  seed: [0, 1]\n", smoothings[] = "  label_smoothing: [0, 0.1]\n";
-    char text[2048];
+    static const char *const axes[][3] = {{"label_smoothing: [0, 0.1]", "", "(label_smoothing)"},
+                                          {"lr: [1.0e-3, 2.0e-3]", ", lr: 1.0e-3", "(lr)"},
+                                          {"epochs: [2, 40]", "  epochs: 2\n", "(epochs)"}};
     Said said;
-    const char *at = strstr(study_file, seeds);
-    assert_non_null(at);
-    snprintf(text, sizeof text, "%.*s%s%s", (int)(at - study_file), study_file, smoothings, at + sizeof seeds - 1);
     make_study(RUNS);
     sweepctl_expect(&said, CLI_OK, "fit", "study", "--method=parametric");
     assert_null(strstr(said.out.data, "settings_mixed"));
     said_clear(&said);
-    make_study_of(text, RUNS);
-    sweepctl_expect(&said, CLI_OK, "fit", "study", "--method=parametric");
-    assert_says(&said.out, "Warning (settings_mixed): 14 runs");
-    said_clear(&said);
+    for (size_t i = 0; i < sizeof axes / sizeof *axes; i++) {
+        make_study_along(axes[i][0], axes[i][1]);
+        sweepctl_expect(&said, CLI_OK, "fit", "study", "--method=parametric");
+        assert_says(&said.out, "Warning (settings_mixed): in 14 pairs of model and examples the runs differ in more than the seed");
+        assert_says(&said.out, axes[i][2]);
+        said_clear(&said);
+    }
+}
+
+/* The table of results, as `run` prints it, into an initialised buffer. */
+static void print_results(Buffer *out) {
+    Cli cli = {.home_option = harness_home()};
+    Arguments arguments = {.positional = "study"};
+    Error error = {0};
+    Source *source;
+    Study study;
+    char path[PATH_TEXT_MAX];
+    check(path_format(path, &error, "%s/results", harness_folder()), &error);
+    check(source_open_quietly(&source, harness_home(), SOURCE_ANY, &error), &error);
+    check(study_open(&study, source, &arguments, &error), &error);
+    fflush(stdout);
+    int kept = dup(STDOUT_FILENO), file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    assert_true(kept >= 0 && file >= 0 && dup2(file, STDOUT_FILENO) >= 0);
+    int result = study_print(&study, &cli, &error);
+    fflush(stdout);
+    assert_true(dup2(kept, STDOUT_FILENO) >= 0);
+    close(kept);
+    close(file);
+    check(result, &error);
+    check(file_read(path, 1 << 20, out, &error), &error);
+    study_deinit(&study);
+    source_free(source);
+}
+
+/* A cell is the mean over seeds alone: another learning rate, which adds ten points to every error here, has rows of its own. */
+static void test_results(void **state) {
+    (void)state;
+    Buffer text;
+    buffer_init(&text, 1 << 20);
+    make_study(RUNS);
+    print_results(&text);
+    assert_says(&text, "validation_error by model and number of training examples, mean over seeds\n");
+    assert_null(strstr(text.data, "lr"));
+    assert_says(&text, "50.82 %"); /* of B_1-Wi_8 and 1000 examples */
+    buffer_clear(&text);
+    make_study_along("lr: [1.0e-3, 1.1e-2]", ", lr: 1.0e-3");
+    print_results(&text);
+    assert_says(&text, "validation_error by model, settings and number of training examples\n");
+    assert_says(&text, "Model      Parameters     lr");
+    assert_says(&text, "0.001  50.82 %");
+    assert_says(&text, "0.011  60.82 %");
+    buffer_deinit(&text);
 }
 
 static size_t count_lines(const Buffer *text) {
@@ -335,8 +403,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_empty_home), cmocka_unit_test(test_needs_daemon), cmocka_unit_test(test_status),
         cmocka_unit_test(test_runs),       cmocka_unit_test(test_show),         cmocka_unit_test(test_fit),
-        cmocka_unit_test(test_mixed),      cmocka_unit_test(test_export),       cmocka_unit_test(test_widths),
-        cmocka_unit_test(test_doctor),
+        cmocka_unit_test(test_mixed),      cmocka_unit_test(test_results),      cmocka_unit_test(test_export),
+        cmocka_unit_test(test_widths),     cmocka_unit_test(test_doctor),
     };
     int result = cmocka_run_group_tests(tests, NULL, NULL);
     harness_clean();

@@ -1,0 +1,155 @@
+/* Settings are read from runs' canonical text, so that whatever a later version adds to it is told apart here, too. */
+#include "settings.h"
+
+#include "sweepd/store.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* ---- the sweep's file ---- */
+
+static int read_text(Source *source, const SweepRecord *sweep, Buffer *out, Error *error) {
+    char path[PATH_TEXT_MAX];
+    Store *store;
+    int result;
+    if (source_is_daemon(source)) {
+        result = source_path(path, "/v1/sweeps/", sweep->name, "/file", error);
+        return result ? result : source_call(source, path, NULL, 30, out, error);
+    }
+    result = store_open(&store, source_home(source), STORE_READ_ONLY, error);
+    if (result)
+        return result;
+    result = store_sweep_text(store, sweep->id, out, error);
+    store_free(store);
+    return result;
+}
+
+/* ---- one run's settings, as an object without depth ---- */
+
+/* Inner names stand alone; the name of a named thing (optimizer.name) is called as the thing is. */
+static int flatten(json_t *object, const char *outer, json_t *out) {
+    const char *name;
+    json_t *value;
+    json_object_foreach(object, name, value) {
+        bool named = !strcmp(name, "name") || !strcmp(name, "kind");
+        if (json_is_object(value) ? flatten(value, name, out) : json_object_set(out, named ? outer : name, value))
+            return -1;
+    }
+    return 0;
+}
+
+/* The run with all that is no setting made equal to another's. */
+static int format_settings(const Run *run, const Run *first, Buffer *out, Error *error) {
+    Run plain = *run;
+    plain.model.depth = first->model.depth;
+    plain.model.width = first->model.width;
+    plain.model.expansion = first->model.expansion;
+    plain.examples = first->examples;
+    plain.seed = first->seed;
+    plain.subset_seed = first->subset_seed;
+    buffer_clear(out);
+    return run_format(&plain, out, error);
+}
+
+/* known: from canonical text to index. */
+static int find_setting(Study *study, json_t *known, const Buffer *text, size_t *index, Error *error) {
+    const json_t *place = json_object_get(known, text->data);
+    if (place) {
+        *index = (size_t)json_integer_value(place);
+        return 0;
+    }
+    json_t *nested = json_loadb(text->data, text->size, 0, NULL), *flat = json_object();
+    *index = json_array_size(study->settings);
+    int failed = !nested || !flat || flatten(nested, "", flat) || json_array_append(study->settings, flat) ||
+                 json_object_set_new(known, text->data, json_integer((json_int_t)*index));
+    json_decref(nested);
+    json_decref(flat);
+    return failed ? error_set(error, "out of memory") : 0;
+}
+
+/* ---- a study's ---- */
+
+/* The file's runs and the study's are in one order. 0; 1: they are not the same runs; negative. */
+static int match_runs(Study *study, const Sweep *sweep, json_t *known, Buffer *text, Error *error) {
+    SweepCursor cursor;
+    Run run, first = {0};
+    char key[RUN_KEY_MAX];
+    int result = 0;
+    sweep_cursor_init(&cursor, sweep);
+    for (size_t i = 0; i < study->run_count && !result; i++) {
+        StudyRun *record = &study->runs[i];
+        if (!sweep_cursor_next(&cursor, &run))
+            return 1;
+        if (i == 0)
+            first = run;
+        result = run_key(&run, key, error);
+        if (!result && strcmp(key, record->key) != 0)
+            return 1;
+        result = result ? result : format_settings(&run, &first, text, error);
+        result = result ? result : find_setting(study, known, text, &record->setting, error);
+    }
+    return result;
+}
+
+int settings_load(Study *study, Source *source, Error *error) {
+    Buffer file, text;
+    Sweep *sweep = NULL;
+    Error ignored = {0};
+    json_t *known = json_object();
+    study->settings = json_array();
+    buffer_init(&file, WIRE_BODY_MAX);
+    buffer_init(&text, RUN_SPEC_MAX);
+    int result = 1;
+    if (!known || !study->settings)
+        result = error_set(error, "out of memory");
+    else if (read_text(source, &study->sweep, &file, &ignored) == 0 &&
+             sweep_parse(&sweep, file.data ? file.data : "", file.size, study->sweep.name, &ignored) == 0)
+        result = match_runs(study, sweep, known, &text, error);
+    if (result) {
+        json_decref(study->settings);
+        study->settings = NULL;
+        for (size_t i = 0; i < study->run_count; i++)
+            study->runs[i].setting = 0;
+    }
+    sweep_free(sweep);
+    buffer_deinit(&text);
+    buffer_deinit(&file);
+    json_decref(known);
+    return result < 0 ? result : 0;
+}
+
+static void add_name(SettingNames *out, const char *name) {
+    for (size_t i = 0; i < out->count; i++)
+        if (!strcmp(out->names[i], name))
+            return;
+    if (out->count < SETTINGS_NAMES_MAX)
+        text_copy(out->names[out->count++], SETTING_NAME_MAX, name);
+}
+
+static void add_missing(json_t *from, const json_t *in, SettingNames *out) {
+    const char *name;
+    json_t *value;
+    json_object_foreach(from, name, value) {
+        if (!json_equal(value, json_object_get(in, name)))
+            add_name(out, name);
+    }
+}
+
+void settings_compare(const Study *study, const StudyRun *left, const StudyRun *right, SettingNames *out) {
+    if (!study->settings || left->setting == right->setting)
+        return;
+    json_t *a = json_array_get(study->settings, left->setting), *b = json_array_get(study->settings, right->setting);
+    add_missing(a, b, out);
+    add_missing(b, a, out);
+}
+
+const char *settings_value(const Study *study, const StudyRun *run, const char *name, char out[SETTING_NAME_MAX]) {
+    const json_t *value = json_object_get(json_array_get(study->settings, run->setting), name);
+    if (json_is_integer(value))
+        snprintf(out, SETTING_NAME_MAX, "%lld", (long long)json_integer_value(value));
+    else if (json_is_number(value))
+        snprintf(out, SETTING_NAME_MAX, "%g", json_number_value(value));
+    else
+        text_copy(out, SETTING_NAME_MAX, json_is_string(value) ? json_string_value(value) : "-");
+    return out;
+}

@@ -1,0 +1,20 @@
+/* What the runs of a study were trained with: everything that decides a run's result but its model's shape, its examples and its
+ * seeds. A run's record tells the learning rate alone; the rest comes from the sweep's file. */
+#pragma once
+
+#include "study.h"
+
+enum { SETTINGS_NAMES_MAX = 8, SETTING_NAME_MAX = 32 };
+
+/* Names of settings: "lr", "epochs", "optimizer" (its name), ... */
+typedef struct SettingNames {
+    size_t count;
+    char names[SETTINGS_NAMES_MAX][SETTING_NAME_MAX];
+} SettingNames;
+
+/* Fills study->settings and each run's `setting`. Where the file cannot be had or has other runs, settings stays NULL. 0 or negative. */
+int settings_load(Study *study, Source *source, Error *error);
+/* Adds the names of what differs between the settings of two runs. */
+void settings_compare(const Study *study, const StudyRun *left, const StudyRun *right, SettingNames *out);
+/* The value of a run's setting as text; "-" when the run has none of that name. */
+const char *settings_value(const Study *study, const StudyRun *run, const char *name, char out[SETTING_NAME_MAX]);
