@@ -16,6 +16,8 @@ FitPoint *fit_points_usable(const FitPoint *points, size_t count, size_t *kept, 
 size_t fit_distinct(double *values, size_t count);
 /* The warnings that the points themselves call for, whatever the method: few sizes, a short extent. */
 int fit_points_survey(const FitPoint *points, size_t count, size_t *sizes, size_t *examples, FitWarnings *warnings, Error *error);
+/* Warns when runs of one size had different amounts of compute for each parameter and example. */
+int fit_points_recipes(const FitPoint *points, size_t count, FitWarnings *warnings, Error *error);
 
 /* ---- bootstrap ---- */
 

@@ -322,7 +322,8 @@ int fit_isoflop(IsoflopFit *out, const FitPoint *points, size_t count, const Fit
     int result = -1;
     size_t usable_count = 0;
     FitPoint *usable = fit_points_usable(points, count, &usable_count, &out->warnings, error);
-    if (usable == NULL || fit_groups_init(&groups, usable, usable_count, error) < 0) {
+    if (usable == NULL || fit_groups_init(&groups, usable, usable_count, error) < 0 ||
+        fit_points_recipes(usable, usable_count, &out->warnings, error) < 0) {
         goto out;
     }
     result = isoflop_plan_init(&plan, usable, &groups, usable_count, error);

@@ -350,7 +350,8 @@ static void set_estimates(ParametricFit *fit, const struct ParametricDraw *draw,
 
 static int fit_usable(ParametricFit *fit, const FitPoint *points, size_t count, const FitOptions *options, Error *error) {
     size_t sizes, examples;
-    if (fit_points_survey(points, count, &sizes, &examples, &fit->warnings, error) < 0) {
+    if (fit_points_survey(points, count, &sizes, &examples, &fit->warnings, error) < 0 ||
+        fit_points_recipes(points, count, &fit->warnings, error) < 0) {
         return -1;
     }
     int result = check_points(points, count, sizes, examples, error);

@@ -6,6 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Partial batches and the like move the compute per parameter and example by less than this; twice the epochs, by as much. */
+static const double RECIPES_APART = 1.5;
+
 void fit_warn(FitWarnings *warnings, const char *code, const char *format, ...) {
     if (warnings->count == FIT_WARNINGS_MAX) {
         return;
@@ -99,5 +102,42 @@ int fit_points_survey(const FitPoint *points, size_t count, size_t *sizes, size_
         }
     }
     free(values);
+    return 0;
+}
+
+typedef struct Recipe {
+    double params, c; /* C = c P N */
+} Recipe;
+
+static int recipe_compare(const void *left, const void *right) {
+    const Recipe *a = left, *b = right;
+    if (a->params != b->params) {
+        return a->params < b->params ? -1 : 1;
+    }
+    return (a->c > b->c) - (a->c < b->c);
+}
+
+int fit_points_recipes(const FitPoint *points, size_t count, FitWarnings *warnings, Error *error) {
+    Recipe *recipes = calloc(count + 1, sizeof *recipes);
+    if (recipes == NULL) {
+        return error_set(error, "out of memory for %zu points", count);
+    }
+    for (size_t i = 0; i < count; i++) {
+        recipes[i] = (Recipe){points[i].params, points[i].flops / (points[i].params * points[i].examples)};
+    }
+    qsort(recipes, count, sizeof *recipes, recipe_compare);
+    double widest = 1;
+    for (size_t first = 0, i = 0; i < count; i++) {
+        first = recipes[i].params == recipes[first].params ? first : i;
+        widest = fmax(widest, recipes[i].c / recipes[first].c);
+    }
+    free(recipes);
+    if (widest > RECIPES_APART) {
+        fit_warn(
+            warnings, "compute_mixed",
+            "Runs of one size differ by a factor of %.3g in compute per parameter and example (other epochs?). The fit knows nothing of "
+            "that: fit the runs of each setting by themselves.",
+            widest);
+    }
     return 0;
 }

@@ -291,6 +291,15 @@ static void test_warns(void **state) {
     }
     assert_int_equal(fit_isoflop(&fit, points, count, &options, NULL), 0);
     assert_true(law_warned(&fit.warnings, "short_extent"));
+    assert_false(law_warned(&fit.warnings, "compute_mixed"));
+    fit_isoflop_deinit(&fit);
+    /* A size with other epochs in one more budget. */
+    count = make_budgets(&BIASED, points, 5, 14, 4, 1);
+    points[count] = points[7];
+    points[count].flops *= 10;
+    points[count].configuration = (int64_t)count;
+    assert_int_equal(fit_isoflop(&fit, points, count + 1, &options, NULL), 0);
+    assert_true(law_warned(&fit.warnings, "compute_mixed"));
     fit_isoflop_deinit(&fit);
 }
 

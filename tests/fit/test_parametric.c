@@ -156,6 +156,34 @@ static void test_warns(void **state) {
     assert_true(warns(&law, 10, 1000, 0.2, "poor_fit"));
 }
 
+static bool warns_of_mixed_compute(const FitPoint *points, size_t count) {
+    FitOptions options = plain_options();
+    ParametricFit fit;
+    assert_int_equal(fit_parametric(&fit, points, count, &options, NULL), 0);
+    bool warned = law_warned(&fit.warnings, "compute_mixed");
+    fit_parametric_deinit(&fit);
+    return warned;
+}
+
+/* Twice the epochs at the same size and examples is twice the compute, and the law has one c for all. That small models cost more for each
+ * parameter, and that a part of a batch costs a little, is no mixture. */
+static void test_warns_of_mixed_compute(void **state) {
+    (void)state;
+    const TrueLaw law = {1.69, 406.4, 410.7, 0.34, 0.28};
+    FitPoint points[48];
+    size_t count = law_grid(&law, points, 6, (double[]){1e7, 1e10}, 4, (double[]){1e9, 1e12}, 0.01, 3);
+    for (size_t i = 0; i < count; i++) {
+        points[i].flops *= (i % 2 == 0 ? 1.2 : 1) * (double)(10 - i / 4);
+    }
+    assert_false(warns_of_mixed_compute(points, count));
+    for (size_t i = 0; i < count; i++) {
+        points[count + i] = points[i];
+        points[count + i].configuration += 100;
+        points[count + i].flops *= i == 5 ? 2 : 1;
+    }
+    assert_true(warns_of_mixed_compute(points, 2 * count));
+}
+
 static void test_warns_of_an_optimum_outside_the_grid(void **state) {
     (void)state;
     const TrueLaw law = {1.69, 406.4, 410.7, 0.34, 0.28};
@@ -226,6 +254,7 @@ int main(void) {
         cmocka_unit_test(test_refuses),
         cmocka_unit_test(test_warns),
         cmocka_unit_test(test_drops_unusable_points),
+        cmocka_unit_test(test_warns_of_mixed_compute),
         cmocka_unit_test(test_warns_of_an_optimum_outside_the_grid),
         cmocka_unit_test(test_many_points),
         cmocka_unit_test(test_lower_envelope),
