@@ -40,6 +40,7 @@ CREATE TABLE runs (
     lr          REAL    NOT NULL,
     params      INTEGER NOT NULL,
     params_body INTEGER NOT NULL,
+    steps       INTEGER NOT NULL, -- of the whole training; the last point is at this step
     flops_exact REAL    NOT NULL,
     flops_gemm  REAL    NOT NULL,
     flops_paper REAL    NOT NULL,

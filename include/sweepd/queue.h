@@ -15,7 +15,8 @@ enum {
     QUEUE_EMPTY = 10,     /* nothing to lease */
     QUEUE_STALE = 11,     /* another holds the lease, or the attempt has ended: the worker must drop the run */
     QUEUE_NOT_FOUND = 12, /* no such attempt */
-    QUEUE_INVALID = 13,   /* a result that no worker can have: ok without done or diverged, lost, open */
+    QUEUE_INVALID = 13,   /* what no worker can have: a result that is ok without done or diverged, lost, open; done without a point at the
+                             run's last step; a step or flops out of the run's plan. The error names the field; nothing was changed */
 };
 
 /* What the worker should do next. Drop: the run was cancelled, and the attempt has been ended. A paused sweep's running runs go on. */
@@ -39,7 +40,7 @@ int queue_lease(Queue *queue, const Environment *environment, const char *worker
  * it, and ends as lost. queue_lease does this too. */
 int queue_worker_idle(Queue *queue, const Environment *environment, const char *worker, double now, Error *error);
 
-/* The three reports. 0, QUEUE_STALE, QUEUE_NOT_FOUND; a result also QUEUE_INVALID. Points: kept once. A result that is repeated is
+/* The three reports. 0, QUEUE_STALE, QUEUE_NOT_FOUND, QUEUE_INVALID. Points: kept once. A result that is repeated is
  * accepted again with no effect. A result that arrives while the attempt is open is taken even when the lease has run out or the run was
  * cancelled. src/queue/queue.c lists what each outcome makes of the run. */
 int queue_heartbeat(Queue *queue, int64_t attempt_id, const char *token, double step, double flops, double now, QueueDirective *directive,

@@ -100,8 +100,15 @@ int store_attempt_renew(Store *store, int64_t attempt_id, double expires_at, dou
 /* Every open attempt expires then. */
 int store_attempt_extend_all(Store *store, double expires_at, Error *error);
 int store_attempt_environment(Store *store, int64_t attempt_id, const Environment *environment, Error *error);
+typedef struct RunPlan {
+    int64_t steps; /* the last point is at this one */
+    double flops;  /* exact */
+    bool complete; /* there is a point at the last step */
+} RunPlan;
+
+int store_run_plan(Store *store, int64_t run_id, RunPlan *out, Error *error); /* 0, STORE_NOT_FOUND */
 /* Points with a step that the run already has (from an earlier attempt or a repeated message) are kept once: the same run gives the same
- * numbers. */
+ * numbers. Where it did not, an event "point_differs" says so. */
 int store_point_add(Store *store, int64_t attempt_id, const Point *points, size_t count, Error *error);
 /* Ends the attempt and sets the run's state, in one transaction. failures_add: 0 or 1. */
 int store_attempt_end(Store *store, int64_t attempt_id, Outcome outcome, const char *detail, RunState run_state, int failures_add,
@@ -133,7 +140,8 @@ typedef struct EventRecord {
     char detail[RECORD_TEXT_MAX];
 } EventRecord;
 
-/* kind: a word; detail for people. The store itself records "submitted", "sweep_state", "retried", "run_cancelled", "stale_message"; the
+/* kind: a word; detail for people. The store itself records "submitted", "sweep_state", "retried", "run_cancelled", "stale_message",
+ * "point_differs"; the
  * queue "lease_expired", "stale_message", "worker_exited", "run_dropped", "spec_unreadable". */
 int store_event_add(Store *store, double now, const char *kind, int64_t sweep_id, int64_t run_id, int64_t attempt_id, const char *detail,
                     Error *error);

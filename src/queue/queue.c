@@ -158,6 +158,13 @@ int queue_worker_idle(Queue *queue, const Environment *environment, const char *
 
 /* ---- reports ---- */
 
+typedef struct Report {
+    const Point *points;
+    size_t count;
+    double step, flops;
+    bool done; /* the run is said to be finished */
+} Report;
+
 static int report_stale(Queue *queue, const AttemptRecord *attempt, const char *what, double now, Error *error) {
     char detail[RECORD_TEXT_MAX];
     snprintf(detail, sizeof detail, "%s of an attempt that ended as %s", what, outcome_text(attempt->outcome));
@@ -182,12 +189,49 @@ static int report_direct(Queue *queue, const AttemptRecord *attempt, double now,
     return attempt_finish(queue, &ending, "run_dropped", error);
 }
 
+/* The plan counts each flop; sums of doubles may differ in their last digits. */
+static bool flops_planned(const RunPlan *plan, double flops) {
+    return flops >= 0 && flops <= plan->flops * (1 + 1e-6);
+}
+
+static int report_invalid(Error *error, const char *field, const RunPlan *plan) {
+    error_set(error, "%s: out of the run's plan of %lld steps and %.6g flops", field, (long long)plan->steps, plan->flops);
+    return QUEUE_INVALID;
+}
+
+/* Nothing may come into the store that the run cannot have: its last point is its result. */
+static int report_check_plan(Queue *queue, int64_t run_id, const Report *report, Error *error) {
+    RunPlan plan;
+    char field[64];
+    if (store_run_plan(queue->store, run_id, &plan, error) != 0)
+        return -1;
+    if (!(report->step >= 0 && report->step <= (double)plan.steps))
+        return report_invalid(error, "step", &plan);
+    if (!flops_planned(&plan, report->flops))
+        return report_invalid(error, "flops", &plan);
+    for (size_t i = 0; i < report->count; i++) {
+        const Point *point = &report->points[i];
+        bool step = point->step >= 0 && point->step <= plan.steps;
+        snprintf(field, sizeof field, "points[%zu].%s", i, step ? "flops" : "step");
+        if (!step || !flops_planned(&plan, point->flops))
+            return report_invalid(error, field, &plan);
+        plan.complete = plan.complete || point->step == plan.steps;
+    }
+    if (!report->done || plan.complete)
+        return 0;
+    error_set(error, "points: the run is not done without a point at its last step, %lld", (long long)plan.steps);
+    return QUEUE_INVALID;
+}
+
 static int report_progress(Queue *queue, int64_t attempt_id, const char *token, const Point *points, size_t count, double step,
                            double flops, double now, QueueDirective *directive, Error *error) {
     AttemptRecord attempt;
     int result = report_check(queue, attempt_id, token, now, &attempt, error);
     if (result != 0)
         return result == STORE_ENDED ? report_stale(queue, &attempt, count > 0 ? "points" : "a heartbeat", now, error) : result;
+    Report report = {points, count, step, flops, false};
+    if ((result = report_check_plan(queue, attempt.run_id, &report, error)) != 0)
+        return result;
     if (store_point_add(queue->store, attempt_id, points, count, error) < 0 ||
         store_attempt_renew(queue->store, attempt_id, now + queue->settings.lease_seconds, step, flops, error) < 0)
         return -1;
@@ -215,6 +259,9 @@ static int report_result(Queue *queue, const char *token, const Ending *report, 
     if (result == STORE_ENDED)
         return attempt.outcome == report->outcome ? 0 : report_stale(queue, &attempt, "a result", report->now, error);
     if (result != 0)
+        return result;
+    Report said = {points, count, 0, 0, report->outcome == OUTCOME_OK && report->result == RUN_DONE};
+    if ((result = report_check_plan(queue, attempt.run_id, &said, error)) != 0)
         return result;
     if (store_point_add(queue->store, attempt.id, points, count, error) < 0)
         return -1;

@@ -2,6 +2,7 @@
 #include "private.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 int attempt_read(sqlite3_stmt *row, AttemptRecord *out, Error *error) {
@@ -205,16 +206,31 @@ int store_attempt_environment(Store *store, int64_t attempt_id, const Environmen
     return store_transaction_end(store, result < 0 ? -1 : changed ? 0 : STORE_NOT_FOUND, error);
 }
 
+/* The first that came is kept: which is right nobody can say here. */
+static int point_compare(Store *store, int64_t attempt_id, int64_t run_id, const Point *point, const Buffer *metrics, Error *error) {
+    int64_t differs;
+    char detail[RECORD_TEXT_MAX];
+    int result = statement_integer(store, error, &differs, "SELECT metrics <> ?3 FROM points WHERE run_id = ?1 AND step = ?2",
+                                   VALUES(integer(run_id), integer(point->step), text(metrics->data)));
+    if (result != 0 || !differs)
+        return result < 0 ? -1 : 0;
+    snprintf(detail, sizeof detail, "step %lld: not kept: %s", (long long)point->step, metrics->data);
+    return store_event_add(store, clock_unix(), "point_differs", 0, run_id, attempt_id, detail, error);
+}
+
 static int point_insert(Store *store, int64_t attempt_id, int64_t run_id, const Point *point, Buffer *metrics, Error *error) {
+    int64_t added;
     buffer_clear(metrics);
     point_format_metrics(point, metrics);
     if (buffer_check(metrics, error, "a point's metrics") < 0)
         return -1;
-    return statement_run(store, error, NULL,
-                         "INSERT INTO points (run_id, step, examples, flops, seconds, metrics, attempt_id) VALUES (?, ?, ?, ?, ?, ?, ?) "
-                         "ON CONFLICT (run_id, step) DO NOTHING",
-                         VALUES(integer(run_id), integer(point->step), real(point->examples), real(point->flops), real(point->seconds),
-                                text(metrics->data), integer(attempt_id)));
+    if (statement_run(store, error, &added,
+                      "INSERT INTO points (run_id, step, examples, flops, seconds, metrics, attempt_id) VALUES (?, ?, ?, ?, ?, ?, ?) "
+                      "ON CONFLICT (run_id, step) DO NOTHING",
+                      VALUES(integer(run_id), integer(point->step), real(point->examples), real(point->flops), real(point->seconds),
+                             text(metrics->data), integer(attempt_id))) < 0)
+        return -1;
+    return added > 0 ? 0 : point_compare(store, attempt_id, run_id, point, metrics, error);
 }
 
 static int point_insert_all(Store *store, int64_t attempt_id, const Point *points, size_t count, Error *error) {
@@ -302,9 +318,10 @@ int store_pending_count(Store *store, int64_t limit, int64_t *pending, int64_t *
 
 int store_others_work(Store *store, const char *sweep, bool *others, Error *error) {
     int64_t found = 0;
-    int result = statement_integer(store, error, &found,
-                                   "SELECT EXISTS (SELECT 1 FROM sweeps WHERE name <> ? AND (running > 0 OR (state = 'active' AND pending > 0)))",
-                                   VALUES(text(sweep)));
+    int result =
+        statement_integer(store, error, &found,
+                          "SELECT EXISTS (SELECT 1 FROM sweeps WHERE name <> ? AND (running > 0 OR (state = 'active' AND pending > 0)))",
+                          VALUES(text(sweep)));
     *others = found != 0;
     return result;
 }

@@ -28,6 +28,9 @@ static const Invariant invariants[] = {
     {"runs with a result and not exactly one attempt that gave it",
      "SELECT count(*) FROM runs r WHERE (r.state IN ('done', 'diverged')) <> "
      "(SELECT count(*) FROM attempts a WHERE a.run_id = r.id AND a.outcome = 'ok')"},
+    {"done runs without a point at their last step", "SELECT count(*) FROM runs r WHERE r.state = 'done' AND NOT EXISTS (SELECT 1 FROM "
+                                                     "points p WHERE p.run_id = r.id AND p.step = r.steps)"},
+    {"points past their run's last step", "SELECT count(*) FROM points p JOIN runs r ON r.id = p.run_id WHERE p.step > r.steps"},
     {"runs whose attempts are not all there",
      "SELECT count(*) FROM runs r WHERE r.attempts <> (SELECT count(*) FROM attempts a WHERE a.run_id = r.id)"},
     {"points of an attempt of another run",

@@ -206,6 +206,21 @@ int store_run_key(Store *store, int64_t run_id, char key[RUN_KEY_MAX], Error *er
     return 0;
 }
 
+int store_run_plan(Store *store, int64_t run_id, RunPlan *out, Error *error) {
+    sqlite3_stmt *row = NULL;
+    if (statement_query(store, error, &row,
+                        "SELECT steps, flops_exact, EXISTS (SELECT 1 FROM points p WHERE p.run_id = r.id AND p.step = r.steps) "
+                        "FROM runs r WHERE r.id = ?",
+                        VALUES(integer(run_id))) < 0)
+        return -1;
+    int result = statement_next(store, row, error);
+    if (result <= 0)
+        return result < 0 ? -1 : STORE_NOT_FOUND;
+    *out = (RunPlan){sqlite3_column_int64(row, 0), sqlite3_column_double(row, 1), sqlite3_column_int(row, 2) != 0};
+    statement_reset(row);
+    return 0;
+}
+
 int store_run_wanted(Store *store, int64_t run_id, bool *wanted, bool *paused, Error *error) {
     sqlite3_stmt *row = NULL;
     *wanted = *paused = false;

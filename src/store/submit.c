@@ -36,15 +36,17 @@ static int submit_sweep_row(Submission *submission, const Sweep *sweep, const ch
 static int submit_insert_run(Submission *submission, const Run *run, const char *key, int64_t *added, Error *error) {
     char model[ARCH_NAME_MAX];
     Flops flops = run_flops(run);
+    Training training = run_training(run);
     arch_name(&run->model, model);
-    return statement_run(submission->store, error, added,
-                         "INSERT INTO runs (key, spec, model, kind, depth, width, examples, seed, lr, params, params_body, flops_exact, "
-                         "flops_gemm, flops_paper, flops_6nd, state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'pending') "
-                         "ON CONFLICT (key) DO NOTHING",
-                         VALUES(text(key), text(submission->spec.data), text(model), text(model_kind_text(run->model.kind)),
-                                integer(run->model.depth), integer(run->model.width), integer(run->examples), integer((int64_t)run->seed),
-                                real(run->optimizer.lr), integer(arch_params_total(&run->model)), integer(arch_params_body(&run->model)),
-                                real(flops.exact), real(flops.gemm), real(flops.paper), real(flops.nd6)));
+    return statement_run(
+        submission->store, error, added,
+        "INSERT INTO runs (key, spec, model, kind, depth, width, examples, seed, lr, params, params_body, steps, flops_exact, "
+        "flops_gemm, flops_paper, flops_6nd, state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'pending') "
+        "ON CONFLICT (key) DO NOTHING",
+        VALUES(text(key), text(submission->spec.data), text(model), text(model_kind_text(run->model.kind)), integer(run->model.depth),
+               integer(run->model.width), integer(run->examples), integer((int64_t)run->seed), real(run->optimizer.lr),
+               integer(arch_params_total(&run->model)), integer(arch_params_body(&run->model)), integer(arch_steps(&training)),
+               real(flops.exact), real(flops.gemm), real(flops.paper), real(flops.nd6)));
 }
 
 /* The run is in the store: one that was cancelled is wanted again. */

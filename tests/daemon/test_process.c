@@ -47,7 +47,7 @@ static void test_killed_and_started_again(void **state) {
     assert_int_equal(harness_send(harness, harness_report(harness, &second, REPORT_HEARTBEAT), &directive), 200);
     assert_int_equal(directive, DIRECTIVE_CONTINUE);
     report = harness_report(harness, &second, REPORT_RESULT);
-    harness_point(report, 20, 0.3);
+    harness_point(report, 10, 0.3);
     assert_int_equal(harness_send(harness, report, &directive), 200);
     harness_run_states(harness, by_state);
     assert_true(by_state[RUN_DONE] == 2 && by_state[RUN_RUNNING] == 0);

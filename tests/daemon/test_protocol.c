@@ -143,6 +143,21 @@ static void test_lease_to_result(void **state) {
     expect_one_done(harness, &lease);
 }
 
+static void test_reports_past_the_plan(void **state) {
+    Harness *harness = *state;
+    Lease lease;
+    harness_submit(harness, harness_sweep, 200);
+    harness_lease(harness, "hand-1", &lease);
+    Report *report = harness_report(harness, &lease, REPORT_POINTS);
+    harness_point(report, (int64_t)1 << 62, 0.25);
+    report->step = 0;
+    report->flops = 0;
+    assert_int_equal(harness_send(harness, report, NULL), 400);
+    assert_true(harness_answer_has(harness, "\"field\":\"points[0].step\""));
+    assert_int_equal(harness_send(harness, harness_report(harness, &lease, REPORT_RESULT), NULL), 400);
+    assert_true(harness_answer_has(harness, "\"field\":\"points\""));
+}
+
 static void test_stale_token(void **state) {
     Harness *harness = *state;
     Lease lease;
@@ -271,6 +286,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_bad_requests, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_run_pages, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_lease_to_result, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_reports_past_the_plan, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_stale_token, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_orphan_leaves, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_cancel_pause_retry, set_up, tear_down),

@@ -2,6 +2,7 @@
 
 #include "sweepd/queue.h"
 
+#include <math.h>
 #include <signal.h>
 
 typedef struct Leased {
@@ -66,7 +67,8 @@ static Leased lease(Fixture *fixture, double now) {
 }
 
 static int result(Fixture *fixture, const Leased *leased, Outcome outcome, RunState state, double now) {
-    return queue_result(fixture->queue, leased->attempt.id, leased->token, outcome, state, "", NULL, NULL, 0, now, NULL);
+    Point last = point_at(SWEEP_STEPS, 0.25);
+    return queue_result(fixture->queue, leased->attempt.id, leased->token, outcome, state, "", NULL, &last, state == RUN_DONE, now, NULL);
 }
 
 static int heartbeat(Fixture *fixture, const Leased *leased, double now, QueueDirective *directive) {
@@ -75,15 +77,6 @@ static int heartbeat(Fixture *fixture, const Leased *leased, double now, QueueDi
 
 static RunState state_of(Fixture *fixture, const Leased *leased) {
     return run_of(fixture->store, leased->attempt.run_id).state;
-}
-
-static size_t events_of(Fixture *fixture, const char *kind) {
-    static EventRecord events[256];
-    size_t count, found = 0;
-    assert_int_equal(store_event_list(fixture->store, 0, events, 256, &count, NULL), 0);
-    for (size_t i = 0; i < count; i++)
-        found += strcmp(events[i].kind, kind) == 0;
-    return found;
 }
 
 /* ---- leases ---- */
@@ -135,8 +128,8 @@ static void test_a_silent_lease_expires_and_its_worker_is_fenced(void **state) {
     assert_int_equal(heartbeat(fixture, &old, 72, &directive), QUEUE_STALE);
     assert_int_equal(queue_points(fixture->queue, old.attempt.id, old.token, &point, 1, 1, 1, 72, &directive, NULL), QUEUE_STALE);
     assert_int_equal(result(fixture, &old, OUTCOME_OK, RUN_DONE, 73), QUEUE_STALE);
-    assert_int_equal(events_of(fixture, "stale_message"), 3);
-    assert_int_equal(events_of(fixture, "lease_expired"), 1);
+    assert_int_equal(events_of(fixture->store, "stale_message"), 3);
+    assert_int_equal(events_of(fixture->store, "lease_expired"), 1);
     assert_int_equal(store_point_list(fixture->store, old.attempt.run_id, kept, 4, &count, NULL), 0);
     assert_int_equal(count, 0);
     assert_int_equal(state_of(fixture, &current), RUN_RUNNING);
@@ -168,6 +161,51 @@ static void test_impossible_results_are_refused(void **state) {
     assert_int_equal(result(fixture, &leased, OUTCOME_LOST, RUN_DONE, 11), QUEUE_INVALID);
     assert_int_equal(result(fixture, &leased, OUTCOME_OPEN, RUN_DONE, 11), QUEUE_INVALID);
     assert_int_equal(state_of(fixture, &leased), RUN_RUNNING);
+}
+
+static int point(Fixture *fixture, const Leased *leased, int64_t step, double flops) {
+    Point point = point_at(step, 0.5);
+    QueueDirective directive;
+    point.flops = flops;
+    return queue_points(fixture->queue, leased->attempt.id, leased->token, &point, 1, 0, 0, 11, &directive, NULL);
+}
+
+static void test_what_no_run_can_have_is_refused(void **state) {
+    Fixture *fixture = *state;
+    Leased leased = lease(fixture, 10);
+    double planned = run_of(fixture->store, leased.attempt.run_id).flops.exact;
+    QueueDirective directive;
+    Error error;
+    const double wrong[][2] = {{-5, 1}, {SWEEP_STEPS + 1, 1}, {1, -1}, {1, 1e308}, {NAN, 1}, {1, NAN}};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        assert_int_equal(queue_heartbeat(fixture->queue, leased.attempt.id, leased.token, wrong[i][0], wrong[i][1], 11, &directive, &error),
+                         QUEUE_INVALID);
+    assert_int_equal(point(fixture, &leased, -1, 1), QUEUE_INVALID);
+    assert_int_equal(point(fixture, &leased, (int64_t)1 << 62, 1), QUEUE_INVALID);
+    assert_int_equal(point(fixture, &leased, 1, 1.01 * planned), QUEUE_INVALID);
+    assert_false(run_of(fixture->store, leased.attempt.run_id).has_point);
+    assert_int_equal(point(fixture, &leased, SWEEP_STEPS, planned), 0);
+}
+
+static int done(Fixture *fixture, const Leased *leased, const Point *points, size_t count, Error *error) {
+    return queue_result(fixture->queue, leased->attempt.id, leased->token, OUTCOME_OK, RUN_DONE, "", NULL, points, count, 11, error);
+}
+
+/* A worker whose journal was emptied by another has nothing to say of its run. */
+static void test_done_takes_a_point_at_the_end(void **state) {
+    Fixture *fixture = *state;
+    Leased first = lease(fixture, 10), second = lease(fixture, 10);
+    Point early = point_at(SWEEP_STEPS - 1, 0.5), last = point_at(SWEEP_STEPS, 0.25);
+    Error error;
+    assert_int_equal(done(fixture, &first, NULL, 0, &error), QUEUE_INVALID);
+    assert_int_equal(done(fixture, &first, &early, 1, &error), QUEUE_INVALID);
+    assert_non_null(strstr(error.text, "points: "));
+    assert_int_equal(state_of(fixture, &first), RUN_RUNNING);
+    assert_int_equal(done(fixture, &first, &last, 1, &error), 0);
+    QueueDirective directive;
+    assert_int_equal(queue_points(fixture->queue, second.attempt.id, second.token, &last, 1, 20, 1, 11, &directive, NULL), 0);
+    assert_int_equal(done(fixture, &second, NULL, 0, &error), 0);
+    assert_int_equal(state_of(fixture, &second), RUN_DONE);
 }
 
 static void test_a_lost_answer_frees_the_run(void **state) {
@@ -243,7 +281,7 @@ static void test_a_worker_that_ended_frees_its_run(void **state) {
     check_worker_end(fixture, (ExecWorker){.name = "local-2", .ended = true, .code = 0}, OUTCOME_LOST, 1);
     check_worker_end(fixture, (ExecWorker){.name = "local-3", .ended = true, .by_signal = true, .code = SIGTERM}, OUTCOME_PREEMPTED, 1);
     check_worker_end(fixture, (ExecWorker){.name = "local-4", .pid = 4711, .ended = true, .code = 1}, OUTCOME_CRASHED, 2);
-    assert_int_equal(events_of(fixture, "worker_exited"), 4);
+    assert_int_equal(events_of(fixture->store, "worker_exited"), 4);
     assert_counts(fixture->store, "a", 3, 0, 0, 0, 0);
 }
 
@@ -365,6 +403,8 @@ int main(void) {
         QUEUE_TEST(test_a_silent_lease_expires_and_its_worker_is_fenced),
         QUEUE_TEST(test_a_repeated_result_changes_nothing),
         QUEUE_TEST(test_impossible_results_are_refused),
+        QUEUE_TEST(test_what_no_run_can_have_is_refused),
+        QUEUE_TEST(test_done_takes_a_point_at_the_end),
         QUEUE_TEST(test_a_lost_answer_frees_the_run),
         QUEUE_TEST(test_two_workers_of_one_name_both_live),
         QUEUE_TEST(test_failures_count_up_to_the_limit),

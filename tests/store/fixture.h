@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-enum { SWEEP_TEXT_MAX = 1 << 20 };
+enum { SWEEP_TEXT_MAX = 1 << 20, SWEEP_STEPS = 20 };
 
 static inline int fixture_remove(const char *path, const struct stat *status, int kind, struct FTW *place) {
     (void)status;
@@ -107,6 +107,15 @@ static inline void assert_sound(Store *store) {
     buffer_deinit(&problems);
 }
 
+static inline size_t events_of(Store *store, const char *kind) {
+    static EventRecord events[256];
+    size_t count, found = 0;
+    assert_int_equal(store_event_list(store, 0, events, 256, &count, NULL), 0);
+    for (size_t i = 0; i < count; i++)
+        found += strcmp(events[i].kind, kind) == 0;
+    return found;
+}
+
 static inline Point point_at(int64_t step, double error_share) {
     Point point = {.step = step, .examples = 100.0 * (double)step, .flops = 1e6 * (double)step, .seconds = 0.5 * (double)step};
     point_set_metric(&point, "test_error", error_share);
@@ -121,4 +130,11 @@ static inline AttemptRecord begin_next(Store *store, char letter, double now) {
     assert_int_equal(store_next_pending(store, &start.run_id, NULL), 0);
     assert_int_equal(store_attempt_begin(store, &start, &attempt, NULL), 0);
     return attempt;
+}
+
+/* As a worker that has trained to the end. */
+static inline void finish(Store *store, const AttemptRecord *attempt, double now) {
+    Point last = point_at(SWEEP_STEPS, 0.25);
+    assert_int_equal(store_point_add(store, attempt->id, &last, 1, NULL), 0);
+    assert_int_equal(store_attempt_end(store, attempt->id, OUTCOME_OK, "", RUN_DONE, 0, now, NULL), 0);
 }

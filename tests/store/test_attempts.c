@@ -20,7 +20,10 @@ static void test_an_attempt_from_lease_to_result(void **state) {
     Point points[] = {point_at(1, 0.5), point_at(4, NAN)}, again = point_at(4, 0.25), kept[4];
     size_t count;
     assert_int_equal(store_point_add(store, attempt.id, points, 2, NULL), 0);
+    assert_int_equal(store_point_add(store, attempt.id, points, 2, NULL), 0);
+    assert_int_equal(events_of(store, "point_differs"), 0);
     assert_int_equal(store_point_add(store, attempt.id, &again, 1, NULL), 0);
+    assert_int_equal(events_of(store, "point_differs"), 1);
     assert_int_equal(store_point_list(store, attempt.run_id, kept, 4, &count, NULL), 0);
     assert_int_equal(count, 2);
     assert_true(point_metric(&kept[0], "test_error") == 0.5);
@@ -33,7 +36,7 @@ static void test_an_attempt_from_lease_to_result(void **state) {
     run = run_of(store, attempt.run_id);
     assert_true(run.done_flops == run.flops.exact / 2 && run.has_point && run.seconds == 2);
     assert_true(sweep_of(store, "a").done_flops == run.done_flops);
-    assert_int_equal(store_attempt_end(store, attempt.id, OUTCOME_OK, "", RUN_DONE, 0, 210, NULL), 0);
+    finish(store, &attempt, 210);
     assert_int_equal(store_attempt_end(store, attempt.id, OUTCOME_LOST, "", RUN_PENDING, 0, 211, NULL), STORE_STALE);
     memset(token, 'a', SHA256_HEX_MAX - 1);
     assert_int_equal(store_attempt_check(store, attempt.id, token, 212, &checked, NULL), STORE_ENDED);

@@ -17,7 +17,7 @@ typedef struct Acknowledged {
 
 static void finish_one_run(Store *store, int *finished, int64_t *run_id) {
     AttemptRecord attempt = begin_next(store, 'a', 10);
-    Point points[] = {point_at(1, 0.5), point_at(2, 0.25)};
+    Point points[] = {point_at(1, 0.5), point_at(SWEEP_STEPS, 0.25)};
     assert_int_equal(store_point_add(store, attempt.id, points, 2, NULL), 0);
     assert_int_equal(store_attempt_renew(store, attempt.id, 80, 2, 2e6, NULL), 0);
     bool done = attempt.run_id % 3 != 0 || attempt.number > 2;
@@ -58,7 +58,7 @@ static void check_acknowledged(Store *store, const Acknowledged *acknowledged) {
     for (int64_t id = 1; id <= RUNS; id++) {
         RunRecord run = run_of(store, id);
         assert_true(acknowledged->done[id] <= 1);
-        assert_true(!acknowledged->done[id] || (run.state == RUN_DONE && run.has_point && run.last.step == 2));
+        assert_true(!acknowledged->done[id] || (run.state == RUN_DONE && run.has_point && run.last.step == SWEEP_STEPS));
     }
 }
 

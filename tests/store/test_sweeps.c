@@ -18,7 +18,7 @@ static void test_wider_file_adds_only_new_cells(void **state) {
     Store *store = store_at(*state);
     submit(store, "a", 3, 2, 100);
     AttemptRecord attempt = begin_next(store, 'a', 101);
-    assert_int_equal(store_attempt_end(store, attempt.id, OUTCOME_OK, "", RUN_DONE, 0, 110, NULL), 0);
+    finish(store, &attempt, 110);
     SubmitRecord wider = submit(store, "a", 4, 2, 120);
     assert_int_equal(wider.added, 2);
     assert_int_equal(wider.shared, 6);
@@ -34,7 +34,7 @@ static void test_sweeps_share_runs(void **state) {
     assert_int_equal(other.added, 0);
     assert_int_equal(other.shared, 4);
     AttemptRecord attempt = begin_next(store, 'a', 102);
-    assert_int_equal(store_attempt_end(store, attempt.id, OUTCOME_OK, "", RUN_DONE, 0, 110, NULL), 0);
+    finish(store, &attempt, 110);
     /* The dearest is the widest, which only the first has. */
     assert_counts(store, "a", 5, 0, 1, 0, 0);
     assert_counts(store, "b", 4, 0, 0, 0, 0);
