@@ -28,7 +28,7 @@ static void look_after_fleet(Daemon *daemon) {
     Error error = {{0}};
     if (fleet_supply(daemon, &error) != 0)
         complain(&error);
-    if (daemon->draining && daemon->fleet.count == 0) {
+    if (daemon->draining && daemon->fleet.count == 0 && orphans_leaving(daemon) == 0) {
         struct timeval last_answers = {.tv_usec = 100000};
         event_base_loopexit(daemon->base, &last_answers);
     }
@@ -64,8 +64,8 @@ static void on_commit(evutil_socket_t socket, short events, void *context) {
         look_after_fleet(daemon);
 }
 
-/* After a suspend, a stop or a step of the clock the workers' reports wait to be read, and leases that ran out meanwhile have not been left.
- * The monotonic clock would not show a suspend. */
+/* After a suspend, a stop or a step of the clock the workers' reports wait to be read, and leases that ran out meanwhile have not been
+ * left. The monotonic clock would not show a suspend. */
 static void expire_leases(Daemon *daemon) {
     Error error = {{0}};
     double now = clock_unix(), gap = now - daemon->turn_at;
@@ -116,19 +116,22 @@ static void on_patience(evutil_socket_t socket, short events, void *context) {
     (void)socket;
     (void)events;
     Daemon *daemon = context;
-    log_write(LOG_WARNING, "%zu workers have not left within %d s; they go on and report to the next daemon", daemon->fleet.count,
-              DRAIN_SECONDS);
+    log_write(LOG_WARNING, "%zu workers have not left within %d s; they go on and report to the next daemon",
+              daemon->fleet.count + daemon->fleet.leaving_count, DRAIN_SECONDS);
     event_base_loopexit(daemon->base, NULL);
 }
 
 void daemon_drain(Daemon *daemon, const char *reason) {
     if (daemon->draining)
         return;
+    Error error = {{0}};
     struct timeval patience = {.tv_sec = DRAIN_SECONDS};
     log_write(LOG_INFO, "stopping after %s", reason);
     daemon->draining = true;
     queue_drain(daemon->queue);
     fleet_stop(&daemon->fleet);
+    if (orphans_stop(daemon, &error) != 0)
+        complain(&error);
     event_add(daemon->patience, &patience);
 }
 

@@ -43,6 +43,8 @@ typedef struct Fleet {
     size_t capacity;
     FleetWorker workers[FLEET_MAX];
     size_t count;
+    int64_t leaving[FLEET_MAX]; /* orphans that were asked to leave */
+    size_t leaving_count;
     bool orphans;      /* an earlier daemon's workers may hold leases */
     int fruitless;     /* workers in a row that came to nothing */
     double failed_at;  /* monotonic; the last of them */
@@ -64,6 +66,14 @@ typedef enum { FLEET_STRANGER, FLEET_OWN, FLEET_ORPHAN } FleetKind; /* ORPHAN: a
 FleetKind fleet_heard(Fleet *fleet, const char *name);
 /* Asks every worker to leave. */
 void fleet_stop(Fleet *fleet);
+
+/* ---- orphans: workers of an earlier daemon ---- */
+
+int orphans_count(Daemon *daemon, size_t *out, Error *error);
+/* Asks them to leave. */
+int orphans_stop(Daemon *daemon, Error *error);
+/* How many of those have not left yet. */
+size_t orphans_leaving(Daemon *daemon);
 
 /* ---- the daemon ---- */
 

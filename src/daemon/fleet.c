@@ -11,11 +11,9 @@
 
 #include "daemon.h"
 
-#include <errno.h>
-#include <signal.h>
 #include <string.h>
 
-enum { OPEN_MAX = 1024, PAUSE_MAX_SECONDS = 60, DOUBLINGS_MAX = 7, WORKING_SECONDS = 10 };
+enum { PAUSE_MAX_SECONDS = 60, DOUBLINGS_MAX = 7, WORKING_SECONDS = 10 };
 
 int fleet_init(Fleet *fleet, const DaemonOptions *options, const char *socket_path, Error *error) {
     char program[PATH_TEXT_MAX];
@@ -83,28 +81,6 @@ static void fleet_look(Fleet *fleet) {
             fleet_get_on(fleet);
 }
 
-/* ---- orphans ---- */
-
-static bool is_orphan(Daemon *daemon, const AttemptRecord *attempt) {
-    if (attempt->started_at >= daemon->started_at || strcmp(attempt->environment.host, daemon->machine.host) != 0)
-        return false;
-    return attempt->environment.pid > 0 && (kill((pid_t)attempt->environment.pid, 0) == 0 || errno == EPERM);
-}
-
-static int count_orphans(Daemon *daemon, size_t *out, Error *error) {
-    static AttemptRecord open[OPEN_MAX];
-    size_t count = 0;
-    *out = 0;
-    if (!daemon->fleet.orphans)
-        return 0;
-    if (store_attempt_open_list(daemon->store, open, OPEN_MAX, &count, error) != 0)
-        return -1;
-    for (size_t i = 0; i < count; i++)
-        *out += is_orphan(daemon, &open[i]);
-    daemon->fleet.orphans = *out > 0;
-    return 0;
-}
-
 /* ---- start, end ---- */
 
 static int fleet_start(Fleet *fleet, Error *error) {
@@ -124,7 +100,7 @@ int fleet_supply(Daemon *daemon, Error *error) {
     fleet_look(fleet);
     if (fleet->executor == NULL || daemon->draining || clock_monotonic() < fleet->next_start)
         return 0;
-    if (count_orphans(daemon, &orphans, error) != 0)
+    if (orphans_count(daemon, &orphans, error) != 0)
         return -1;
     if (queue_workers_wanted(daemon->queue, fleet->count + orphans, fleet->capacity, &wanted, error) != 0)
         return -1;

@@ -174,8 +174,8 @@ int route_status(Daemon *daemon, const Call *call, HttpResponse *response, Error
     return 0;
 }
 
-/* Several people, or several `sweepctl run`, may share a daemon that one of them started: it stops for one only when the others have nothing
- * to do, and by itself once that is so. */
+/* Several people, or several `sweepctl run`, may share a daemon that one of them started: it stops for one only when the others have
+ * nothing to do, and by itself once that is so. */
 int route_shutdown(Daemon *daemon, const Call *call, HttpResponse *response, Error *error) {
     ShutdownRequest request;
     bool others = false;

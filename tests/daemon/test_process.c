@@ -312,6 +312,47 @@ static void await_file(const Harness *harness, const char *name) {
         nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
 }
 
+/* The pid that the worker's script has written. */
+static pid_t read_pid(const Harness *harness) {
+    char path[128];
+    Buffer text;
+    buffer_init(&text, 64);
+    snprintf(path, sizeof path, "%s/pid", harness->home);
+    while (text.size == 0 || text.data[text.size - 1] != '\n') {
+        nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+        buffer_clear(&text);
+        if (file_exists(path))
+            assert_int_equal(file_read(path, 64, &text, NULL), 0);
+    }
+    pid_t pid = (pid_t)strtol(text.data, NULL, 10);
+    buffer_deinit(&text);
+    return pid;
+}
+
+/* Workers that a killed daemon left behind are stopped, and waited for, by the next one. Another process of their number is not: here the
+ * test's own, which would die of it. */
+static void test_orphans_are_stopped(void **state) {
+    Harness *harness = *state;
+    Lease lease;
+    char name[64], left[128];
+    make_worker(harness, "#!/bin/sh\ntrap 'sleep 0.5; echo > \"$3/left\"; exit 0' TERM\necho $$ > \"$3/pid\"\n"
+                         "while :; do sleep 0.05; done\n");
+    harness_start(harness, (const char *[]){"--workers", "1", NULL});
+    harness_submit(harness, harness_sweep, 200);
+    harness->here = true;
+    harness_lease(harness, "hand-1", &lease);
+    harness->pid_of_worker = read_pid(harness);
+    snprintf(name, sizeof name, "local-%ld-1", (long)harness->pid);
+    harness_lease(harness, name, &lease);
+    assert_true(lease.granted);
+    harness_end(harness, SIGKILL);
+    harness_start(harness, no_workers);
+    int status = harness_end(harness, SIGTERM);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    snprintf(left, sizeof left, "%s/left", harness->home);
+    assert_true(file_exists(left));
+}
+
 static void test_no_sweep_for_a_daemon_that_stops(void **state) {
     Harness *harness = *state;
     make_worker(harness, "#!/bin/sh\ntrap '' TERM\n: > \"$3/started\"\nwhile [ ! -e \"$3/go\" ]; do sleep 0.05; done\n");
@@ -339,6 +380,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_stopped_and_continued, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_orphans_take_places, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_workers_are_stopped, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_orphans_are_stopped, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_no_sweep_for_a_daemon_that_stops, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
