@@ -39,7 +39,9 @@ static void finish_run(Store *store, const RunRecord *run, size_t index) {
     Error error = {0};
     AttemptStart start = {.run_id = run->id, .now = now, .expires_at = now + 60};
     AttemptRecord attempt;
-    Point point = {.step = 10, .examples = 1000, .flops = run->flops.exact, .seconds = 0.5};
+    RunPlan plan;
+    check(store_run_plan(store, run->id, &plan, &error), &error);
+    Point point = {.step = plan.steps, .examples = 1000, .flops = run->flops.exact, .seconds = 0.5};
     memset(start.token, 'a', sizeof start.token - 1);
     text_copy(start.environment.host, sizeof start.environment.host, "elsewhere");
     text_copy(start.environment.backend, sizeof start.environment.backend, "openblas 0.0 Test");
