@@ -112,8 +112,8 @@ static const Option completion_options[] = {
 const Command cli_commands[] = {
     {"run", verb_run, "train a sweep, fit its law and draw it, all in one command", SWEEP_FILE, run_options,
      "Starts sweepd when none serves the home, submits FILE, shows progress until every run has ended, then prints the results, the "
-     "fitted law and the paths of the figures. Stops what it started. Ctrl-C does so at once: running runs are checkpointed, and the "
-     "same command goes on from there."},
+     "fitted law and the paths of the figures. Stops what it started, unless other sweeps are under way. Ctrl-C does so at once: running "
+     "runs are checkpointed, and the same command goes on from there."},
     {"validate", verb_validate, "check a sweep file", SWEEP_FILE, NULL,
      "Prints the file's name and its number of runs, or the first mistake with its line and column (exit code 2)."},
     {"plan", verb_plan, "parameters, FLOPs and time of a sweep, before it is run", SWEEP_FILE, plan_options,

@@ -190,19 +190,15 @@ static void block_draw(Block *block, const Progress *progress, Buffer *line) {
 
 /* Why nothing runs although something is to be run, as the daemon sees it; told once for each reason. */
 static void tell_problem(Source *source, const SweepRecord *sweep, char told[ERROR_TEXT_MAX], Block *block) {
-    Buffer answer;
     StatusRecord status;
     Error ignored = {0};
     if (!source_is_daemon(source) || sweep->by_state[RUN_PENDING] == 0 || sweep->by_state[RUN_RUNNING] > 0)
         return;
-    buffer_init(&answer, WIRE_BODY_MAX);
-    if (source_call(source, "/v1/status", NULL, 10, &answer, &ignored) == 0 &&
-        status_record_decode(&status, answer.data, answer.size, &ignored) == 0 && *status.problem && strcmp(status.problem, told) != 0) {
+    if (source_status(source, &status, &ignored) == 0 && *status.problem && strcmp(status.problem, told) != 0) {
         cli_note("the daemon has a problem: %s", status.problem);
         text_copy(told, ERROR_TEXT_MAX, status.problem);
         block->lines = 0; /* what was drawn above stays */
     }
-    buffer_deinit(&answer);
 }
 
 static void show_plain(const Progress *progress, Buffer *line, double *shown_at) {
@@ -226,7 +222,10 @@ int progress_follow(Source *source, const Cli *cli, const char *sweep, SweepReco
     int result;
     buffer_init(&line, 4096);
     buffer_init(&block.text, 16384);
-    while (!(result = progress_read(&progress, source, sweep, error))) {
+    for (size_t revivals = source_revivals(source); !(result = progress_read(&progress, source, sweep, error));) {
+        if (revivals != source_revivals(source))
+            block.lines = 0; /* notes were written below it */
+        revivals = source_revivals(source);
         rate_update(&window, &progress);
         if (cli->terminal)
             block_draw(&block, &progress, &line);

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 enum { PAGE = 1000, SWEEPS_MAX = 4096, ATTEMPTS_MAX = 1024, POINTS_MAX = 4096 };
 
@@ -15,6 +17,9 @@ struct Source {
     char home[PATH_TEXT_MAX];
     HttpClient *client; /* or */
     Store *store;
+    SourceRevive revive; /* may be NULL */
+    void *revive_context;
+    size_t revivals;
 };
 
 /* ---- opening ---- */
@@ -36,6 +41,36 @@ int source_no_daemon(const char *home, Error *error) {
     return CLI_NO_DAEMON;
 }
 
+/* What cannot be looked at (another user's home) is not the same as what is not there. */
+static int check_readable(const char *home, Error *error) {
+    char path[PATH_TEXT_MAX];
+    struct stat status;
+    if (stat(home, &status) == 0 && !S_ISDIR(status.st_mode))
+        return error_set(error, "the home %s is not a directory", home);
+    if (wire_socket_path(home, path, error) < 0)
+        return -1;
+    if (access(path, W_OK) < 0 && errno != ENOENT && errno != ENOTDIR)
+        return error_set_errno(error, errno, "cannot open %s", path);
+    if (path_format(path, error, "%s/sweepd.db", home) < 0)
+        return -1;
+    if (access(path, R_OK) < 0 && errno != ENOENT && errno != ENOTDIR)
+        return error_set_errno(error, errno, "cannot open %s", path);
+    return 0;
+}
+
+/* No daemon answers. */
+static int open_store(Source *source, SourceNeed need, Error *error) {
+    if (check_readable(source->home, error) < 0)
+        return -1;
+    if (need == SOURCE_DAEMON)
+        return source_no_daemon(source->home, error);
+    int result = store_open(&source->store, source->home, STORE_READ_ONLY, error);
+    if (result <= 0)
+        return result;
+    error_set(error, "no daemon serves %s, and it holds no database yet; begin with 'sweepctl run FILE'", source->home);
+    return CLI_NO_DAEMON;
+}
+
 int source_open_quietly(Source **out, const char *home, SourceNeed need, Error *error) {
     Source *source = calloc(1, sizeof *source);
     int result = source ? 0 : error_set(error, "out of memory");
@@ -46,11 +81,7 @@ int source_open_quietly(Source **out, const char *home, SourceNeed need, Error *
     if (result == WIRE_NO_DAEMON) {
         http_client_free(source->client);
         source->client = NULL;
-        result = need == SOURCE_DAEMON ? source_no_daemon(home, error) : store_open(&source->store, home, STORE_READ_ONLY, error);
-        if (need == SOURCE_ANY && result > 0) {
-            error_set(error, "no daemon serves %s, and it holds no database yet; begin with 'sweepctl run FILE'", home);
-            result = CLI_NO_DAEMON;
-        }
+        result = open_store(source, need, error);
     }
     if (result) {
         source_free(source);
@@ -106,14 +137,28 @@ int source_path(char out[PATH_TEXT_MAX], const char *head, const char *name, con
     return result;
 }
 
+void source_set_revive(Source *source, SourceRevive revive, void *context) {
+    source->revive = revive;
+    source->revive_context = context;
+}
+
+size_t source_revivals(const Source *source) {
+    return source->revivals;
+}
+
 int source_call(Source *source, const char *path, const Buffer *body, double timeout_seconds, Buffer *out, Error *error) {
-    int status = 0;
+    int status = 0, result;
     if (!source->client)
         return source_no_daemon(source->home, error);
     const char *data = body ? (body->data ? body->data : "") : NULL;
-    int result = http_client_call(source->client, path, data, body ? body->size : 0, timeout_seconds, out, &status, error);
-    if (result == WIRE_NO_DAEMON)
-        return source_no_daemon(source->home, error);
+    size_t size = body ? body->size : 0;
+    while ((result = http_client_call(source->client, path, data, size, timeout_seconds, out, &status, error)) == WIRE_NO_DAEMON) {
+        source_no_daemon(source->home, error);
+        int revived = source->revive ? source->revive(source->revive_context, error) : CLI_NO_DAEMON;
+        if (revived)
+            return revived;
+        source->revivals++;
+    }
     if (result == WIRE_TIMEOUT)
         return error_set(error, "the daemon of %s did not answer within %.0f seconds", source->home, timeout_seconds);
     return result == WIRE_STATUS ? CLI_FAILED : result;
@@ -122,6 +167,16 @@ int source_call(Source *source, const char *path, const Buffer *body, double tim
 /* A decoder's complaint is about the daemon's answer, not about the person's input. */
 static int decoded(int result, Error *error) {
     return result ? error_prefix(error, "the daemon's answer") : 0;
+}
+
+int source_status(Source *source, StatusRecord *out, Error *error) {
+    Buffer answer;
+    buffer_init(&answer, WIRE_BODY_MAX);
+    int result = source_call(source, "/v1/status", NULL, 10, &answer, error);
+    if (!result)
+        result = decoded(status_record_decode(out, answer.data ? answer.data : "", answer.size, error), error);
+    buffer_deinit(&answer);
+    return result;
 }
 
 /* ---- sweeps ---- */

@@ -39,6 +39,13 @@ int source_fit_settings(Source *source, const SweepRecord *sweep, FitSettings *o
 
 /* ---- asking the daemon to act ---- */
 
+int source_status(Source *source, StatusRecord *out, Error *error);
+/* What to do when a call finds no daemon any more: revive returns 0 when one serves the home again, and the call is made once more; what
+ * else it returns is the call's result. */
+typedef int (*SourceRevive)(void *context, Error *error);
+void source_set_revive(Source *source, SourceRevive revive, void *context);
+/* How often one came back. */
+size_t source_revivals(const Source *source);
 /* body NULL: GET. out: initialised. 0, CLI_FAILED with the daemon's message, CLI_NO_DAEMON, or negative. */
 int source_call(Source *source, const char *path, const Buffer *body, double timeout_seconds, Buffer *out, Error *error);
 /* Joins texts into a path of the API; each part is escaped: source_path(path, "/v1/sweeps/", name, "/cancel"). tail may be "". */

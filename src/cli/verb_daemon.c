@@ -9,15 +9,10 @@ static int daemon_start(const Cli *cli, const Arguments *arguments, Error *error
     pid_t pid;
     if (cli_home(cli, home, error) < 0)
         return -1;
-    int result = source_open_quietly(&source, home, SOURCE_DAEMON, error);
-    if (!result) {
-        source_free(source);
+    int result = service_join(home, arguments_text(arguments, "workers", NULL), &pid, &source, error);
+    if (!result && !pid)
         cli_note("a daemon already serves %s", home);
-        return CLI_OK;
-    }
-    if (result == CLI_NO_DAEMON)
-        result = service_start(home, arguments_text(arguments, "workers", NULL), &pid, &source, error);
-    if (!result)
+    else if (!result)
         printf("sweepd serves %s (process %d, log %s/sweepd.log)\n", home, (int)pid, home);
     source_free(source);
     return result;
@@ -28,7 +23,7 @@ static int daemon_stop(const Cli *cli, Error *error) {
     int result = source_open(&source, cli, SOURCE_DAEMON, error);
     if (result)
         return result;
-    result = service_stop(source, 0, error);
+    result = service_stop(source, 0, NULL, error);
     if (!result)
         printf("sweepd of %s has stopped\n", source_home(source));
     source_free(source);

@@ -1,36 +1,60 @@
-/* The whole way in one command: a daemon if there is none, the sweep, its progress, its results, its law, its figures. What was started
- * here is stopped here, on every way out. */
+/* The whole way in one command: a daemon if there is none, the sweep, its progress, its results, its law, its figures. A daemon that was
+ * started here is stopped here, on every way out, unless others use it by then. One that goes while it is needed, whoever started it, is
+ * replaced: every call may be made twice, so the work goes on at the call that failed. */
 #include "figures.h"
 #include "progress.h"
 #include "service.h"
 #include "submit.h"
 #include "sweep_file.h"
 
+enum { RESTARTS_MAX = 5 };
+
 typedef struct Session {
     const Cli *cli;
     const Arguments *arguments;
+    char home[PATH_TEXT_MAX];
     Sweep *sweep;
     Buffer text; /* of the file */
     Source *source;
-    pid_t daemon; /* 0: it was there before */
+    pid_t daemon; /* 0: it is another's */
+    int restarts;
     SubmitRecord submitted;
     SweepRecord last;
 } Session;
 
 /* ---- before ---- */
 
-static int session_connect(Session *session, Error *error) {
-    char home[PATH_TEXT_MAX];
+static int session_join(Session *session, Source **source, Error *error) {
     const char *workers = arguments_text(session->arguments, "workers", NULL);
-    if (cli_home(session->cli, home, error) < 0)
-        return -1;
-    int result = source_open_quietly(&session->source, home, SOURCE_DAEMON, error);
-    if (!result && workers)
-        cli_note("a daemon already serves %s with its own number of workers; --workers has no effect", home);
-    if (result != CLI_NO_DAEMON)
-        return result;
-    *error = (Error){0};
-    return service_start(home, workers, &session->daemon, &session->source, error);
+    int result = service_join(session->home, workers, &session->daemon, source, error);
+    if (!result && !session->daemon && workers)
+        cli_note("a daemon already serves %s with its own number of workers; --workers has no effect", session->home);
+    return result;
+}
+
+static int session_revive(void *context, Error *error) {
+    Session *session = context;
+    Source *source = NULL;
+    if (interrupt_seen())
+        return CLI_INTERRUPTED;
+    if (session->restarts++ == RESTARTS_MAX)
+        return error_set(error, "the daemon of %s has gone %d times; see its sweepd.log", session->home, RESTARTS_MAX + 1);
+    cli_note("the daemon has gone; seeing to another, which goes on from the last checkpoints");
+    int result = session_join(session, &source, error);
+    source_free(source); /* its socket is the old one's */
+    return result;
+}
+
+/* A daemon that began to stop meanwhile refuses it. */
+static int session_submit(Session *session, Error *error) {
+    const char *path = session->arguments->positional;
+    int result = session_join(session, &session->source, error);
+    if (!result)
+        source_set_revive(session->source, session_revive, session);
+    while (!result && (result = submit_sweep(session->source, path, &session->text, &session->submitted, error)) == CLI_FAILED &&
+           !service_serves(session->home) && session->restarts < RESTARTS_MAX)
+        result = session_revive(session, error);
+    return result;
 }
 
 /* ---- after ---- */
@@ -80,10 +104,7 @@ static int show_study(const Session *session, Error *error) {
 /* ---- */
 
 static int session_run(Session *session, Error *error) {
-    const char *path = session->arguments->positional;
-    int result = session_connect(session, error);
-    if (!result)
-        result = submit_sweep(session->source, path, &session->text, &session->submitted, error);
+    int result = session_submit(session, error);
     if (result)
         return result;
     submit_print(&session->submitted);
@@ -94,24 +115,39 @@ static int session_run(Session *session, Error *error) {
     return result ? result : progress_exit(session->source, &session->last, error);
 }
 
-static void tell_end(const Session *session, int result) {
-    if (result == CLI_INTERRUPTED && session->daemon)
-        cli_note("stopped; running runs were checkpointed. Go on with 'sweepctl run %s'", session->arguments->positional);
-    else if (result == CLI_INTERRUPTED)
-        cli_note("stopped watching; the daemon, which was there before, goes on with sweep %s", session->last.name);
+/* 0, SERVICE_STAYS, or negative. */
+static int session_stop(const Session *session, bool interrupted, Error *error) {
+    if (!session->daemon)
+        return SERVICE_STAYS;
+    if (interrupted)
+        cli_note("stopping: running runs write their checkpoints");
+    source_set_revive(session->source, NULL, NULL);
+    int result = service_stop(session->source, session->daemon, sweep_name(session->sweep), error);
+    if (result == SERVICE_STAYS)
+        cli_note("other sweeps are under way: the daemon stays until they have finished, then leaves");
+    return result;
 }
 
-static int session_stop(const Session *session, int result) {
-    Error stop_error = {0};
-    if (!session->daemon || !session->source)
-        return result;
+static void tell_interrupted(const Session *session, bool stopped) {
+    if (!session->submitted.sweep_id)
+        cli_note("stopped before the sweep was submitted");
+    else if (stopped)
+        cli_note("stopped; running runs were checkpointed. Go on with 'sweepctl run %s'", session->arguments->positional);
+    else
+        cli_note("stopped watching; the daemon goes on with sweep %s ('sweepctl cancel %s' would end it)", session->submitted.name,
+                 session->submitted.name);
+}
+
+static int session_end(const Session *session, int result) {
+    Error error = {0};
+    int stopped = session_stop(session, result == CLI_INTERRUPTED, &error);
+    if (stopped && stopped != SERVICE_STAYS) {
+        cli_note("%s", error.text);
+        return result ? result : CLI_FAILED;
+    }
     if (result == CLI_INTERRUPTED)
-        cli_note("stopping: running runs write their checkpoints");
-    int stopped = service_stop(session->source, session->daemon, &stop_error);
-    if (!stopped)
-        return result;
-    cli_note("%s", stop_error.text);
-    return result ? result : CLI_FAILED;
+        tell_interrupted(session, !stopped);
+    return result;
 }
 
 int verb_run(const Cli *cli, const Arguments *arguments, Error *error) {
@@ -120,12 +156,13 @@ int verb_run(const Cli *cli, const Arguments *arguments, Error *error) {
     int result = sweep_file_read(arguments->positional, &session.text, &session.sweep, error);
     if (!result)
         result = submit_check(session.sweep, arguments->positional, error);
+    if (!result)
+        result = cli_home(cli, session.home, error);
     if (!result) {
         result = session_run(&session, error);
         if (interrupt_seen())
             result = CLI_INTERRUPTED;
-        result = session_stop(&session, result);
-        tell_end(&session, result);
+        result = session_end(&session, result);
     }
     source_free(session.source);
     sweep_free(session.sweep);

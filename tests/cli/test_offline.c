@@ -39,9 +39,11 @@ static void finish_run(Store *store, const RunRecord *run, size_t index) {
     Error error = {0};
     AttemptStart start = {.run_id = run->id, .now = now, .expires_at = now + 60};
     AttemptRecord attempt;
-    RunPlan plan;
-    check(store_run_plan(store, run->id, &plan, &error), &error);
-    Point point = {.step = plan.steps, .examples = 1000, .flops = run->flops.exact, .seconds = 0.5};
+    Run spec;
+    int64_t steps[64];
+    check(store_run_spec(store, run->id, &spec, &error), &error);
+    size_t points = run_evaluation_steps(&spec, steps, sizeof steps / sizeof *steps);
+    Point point = {.step = steps[points - 1], .examples = 1000, .flops = run->flops.exact, .seconds = 0.5};
     memset(start.token, 'a', sizeof start.token - 1);
     text_copy(start.environment.host, sizeof start.environment.host, "elsewhere");
     text_copy(start.environment.backend, sizeof start.environment.backend, "openblas 0.0 Test");
@@ -401,12 +403,43 @@ static void test_doctor(void **state) {
     said_clear(&said);
 }
 
+/* A home that cannot be looked at is not an empty one. */
+static void test_unusable_home(void **state) {
+    (void)state;
+    Said said;
+    char path[PATH_TEXT_MAX];
+    Error error;
+    harness_clean();
+    assert_int_equal(path_format(path, &error, "%s/loop", harness_folder()), 0);
+    assert_int_equal(symlink("loop", path), 0);
+    sweepctl_expect(&said, CLI_FAILED, "status", "--home", path);
+    assert_says(&said.err, "Too many levels of symbolic links");
+    said_clear(&said);
+    sweepctl_expect(&said, CLI_FAILED, "status", "--home", harness_file("file", "no home"));
+    assert_says(&said.err, "is not a directory");
+    said_clear(&said);
+}
+
+static void test_unusable_log(void **state) {
+    (void)state;
+    Said said;
+    char path[PATH_TEXT_MAX];
+    Error error;
+    harness_clean();
+    assert_int_equal(path_format(path, &error, "%s/sweepd.log", harness_home()), 0);
+    assert_int_equal(directory_make(path, 0700, &error), 0);
+    sweepctl_expect(&said, CLI_FAILED, "run", harness_file("study.yaml", study_file));
+    assert_says(&said.err, "sweepd.log: Is a directory");
+    said_clear(&said);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_empty_home), cmocka_unit_test(test_needs_daemon), cmocka_unit_test(test_status),
-        cmocka_unit_test(test_runs),       cmocka_unit_test(test_show),         cmocka_unit_test(test_fit),
-        cmocka_unit_test(test_mixed),      cmocka_unit_test(test_results),      cmocka_unit_test(test_export),
-        cmocka_unit_test(test_widths),     cmocka_unit_test(test_doctor),
+        cmocka_unit_test(test_unusable_home), cmocka_unit_test(test_unusable_log), cmocka_unit_test(test_empty_home),
+        cmocka_unit_test(test_needs_daemon),  cmocka_unit_test(test_status),       cmocka_unit_test(test_runs),
+        cmocka_unit_test(test_show),          cmocka_unit_test(test_fit),          cmocka_unit_test(test_mixed),
+        cmocka_unit_test(test_results),       cmocka_unit_test(test_export),       cmocka_unit_test(test_widths),
+        cmocka_unit_test(test_doctor),
     };
     int result = cmocka_run_group_tests(tests, NULL, NULL);
     harness_clean();

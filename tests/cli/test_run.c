@@ -1,0 +1,217 @@
+/* `run` beside others on one home: daemons that come and go under it, with the real programs. */
+#include "cli.h"
+
+#include "../system/harness.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { LONG_EPOCHS = 120, COMMANDS = 4 };
+
+static void sweep_file(char path[PATH_TEXT_MAX], const char *name, const char *widths, int epochs) {
+    char file[64];
+    snprintf(file, sizeof file, "%s.yaml", name);
+    site_write_sweep(file, name, widths, 2000, epochs);
+    site_path(path, file);
+}
+
+static pid_t start_run(const char *name, const char *widths, int epochs) {
+    char path[PATH_TEXT_MAX];
+    sweep_file(path, name, widths, epochs);
+    return site_start("sweepctl", "run", path, "--no-plot", "--workers", "2", NULL);
+}
+
+/* A file under the site; text is what must be in it. */
+typedef struct Expected {
+    const char *file, *text;
+} Expected;
+
+static bool file_says(void *context) {
+    const Expected *expected = context;
+    char path[PATH_TEXT_MAX];
+    Buffer text;
+    Error error;
+    site_path(path, expected->file);
+    buffer_init(&text, 1 << 24);
+    bool says = file_read(path, text.max, &text, &error) == 0 && strstr(text.data, expected->text);
+    buffer_deinit(&text);
+    return says;
+}
+
+static void assert_file_says(const char *file, const char *text) {
+    Expected expected = {file, text};
+    if (!file_says(&expected))
+        fail_msg("'%s' is not in %s", text, file);
+}
+
+static void until_file_says(const char *file, const char *text) {
+    Expected expected = {file, text};
+    site_until(file_says, &expected, text);
+}
+
+static bool is_submitted(void *context) {
+    Output output = site_run("sweepctl", "status", context, NULL);
+    int code = output.code;
+    output_free(&output);
+    return code == 0;
+}
+
+static void until_submitted(char *sweep) {
+    site_until(is_submitted, sweep, "the sweep is submitted");
+}
+
+/* Not asked by a call: one that waits until it is idle would take it for work. */
+static bool no_daemon(void *context) {
+    char path[PATH_TEXT_MAX];
+    (void)context;
+    site_path(path, "home/sweepd.pid");
+    return !file_exists(path);
+}
+
+static pid_t daemon_pid(void) {
+    json_t *status = site_json("sweepctl", "daemon", "status", "--json", NULL);
+    pid_t pid = (pid_t)json_integer_value(json_object_get(status, "pid"));
+    json_decref(status);
+    assert_true(pid > 0);
+    return pid;
+}
+
+/* ---- starting ---- */
+
+static void test_all_at_once(void **state) {
+    (void)state;
+    static const char *const names[COMMANDS] = {"one", "two", "three", "three"};
+    pid_t runs[COMMANDS];
+    for (size_t i = 0; i < COMMANDS; i++)
+        runs[i] = start_run(names[i], "[8, 16]", 4);
+    for (size_t i = 0; i < COMMANDS; i++)
+        assert_int_equal(site_wait(runs[i]), 0);
+    for (size_t i = 0; i < COMMANDS - 1; i++)
+        assert_int_equal(site_count(names[i], "done"), 2);
+    site_until(no_daemon, NULL, "the daemon that they started has left");
+}
+
+/* A process that holds the home's lock as a daemon does that does not serve yet, or no longer. */
+static pid_t hold_lock(void) {
+    char path[PATH_TEXT_MAX], text[32];
+    assert_int_equal(directory_make(site_home(), 0700, NULL), 0);
+    site_path(path, "home/lock");
+    int file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    assert_true(file >= 0);
+    assert_int_equal(flock(file, LOCK_EX | LOCK_NB), 0);
+    pid_t pid = fork();
+    if (pid == 0)
+        for (;;)
+            pause();
+    int size = snprintf(text, sizeof text, "%d\n", (int)pid);
+    assert_int_equal(pwrite(file, text, (size_t)size, 0), size);
+    close(file);
+    return pid;
+}
+
+static void let_go(pid_t holder) {
+    kill(holder, SIGKILL);
+    waitpid(holder, NULL, 0);
+}
+
+static void test_lock_is_waited_for(void **state) {
+    (void)state;
+    pid_t holder = hold_lock();
+    pid_t run = start_run("locked", "[8]", 2);
+    until_file_says("home/sweepd.log", "another sweepd");
+    let_go(holder);
+    assert_int_equal(site_wait(run), 0);
+    assert_int_equal(site_count("locked", "done"), 1);
+}
+
+static void test_interrupted_while_starting(void **state) {
+    (void)state;
+    pid_t holder = hold_lock();
+    pid_t run = start_run("early", "[8]", 2);
+    until_file_says("home/sweepd.log", "another sweepd");
+    kill(run, SIGINT);
+    assert_int_equal(site_wait(run), CLI_INTERRUPTED);
+    let_go(holder);
+    assert_file_says("sweepctl-0.out", "sweepctl: stopped before the sweep was submitted\n");
+    Expected blame = {"sweepctl-0.out", "did not"};
+    assert_false(file_says(&blame));
+}
+
+/* ---- a daemon that goes ---- */
+
+static void test_stopping_daemon_is_waited_for(void **state) {
+    (void)state;
+    char path[PATH_TEXT_MAX];
+    pid_t daemon = site_start_daemon("1", NULL);
+    sweep_file(path, "before", "[32]", LONG_EPOCHS);
+    site_expect(0, "sweepctl", "submit", path, NULL);
+    pid_t worker = site_freeze(site_run_of_width("before", 32));
+    kill(daemon, SIGTERM); /* it waits for its worker */
+    pid_t run = start_run("after", "[8]", 2);
+    until_file_says("sweepctl-1.out", "is stopping");
+    site_thaw(worker, SIGTERM);
+    assert_int_equal(site_wait(daemon), 0);
+    assert_int_equal(site_wait(run), 0);
+    assert_int_equal(site_count("after", "done"), 1);
+}
+
+static void run_outlives_daemon(int number) {
+    pid_t run = start_run("cut", "[16, 32]", LONG_EPOCHS / 2);
+    until_submitted("cut");
+    pid_t worker = site_freeze(site_run_of_width("cut", 32));
+    kill(daemon_pid(), number);
+    site_thaw(worker, number == SIGKILL ? SIGCONT : SIGTERM);
+    assert_int_equal(site_wait(run), 0);
+    assert_int_equal(site_count("cut", "done"), 2);
+    assert_file_says("sweepctl-0.out", "the daemon has gone");
+    site_until(no_daemon, NULL, "the second daemon has left too");
+}
+
+static void test_killed_daemon_is_replaced(void **state) {
+    (void)state;
+    run_outlives_daemon(SIGKILL);
+}
+
+static void test_stopped_daemon_is_replaced(void **state) {
+    (void)state;
+    run_outlives_daemon(SIGTERM);
+}
+
+/* Whoever started the daemon ends first; the other's sweep goes on. */
+static void test_daemon_stays_for_others(void **state) {
+    (void)state;
+    pid_t first = start_run("first", "[32]", LONG_EPOCHS);
+    until_submitted("first");
+    pid_t first_worker = site_freeze(site_run_of_width("first", 32));
+    pid_t second = start_run("second", "[64]", LONG_EPOCHS);
+    until_submitted("second");
+    pid_t second_worker = site_freeze(site_run_of_width("second", 64));
+    pid_t daemon = daemon_pid();
+    site_thaw(first_worker, SIGCONT);
+    assert_int_equal(site_wait(first), 0);
+    assert_file_says("sweepctl-0.out", "other sweeps are under way");
+    assert_int_equal(daemon_pid(), daemon);
+    site_thaw(second_worker, SIGCONT);
+    assert_int_equal(site_wait(second), 0);
+    Expected gone = {"sweepctl-1.out", "has gone"};
+    assert_false(file_says(&gone));
+    site_until(no_daemon, NULL, "the daemon leaves when nothing is left to do");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_all_at_once, site_set_up, site_tear_down),
+        cmocka_unit_test_setup_teardown(test_lock_is_waited_for, site_set_up, site_tear_down),
+        cmocka_unit_test_setup_teardown(test_interrupted_while_starting, site_set_up, site_tear_down),
+        cmocka_unit_test_setup_teardown(test_stopping_daemon_is_waited_for, site_set_up, site_tear_down),
+        cmocka_unit_test_setup_teardown(test_killed_daemon_is_replaced, site_set_up, site_tear_down),
+        cmocka_unit_test_setup_teardown(test_stopped_daemon_is_replaced, site_set_up, site_tear_down),
+        cmocka_unit_test_setup_teardown(test_daemon_stays_for_others, site_set_up, site_tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
