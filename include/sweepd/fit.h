@@ -51,6 +51,7 @@ void fit_options_default(FitOptions *options);
 /* L = E + A P^-alpha + B N^-beta, by the sum of Huber(1e-3) of log residuals over the full grid of starts. */
 typedef struct ParametricFit {
     FitEstimate E, A, B, alpha, beta;
+    bool E_at_bound;              /* E came out at 0, its bound, where percentiles say nothing: E.lo and E.hi are NaN */
     FitFrontier params, examples; /* P*(C), N*(C) */
     double c;                     /* C = c P N */
     double objective;

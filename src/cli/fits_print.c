@@ -74,7 +74,8 @@ static int print_constants(const ParametricFit *fit, const Cli *cli, Error *erro
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         table_cell(table, "%s", rows[i].name);
         table_cell(table, "%.4g", rows[i].estimate->value);
-        table_cell(table, "%s", format_interval(rows[i].estimate, "general", interval));
+        bool at_bound = rows[i].estimate == &fit->E && fit->E_at_bound;
+        table_cell(table, "%s", at_bound ? "at its bound" : format_interval(rows[i].estimate, "general", interval));
         table_cell(table, "%s", rows[i].meaning);
     }
     int result = table_print(table, error);

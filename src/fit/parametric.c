@@ -228,6 +228,9 @@ static int set_intervals(ParametricFit *fit, double level, Error *error) {
             return -1;
         }
     }
+    if (fit->E_at_bound) {
+        fit->E = fit_estimate(fit->E.value);
+    }
     return 0;
 }
 
@@ -310,9 +313,11 @@ static void warn_about_law(ParametricFit *fit, const FitPoint *points, size_t co
         lowest = fmin(lowest, points[i].loss);
     }
     double spread = sqrt(squares / (double)count);
-    if (fit->E.value < 1e-3 * lowest) {
+    fit->E_at_bound = fit->E.value < 1e-3 * lowest;
+    if (fit->E_at_bound) {
         fit_warn(&fit->warnings, "at_bound",
-                 "E came out at 0: the runs do not reach where the loss levels off, and the exponents may be too low.");
+                 "E came out at 0, its bound: the runs do not reach where the loss levels off. The exponents may be too low, and the "
+                 "intervals of the others take E = 0 for true: they are too narrow.");
     }
     const double exponents[] = {fit->alpha.value, fit->beta.value};
     for (int i = 0; i < 2; i++) {

@@ -8,9 +8,9 @@
 
 /* Points of L = E + A P^-alpha + B N^-beta without noise, on budgets that all sizes share. */
 enum { SIZES = 9, BUDGETS = 6 };
-static const double law_e = 0.5, law_a = 30, law_b = 60, law_alpha = 0.4, law_beta = 0.3;
+static const double law_a = 30, law_b = 60, law_alpha = 0.4, law_beta = 0.3;
 
-static const char *write_law(void) {
+static const char *write_law_with(double law_e) {
     Buffer text;
     buffer_init(&text, 1 << 20);
     buffer_append_text(&text, "params,examples,flops,loss\n");
@@ -26,6 +26,12 @@ static const char *write_law(void) {
     const char *path = harness_file("law.csv", text.data);
     buffer_deinit(&text);
     return path;
+}
+
+static const double law_e = 0.5;
+
+static const char *write_law(void) {
+    return write_law_with(law_e);
 }
 
 static double number(const json_t *object, const char *name) {
@@ -96,6 +102,27 @@ static void test_words(void **state) {
     said_clear(&said);
 }
 
+static void test_no_interval_at_a_bound(void **state) {
+    (void)state;
+    Said said;
+    const char *path = write_law_with(0);
+    sweepctl_expect(&said, CLI_OK, "fit", "--points", path, "--method=parametric", "--bootstrap=20");
+    assert_says(&said.out, "at its bound");
+    assert_says(&said.out, "take E = 0 for true");
+    said_clear(&said);
+    sweepctl_expect(&said, CLI_OK, "fit", "--points", path, "--method=parametric", "--bootstrap=20", "--json");
+    json_t *root = said_json(&said);
+    const json_t *intervals = json_object_get(root, "intervals"), *of_e = json_object_get(intervals, "E");
+    assert_int_equal(json_array_size(of_e), 2);
+    assert_true(json_is_null(json_array_get(of_e, 0)) && json_is_null(json_array_get(of_e, 1)));
+    assert_true(json_is_number(json_array_get(json_object_get(intervals, "alpha"), 0)));
+    json_decref(root);
+    said_clear(&said);
+    sweepctl_expect(&said, CLI_OK, "fit", "--points", write_law(), "--method=parametric", "--bootstrap=20");
+    assert_null(strstr(said.out.data, "at its bound"));
+    said_clear(&said);
+}
+
 static void test_refusal(void **state) {
     (void)state;
     Said said;
@@ -131,7 +158,7 @@ static void test_bad_tables(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_parametric), cmocka_unit_test(test_both),       cmocka_unit_test(test_words),
-        cmocka_unit_test(test_refusal),    cmocka_unit_test(test_bad_tables),
+        cmocka_unit_test(test_refusal),    cmocka_unit_test(test_bad_tables), cmocka_unit_test(test_no_interval_at_a_bound),
     };
     int result = cmocka_run_group_tests(tests, NULL, NULL);
     harness_clean();

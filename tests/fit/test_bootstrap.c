@@ -128,6 +128,25 @@ static void test_isoflop_intervals(void **state) {
     fit_isoflop_deinit(&two);
 }
 
+/* An estimate at its bound has no percentile interval; the others keep theirs. */
+static void test_no_interval_at_a_bound(void **state) {
+    (void)state;
+    const TrueLaw law = {1e-9, 3, 5, 0.4, 0.45};
+    FitPoint points[COUNT];
+    assert_int_equal(law_grid(&law, points, 8, (double[]){6e3, 4e5}, 6, (double[]){500, 55000}, 0.01, 1), COUNT);
+    ParametricFit fit;
+    run_parametric(&fit, points, COUNT, 40, 5, 1);
+    assert_true(fit.E_at_bound && law_warned(&fit.warnings, "at_bound"));
+    assert_true(fit.E.value < 1e-4 && isnan(fit.E.lo) && isnan(fit.E.hi));
+    assert_true(fit.alpha.lo < fit.alpha.value && fit.alpha.value < fit.alpha.hi);
+    fit_parametric_deinit(&fit);
+    make_points(points, 0.01, 1);
+    run_parametric(&fit, points, COUNT, 40, 5, 1);
+    assert_false(fit.E_at_bound || law_warned(&fit.warnings, "at_bound"));
+    assert_true(fit.E.lo < fit.E.value && fit.E.value < fit.E.hi);
+    fit_parametric_deinit(&fit);
+}
+
 static void test_refused_resamples_are_told(void **state) {
     (void)state;
     /* Six configurations for five unknowns: hardly a resample keeps more than five. */
@@ -164,6 +183,7 @@ int main(void) {
         cmocka_unit_test(test_draws_have_the_right_size),
         cmocka_unit_test(test_coverage),
         cmocka_unit_test(test_isoflop_intervals),
+        cmocka_unit_test(test_no_interval_at_a_bound),
         cmocka_unit_test(test_refused_resamples_are_told),
         cmocka_unit_test(test_quantiles),
     };
