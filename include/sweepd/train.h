@@ -12,6 +12,7 @@ enum {
     TRAIN_REFUSED = 1,  /* the run cannot be trained here: data missing, another digest, weights that do not fit; see the error */
     TRAIN_STOPPED = 2,  /* `should_stop` said so; a checkpoint was written when the trainer has a directory */
     TRAIN_DIVERGED = 3, /* the loss became non-finite: a result */
+    TRAIN_UNSAVED = 4,  /* a checkpoint could not be written; see the error */
 };
 
 /* ---- the seam: every kind of trainer is one of these ---- */
@@ -68,7 +69,7 @@ typedef struct TrainLoop {
 
 /* From where the trainer stands to its end, points at run_evaluation_steps. The same bits come out whether or not it was stopped and
  * resumed. A point may be given again that was given after the checkpoint; a trainer at its end gives its last point again. 0,
- * TRAIN_STOPPED, TRAIN_DIVERGED (a last point with what there is, NaN as NaN, was given to on_point), -1. */
+ * TRAIN_STOPPED, TRAIN_DIVERGED (a last point with what there is, NaN as NaN, was given to on_point), TRAIN_UNSAVED, -1. */
 int train_run(Trainer *trainer, const TrainLoop *loop, Error *error);
 
 /* ---- safetensors: 8 bytes little-endian header size, a JSON header, raw little-endian data ---- */

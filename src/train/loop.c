@@ -30,13 +30,13 @@ static int64_t chunk_next(int64_t steps, double seconds) {
     return fitting < 1 ? 1 : fitting > CHUNK_MAX ? CHUNK_MAX : (int64_t)fitting;
 }
 
-/* To the step `target`: 0, TRAIN_STOPPED, TRAIN_DIVERGED, -1. */
+/* To the step `target`: 0, TRAIN_STOPPED, TRAIN_DIVERGED, TRAIN_UNSAVED, -1. */
 static int advance(Progress *progress, int64_t target, Error *error) {
     Trainer *trainer = progress->trainer;
     const TrainLoop *loop = progress->loop;
     while (trainer->step < target) {
         if (loop->should_stop && loop->should_stop(loop->context))
-            return checkpoint(progress, error) ? -1 : TRAIN_STOPPED;
+            return checkpoint(progress, error) ? TRAIN_UNSAVED : TRAIN_STOPPED;
         int64_t left = target - trainer->step, step = trainer->step;
         double seconds = trainer->seconds;
         int result = trainer->interface->step(trainer, progress->chunk < left ? progress->chunk : left, error);
@@ -47,7 +47,7 @@ static int advance(Progress *progress, int64_t target, Error *error) {
             loop->on_progress(loop->context, trainer);
         bool due = clock_monotonic() - progress->checkpointed >= loop->checkpoint_seconds;
         if (due && trainer->step < target && checkpoint(progress, error))
-            return -1;
+            return TRAIN_UNSAVED;
     }
     return 0;
 }
@@ -76,7 +76,7 @@ static int run_from(Progress *progress, const int64_t *steps, size_t count, Erro
         if (steps[i] <= trainer->step && i + 1 < count)
             continue;
         int result = advance(progress, steps[i], error);
-        if (result < 0 || result == TRAIN_STOPPED)
+        if (result && result != TRAIN_DIVERGED)
             return result;
         int given = give_point(trainer, progress->loop, error);
         if (given < 0 || given == TRAIN_DIVERGED)

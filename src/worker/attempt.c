@@ -24,6 +24,7 @@ typedef struct Attempt {
     Trainer *trainer;
     TrainLoop loop;
 
+    bool hindered; /* by this machine: a disk that is full, a directory that cannot be used */
     Outcome outcome;
     RunState state;
     char detail[RECORD_TEXT_MAX];
@@ -59,8 +60,10 @@ static void attempt_on_progress(void *context, const Trainer *trainer) {
 
 static int attempt_on_point(void *context, const Point *point, Error *error) {
     Attempt *attempt = context;
-    if (journal_append(&attempt->journal, point, error))
+    if (journal_append(&attempt->journal, point, error)) {
+        attempt->hindered = true;
         return -1;
+    }
     reporter_progress(attempt->reporter, (double)point->step, point->flops);
     reporter_point(attempt->reporter);
     return 0;
@@ -84,9 +87,19 @@ static bool attempt_is_memory(const char *text) {
 }
 
 static void attempt_decide_failure(Attempt *attempt, int result, const Error *error) {
-    bool memory = attempt_is_memory(error->text);
-    Outcome outcome = memory ? OUTCOME_OUT_OF_MEMORY : result > 0 ? OUTCOME_REFUSED : OUTCOME_CRASHED;
-    attempt_decide(attempt, outcome, RUN_FAILED, error->text);
+    attempt->hindered = attempt->hindered && !attempt_is_memory(error->text);
+    if (attempt->hindered)
+        attempt_decide(attempt, OUTCOME_PREEMPTED, RUN_PENDING, error->text);
+    else if (attempt_is_memory(error->text))
+        attempt_decide(attempt, OUTCOME_OUT_OF_MEMORY, RUN_FAILED, error->text);
+    else
+        attempt_decide(attempt, result > 0 ? OUTCOME_REFUSED : OUTCOME_CRASHED, RUN_FAILED, error->text);
+}
+
+/* Before a run's first step nothing but the machine can break. */
+static void attempt_decide_unprepared(Attempt *attempt, int result, const Error *error) {
+    attempt->hindered = result < 0;
+    attempt_decide_failure(attempt, result, error);
 }
 
 static void attempt_decide_training(Attempt *attempt, int result, const Error *error) {
@@ -104,6 +117,10 @@ static void attempt_decide_training(Attempt *attempt, int result, const Error *e
         snprintf(detail, sizeof detail, "stopped at step %lld of %lld", (long long)attempt->trainer->step,
                  (long long)attempt->trainer->steps);
         attempt_decide(attempt, OUTCOME_PREEMPTED, RUN_PENDING, detail);
+        break;
+    case TRAIN_UNSAVED:
+        attempt->hindered = true;
+        attempt_decide_failure(attempt, result, error);
         break;
     default:
         attempt_decide_failure(attempt, result, error);
@@ -128,7 +145,7 @@ static int attempt_open(Attempt *attempt) {
         attempt->has_journal = !result;
     }
     if (result)
-        attempt_decide_failure(attempt, result, &error);
+        attempt_decide_unprepared(attempt, result, &error);
     return result;
 }
 
@@ -138,7 +155,7 @@ static int attempt_prepare(Attempt *attempt) {
     TrainerOptions options = {.home = attempt->settings->home, .threads = attempt->settings->threads};
     int result = run_files_trainer(&attempt->files, &attempt->lease->run, &options, &attempt->trainer, &resumed, &error);
     if (result) {
-        attempt_decide_failure(attempt, result, &error);
+        attempt_decide_unprepared(attempt, result, &error);
         return result;
     }
     const Trainer *trainer = attempt->trainer;
@@ -213,6 +230,8 @@ static int attempt_close(Attempt *attempt, Error *error) {
         } else if (attempt->has_journal && journal_is_empty(&attempt->journal)) {
             unlink(attempt->files.journal);
         }
+        if (attempt->hindered) /* here the next run would fare no better */
+            return error_set(error, "%s", attempt->detail);
     }
     return leave ? ATTEMPT_LEAVE : 0;
 }

@@ -121,7 +121,8 @@ enum {
     ATTEMPT_LEAVE = 1, /* a signal or the daemon wants the worker to go */
 };
 
-/* Trains and reports what the lease names. 0: on with the next; ATTEMPT_LEAVE; -1: this worker cannot go on. */
+/* Trains and reports what the lease names. 0: on with the next; ATTEMPT_LEAVE; -1: this worker cannot go on, its machine being in the way
+ * or the daemon out of reach. */
 int attempt_run(const WorkerSettings *settings, HttpClient *client, const Lease *lease, Error *error);
 
 /* Host, processor, version, backend, pid, threads of this process; with a trainer also what that says of backend and data. trainer may be

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static void assert_one_line(const char *text) {
     const char *end = strchr(text, '\n');
@@ -106,6 +107,44 @@ static void test_damaged_checkpoint_is_passed_over(void **state) {
     site_assert_as_undisturbed(run_id);
 }
 
+static void assert_handed_back(int64_t run_id, const char *outcomes, const char *reason) {
+    char found[64];
+    site_outcomes(run_id, found, sizeof found);
+    assert_string_equal(found, outcomes);
+    json_t *run = site_show(run_id), *attempts = json_object_get(run, "attempts");
+    const char *detail = json_string_value(json_object_get(json_array_get(attempts, json_array_size(attempts) - 1), "detail"));
+    assert_non_null(detail);
+    if (!strstr(detail, reason))
+        fail_msg("\"%s\" does not say \"%s\"", detail, reason);
+    assert_string_equal(json_string_value(json_object_get(json_object_get(run, "record"), "state")), "pending");
+    json_decref(run);
+}
+
+/* A machine that cannot keep what it trains is not the run's fault, and says so by its exit code. */
+static void test_unusable_directory_is_not_the_runs_fault(void **state) {
+    (void)state;
+    char file[PATH_TEXT_MAX], runs[PATH_TEXT_MAX], checkpoint[PATH_TEXT_MAX];
+    site_write_sweep("a.yaml", "a", "[32]", 4000, 60);
+    site_path(file, "a.yaml");
+    site_start_daemon("0", NULL);
+    site_expect(0, "sweepctl", "submit", file, NULL);
+    int64_t run_id = site_run_of_width("a", 32);
+    assert_int_equal(path_format(runs, NULL, "%s/runs", site_home()), 0);
+    site_write("home/runs", "in the way");
+    assert_int_equal(site_wait(site_start_worker("first")), 1);
+    assert_handed_back(run_id, "preempted", runs);
+    assert_int_equal(unlink(runs), 0);
+
+    site_run_path(checkpoint, run_id, "checkpoint.safetensors");
+    assert_int_equal(directory_make(checkpoint, 0755, NULL), 0);
+    assert_int_equal(site_wait(site_start_worker("second")), 1);
+    assert_handed_back(run_id, "preempted,preempted", checkpoint);
+    assert_int_equal(rmdir(checkpoint), 0);
+
+    assert_int_equal(site_wait(site_start_worker("third")), 0);
+    assert_int_equal(site_count("a", "done"), 1);
+}
+
 static void test_second_daemon_is_refused(void **state) {
     (void)state;
     site_start_daemon("0", NULL);
@@ -119,8 +158,13 @@ static void test_second_daemon_is_refused(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        CASE(test_broken_file_is_code_2),       CASE(test_no_daemon_is_code_4),        CASE(test_wait_that_times_out_is_code_124),
-        CASE(test_missing_data_fails_the_runs), CASE(test_failed_runs_can_be_retried), CASE(test_damaged_checkpoint_is_passed_over),
+        CASE(test_broken_file_is_code_2),
+        CASE(test_no_daemon_is_code_4),
+        CASE(test_wait_that_times_out_is_code_124),
+        CASE(test_missing_data_fails_the_runs),
+        CASE(test_failed_runs_can_be_retried),
+        CASE(test_damaged_checkpoint_is_passed_over),
+        CASE(test_unusable_directory_is_not_the_runs_fault),
         CASE(test_second_daemon_is_refused),
     };
     return cmocka_run_group_tests_name("faults", tests, NULL, NULL);

@@ -142,7 +142,7 @@ static void test_checkpoints_along_the_way(void **state) {
     loop.checkpoint_path = fixture_path("no/such/directory");
     points.stop_at = 0;
     trainer->step = 0;
-    assert_int_equal(train_run(trainer, &loop, &error), -1);
+    assert_int_equal(train_run(trainer, &loop, &error), TRAIN_UNSAVED);
     assert_non_null(strstr(error.text, "no/such/directory"));
     trainer_free(trainer);
 }
