@@ -85,7 +85,7 @@ typedef struct RunRecord {
     double seconds;              /* training time, from the last point */
     bool has_point;
     Point last;                   /* the latest point */
-    char detail[RECORD_TEXT_MAX]; /* of the last attempt that ended other than ok */
+    char detail[RECORD_TEXT_MAX]; /* of the last attempt: why it failed, diverged or was handed back; "" when done */
 } RunRecord;
 
 typedef struct SweepRecord {

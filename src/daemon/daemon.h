@@ -122,6 +122,8 @@ typedef int (*RouteHandler)(Daemon *daemon, const Call *call, HttpResponse *resp
 void routes_handle(void *context, const HttpRequest *request, HttpResponse *response);
 /* What a result of the store means to the caller: 0, 404, 409, 400 with the error set, or -1. */
 int route_store_result(int result, const char *what, const char *name, Error *error);
+/* Decimal digits alone, without a sign or a space; 0, or 1 when it is something else or past 2^63 - 1. */
+int route_read_number(const char *text, int64_t *out);
 /* Reads a query's value as a number in [minimum, maximum]; `out` keeps its value when the query does not have it. 0 or 400. */
 int route_query_integer(const Call *call, const char *name, int64_t minimum, int64_t maximum, int64_t *out, Error *error);
 

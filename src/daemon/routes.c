@@ -2,6 +2,7 @@
 
 #include "daemon.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -135,12 +136,18 @@ int route_store_result(int result, const char *what, const char *name, Error *er
     }
 }
 
+int route_read_number(const char *text, int64_t *out) {
+    errno = 0;
+    *out = strtoll(text, NULL, 10);
+    return *text == '\0' || strspn(text, "0123456789") != strlen(text) || errno == ERANGE;
+}
+
 int route_query_integer(const Call *call, const char *name, int64_t minimum, int64_t maximum, int64_t *out, Error *error) {
-    char text[2048], *end;
+    char text[2048];
+    int64_t value;
     if (!http_query_get(call->request->query, name, text, sizeof text))
         return 0;
-    long long value = strtoll(text, &end, 10);
-    if (*text == '\0' || *end != '\0' || value < minimum || value > maximum) {
+    if (route_read_number(text, &value) != 0 || value < minimum || value > maximum) {
         error_set(error, "%s: must be an integer from %lld to %lld", name, (long long)minimum, (long long)maximum);
         return 400;
     }

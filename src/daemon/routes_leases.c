@@ -57,9 +57,7 @@ int route_lease(Daemon *daemon, const Call *call, HttpResponse *response, Error 
 /* ---- reports ---- */
 
 static int read_attempt_id(const Call *call, int64_t *out, Error *error) {
-    char *end;
-    *out = strtoll(call->argument, &end, 10);
-    if (*end != '\0' || *out <= 0) {
+    if (route_read_number(call->argument, out) != 0) {
         error_set(error, "no such attempt: %s", call->argument);
         return 404;
     }

@@ -269,10 +269,9 @@ static int attempt_end(Store *store, int64_t attempt_id, Outcome outcome, const 
     }
     return statement_run(store, error, NULL,
                          "UPDATE runs SET state = ?2, failures = failures + ?3, cancelling = 0, ended_at = ?4, "
-                         "done_flops = iif(?2 = 'done', flops_exact, done_flops), detail = iif(?5 = 'ok', detail, ?6) "
+                         "done_flops = iif(?2 = 'done', flops_exact, done_flops), detail = iif(?2 = 'done', '', ?5) "
                          "WHERE id = (SELECT run_id FROM attempts WHERE id = ?1)",
-                         VALUES(integer(attempt_id), text(run_state_text(run_state)), integer(failures_add), real(now),
-                                text(outcome_text(outcome)), text(detail)));
+                         VALUES(integer(attempt_id), text(run_state_text(run_state)), integer(failures_add), real(now), text(detail)));
 }
 
 int store_attempt_end(Store *store, int64_t attempt_id, Outcome outcome, const char *detail, RunState run_state, int failures_add,

@@ -74,7 +74,16 @@ static void test_bad_requests(void **state) {
     assert_true(harness_answer_has(harness, "\"field\":\"limit\""));
     harness_expect(harness, "/v1/runs?state=lost", NULL, 400);
     harness_expect(harness, "/v1/runs?sweep=none", NULL, 404);
-    harness_expect(harness, "/v1/attempts/x/points", "{}", 404);
+    harness_expect(harness, "/v1/sweeps", "{\"path\":\"a\\u001b[2Jb\",\"text\":\"x\"}", 400);
+    assert_true(harness_answer_has(harness, "\"field\":\"path\"") && !harness_answer_has(harness, "[2J"));
+    static const char *const wrong[] = {"x", "%201", "+1", "-1", "1x", "9223372036854775808", "99999999999999999999"};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        char path[128];
+        snprintf(path, sizeof path, "/v1/attempts/%s/points", wrong[i]);
+        harness_expect(harness, path, "{}", 404);
+        snprintf(path, sizeof path, "/v1/runs?after=%s", wrong[i]);
+        harness_expect(harness, path, NULL, 400);
+    }
     harness_expect(harness, "/v1/attempts/1/points", "{}", 400);
 }
 

@@ -259,6 +259,22 @@ static void test_refused_fails_at_once(void **state) {
     assert_string_equal(run_of(fixture->store, leased.attempt.run_id).detail, "no data");
 }
 
+/* What is said of a run is of its last attempt. */
+static void test_a_run_tells_why(void **state) {
+    Fixture *fixture = *state;
+    Leased leased = lease(fixture, 10);
+    assert_int_equal(queue_expire(fixture->queue, 70, NULL), 0);
+    assert_string_equal(run_of(fixture->store, leased.attempt.run_id).detail, "the lease ran out");
+    leased = lease(fixture, 71);
+    assert_int_equal(result(fixture, &leased, OUTCOME_OK, RUN_DONE, 72), 0);
+    assert_string_equal(run_of(fixture->store, leased.attempt.run_id).detail, "");
+    leased = lease(fixture, 73);
+    assert_int_equal(queue_result(fixture->queue, leased.attempt.id, leased.token, OUTCOME_OK, RUN_DIVERGED, "the loss became non-finite",
+                                  NULL, NULL, 0, 74, NULL),
+                     0);
+    assert_string_equal(run_of(fixture->store, leased.attempt.run_id).detail, "the loss became non-finite");
+}
+
 static void check_worker_end(Fixture *fixture, ExecWorker worker, Outcome outcome, int64_t failures) {
     Leased leased;
     AttemptRecord attempts[8];
@@ -409,6 +425,7 @@ int main(void) {
         QUEUE_TEST(test_two_workers_of_one_name_both_live),
         QUEUE_TEST(test_failures_count_up_to_the_limit),
         QUEUE_TEST(test_refused_fails_at_once),
+        QUEUE_TEST(test_a_run_tells_why),
         QUEUE_TEST(test_a_worker_that_ended_frees_its_run),
         QUEUE_TEST(test_pause_lets_running_runs_go_on),
         QUEUE_TEST(test_cancel_drops_running_runs),
