@@ -1,6 +1,7 @@
 # Error against compute: every finished run, one marker and shade a size; the fitted frontier with its band; the lowest error so far.
-# Given: SIZES, SERIES (0: too many sizes for a legend), LABEL_1.., LAW, BANDED, AMONG (a part of the frontier lies among the runs). Tables: STEM.tsv, STEM-law.tsv, STEM-envelope.tsv.
-KEY_ROWS = (SERIES > 0 ? (SERIES + 2) / 3 + 1 : 4)
+# Given: SIZES, SERIES (0: too many sizes for a legend), COLUMNS of the legend, LABEL_1.., LAW, BANDED, AMONG (a part of the frontier lies among the runs). Tables: STEM.tsv, STEM-law.tsv, STEM-envelope.tsv.
+SIZE_ROWS = (SERIES + COLUMNS - 1) / COLUMNS
+KEY_ROWS = (SERIES > 0 ? SIZE_ROWS + 1 : 4)
 LINE_ROWS = 1 + LAW + BANDED + AMONG
 KEY_HEIGHT = 0.145 * (KEY_ROWS + LINE_ROWS) + 0.1
 HEIGHT = TITLE_HEIGHT + 2.1 + LABEL_HEIGHT + KEY_HEIGHT
@@ -48,7 +49,7 @@ if (LAW) { COMMAND = COMMAND.", STEM.'-law.tsv' using 1:2 skip 1 with lines line
 eval COMMAND
 if (SERIES > 0) {
     unset title; unset xlabel; unset ylabel; unset tics; unset border; unset grid
-    set key at screen 0.03, screen (KEY_HEIGHT - 0.145 * LINE_ROWS - 0.03) / HEIGHT top left vertical maxrows (SERIES + 2) / 3 Left reverse title 'model size [parameters]' left width 1
+    set key at screen 0.03, screen (KEY_HEIGHT - 0.145 * LINE_ROWS - 0.03) / HEIGHT top left vertical maxrows SIZE_ROWS Left reverse title 'model size [parameters]' left width 1
     set xrange [1:2]; set yrange [1:2]
     plot for [i = 1:SERIES] NaN with points pointtype MARKS[i] pointsize 0.42 linewidth 0.7 linecolor palette cb shade(i) title value(sprintf('LABEL_%d', i))
 }

@@ -54,11 +54,19 @@ static int set_up(void **state) {
             curve_metric[i][j] = j == 0 ? 0.9 : loss * (1 + 1 / (double)j);
         }
     }
+    /* IsoFLOP wants sizes around the optimum of each budget. */
+    static FitPoint budgets[COUNT];
+    for (size_t i = 0; i < COUNT; i++) {
+        double flops = 1e12 * pow(10, 0.5 * (double)(i / 7));
+        double params = 0.48 * pow(flops / 6, 0.53) * pow(2.5, (double)(i % 7) - 3), examples = flops / (6 * params);
+        double loss = (0.08 + 3 * pow(params, -0.4) + 5 * pow(examples, -0.45)) * exp(0.002 * rng_normal(&rng));
+        budgets[i] = (FitPoint){params, examples, flops, loss, (int64_t)i};
+    }
     FitOptions options;
     fit_options_default(&options);
     options.resamples = 40;
     options.threads = 2;
-    return fit_parametric(&parametric, points, COUNT, &options, NULL) != 0 || fit_isoflop(&isoflop, points, COUNT, &options, NULL) != 0;
+    return fit_parametric(&parametric, points, COUNT, &options, NULL) != 0 || fit_isoflop(&isoflop, budgets, COUNT, &options, NULL) != 0;
 }
 
 static int tear_down(void **state) {
@@ -163,6 +171,116 @@ static void test_draws_one_run_and_many_sizes(void **state) {
     draw(&study, PLOT_CURVES);
 }
 
+/* A file of the study's figures: "-curves.svg", "-frontier.tsv". */
+static void read_figure(const char *name, Buffer *out) {
+    char path[PATH_TEXT_MAX];
+    Error error = {""};
+    assert_int_equal(path_format(path, &error, "%s/study%s", directory, name), 0);
+    buffer_init(out, 1 << 24);
+    if (file_read(path, 1 << 24, out, &error) != 0) {
+        fail_msg("%s", error.text);
+    }
+}
+
+static void assert_figure_says(const char *name, const char *text, bool expected) {
+    Buffer figure;
+    read_figure(name, &figure);
+    if ((strstr(figure.data, text) != NULL) != expected) {
+        fail_msg("%s %s \"%s\"", name, expected ? "lacks" : "has", text);
+    }
+    buffer_deinit(&figure);
+}
+
+/* Where the text before `at` begins, from its place in the SVG: <g transform="translate(X,Y)" ...><text>... */
+static double text_begin(const char *svg, const char *at) {
+    static const char begin[] = "translate(";
+    while (at > svg && strncmp(at, begin, sizeof begin - 1) != 0) {
+        at--;
+    }
+    return strtod(at + sizeof begin - 1, NULL);
+}
+
+/* The whole label is on the page, which is 340 units wide; a character of this font takes 5 at least. */
+static void assert_on_page(const char *name, const char *label) {
+    enum { PAGE = 340, CHARACTER = 5 };
+    Buffer figure;
+    char text[128];
+    read_figure(name, &figure);
+    snprintf(text, sizeof text, "<text>%s<", label);
+    const char *at = strstr(figure.data, text);
+    assert_non_null(at);
+    if (text_begin(figure.data, at) + CHARACTER * (double)strlen(label) > PAGE) {
+        fail_msg("\"%s\" begins at %g", label, text_begin(figure.data, at));
+    }
+    buffer_deinit(&figure);
+}
+
+/* Curves of `count` sizes from 124.8 million up, named like the paper's largest models. */
+static void make_large(PlotCurve large[COUNT], FitPoint large_points[COUNT], size_t count, const char *format) {
+    for (size_t i = 0; i < COUNT; i++) {
+        large[i] = curves[i];
+        large[i].params = 124843998 + 1e7 * (double)(i % count);
+        snprintf(large[i].label, sizeof large[i].label, format, 1 + (int)(i % count));
+        large_points[i] = points[i];
+        large_points[i].params = large[i].params;
+    }
+}
+
+static void test_long_labels_stay_on_the_page(void **state) {
+    (void)state;
+    PlotStudy study = make_study();
+    PlotCurve large[COUNT];
+    FitPoint large_points[COUNT];
+    make_large(large, large_points, 10, "B_%d-Wi_1024_8");
+    study.curves = large;
+    study.points = large_points;
+    draw(&study, PLOT_CURVES);
+    assert_on_page("-curves.svg", "B_9-Wi_1024_8: 204.8 million");
+    assert_on_page("-curves.svg", "B_1-Wi_1024_8: 124.8 million");
+    draw(&study, PLOT_ERROR_COMPUTE);
+    assert_on_page("-error-compute.svg", "204.8 million");
+}
+
+static void test_naming(void **state) {
+    (void)state;
+    static const struct {
+        const char *format, *says;
+    } namings[] = {{"B_%d-Wi_64", "B_(blocks)-Wi_(width): size"},
+                   {"S_%d-Wi_64", "S_(blocks)-Wi_(width): size"},
+                   {"B_%d-Wi_64_2", "B_(blocks)-Wi_(width)_(expansion): size"},
+                   {"mine-%d", ">model: size"}};
+    PlotStudy study = make_study();
+    PlotCurve named[COUNT];
+    FitPoint unused[COUNT];
+    study.curves = named;
+    for (size_t i = 0; i < sizeof namings / sizeof *namings; i++) {
+        make_large(named, unused, 5, namings[i].format);
+        draw(&study, PLOT_CURVES);
+        assert_figure_says("-curves.svg", namings[i].says, true);
+    }
+    assert_figure_says("-curves.svg", "the best of each size", true);
+    make_large(named, unused, 20, "B_%d-Wi_64");
+    text_copy(named[0].label, sizeof named[0].label, "B_1-Wi_64_2");
+    named[0].metric = (double[STEPS]){1, 1, 1, 1, 1, 0.001};
+    draw(&study, PLOT_CURVES);
+    assert_figure_says("-curves.svg", "the best of 12 of 20 sizes", true);
+    assert_figure_says("-curves.svg", "B_(blocks)-Wi_(width)[_(expansion)]: size", true);
+}
+
+/* Of two runs of one size the one that ends lower is in front, whichever has more examples. */
+static void test_best_curve_in_front(void **state) {
+    (void)state;
+    static const double steps[] = {1e9, 2e9}, low[] = {0.5, 0.25}, high[] = {0.8, 0.75};
+    PlotCurve two[2] = {{.label = "B_1-Wi_8", .params = 1000, .examples = 9000, .count = 2, .flops = steps, .metric = high},
+                        {.label = "B_1-Wi_8", .params = 1000, .examples = 500, .count = 2, .flops = steps, .metric = low}};
+    PlotStudy study = make_study();
+    study.curves = two;
+    study.curve_count = 2;
+    draw(&study, PLOT_CURVES);
+    assert_figure_says("-curves.tsv", "\n1\t1000\t500\t2000000000\t0.25\n", true);
+    assert_figure_says("-curves.tsv", "\n1\t1000\t9000\t", false);
+}
+
 /* Names are data: nothing in them is run, and no file appears outside the directory. */
 static void test_hostile_names(void **state) {
     (void)state;
@@ -247,6 +365,9 @@ int main(void) {
         cmocka_unit_test(test_draws_every_kind),
         cmocka_unit_test(test_draws_with_one_fit_or_none),
         cmocka_unit_test(test_draws_one_run_and_many_sizes),
+        cmocka_unit_test(test_long_labels_stay_on_the_page),
+        cmocka_unit_test(test_naming),
+        cmocka_unit_test(test_best_curve_in_front),
         cmocka_unit_test(test_hostile_names),
         cmocka_unit_test(test_nothing_to_draw),
         cmocka_unit_test(test_without_gnuplot),
