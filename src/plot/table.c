@@ -6,8 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LINE_POINTS = 121, BACKGROUND_CURVES = 400, SHORT_LABEL = 22, SHORT_SIZE = 9 };
+enum { LINE_POINTS = 121, BACKGROUND_CURVES = 400, FRONTIER_CELLS = 7, SHORT_LABEL = 22, SHORT_SIZE = 9 };
 static const double LEVEL = 0.95, PAPER_PARAMS = 0.35, PAPER_EXAMPLES = 0.65, SAME = 1 + 1e-9;
+static const double LINE_SHARE = 0.02; /* of an axis: a band this wide is hidden by the line in it */
 
 /* Appends a cell, or "NaN", which gnuplot takes for a gap. */
 static void append_cell(Buffer *table, double value, const char *end) {
@@ -191,7 +192,9 @@ static int write_efficient_loss(Figure *figure, const Ranges *ranges) {
                                        fit->params.coefficient.value,
                                        fit->examples.exponent.value,
                                        fit->examples.coefficient.value};
-    bool banded = isfinite(fit->params.exponent.lo) && fit->cloud_count > 0, any_among = false;
+    bool banded = isfinite(fit->params.exponent.lo) && fit->cloud_count > 0, any_among = false, any_beyond = false;
+    Range losses = {INFINITY, 0};
+    double widest = 1;
     Buffer table;
     buffer_init(&table, PLOT_TEXT_MAX);
     buffer_printf(&table, "flops\t%s\tlow\thigh\tamong_runs\n", figure->study->metric);
@@ -207,12 +210,20 @@ static int write_efficient_loss(Figure *figure, const Ranges *ranges) {
             double last = (double)(fit->cloud_count - 1);
             below = values[(size_t)lround(last * (1 - LEVEL) / 2)];
             above = values[(size_t)lround(last * (1 + LEVEL) / 2)];
+            widest = fmax(widest, above / below);
         }
         append_row(&table, (double[]){flops, loss, below, above, among ? loss : NAN}, 5);
         any_among = any_among || among;
+        any_beyond = any_beyond || !among;
+        range_take(&losses, loss);
+    }
+    for (size_t i = 0; i < figure->study->point_count; i++) {
+        range_take(&losses, figure->study->points[i].loss);
     }
     figure_set_count(figure, "BANDED", banded);
+    figure_set_count(figure, "NARROW", log(widest) < LINE_SHARE * log(losses.high / losses.low));
     figure_set_count(figure, "AMONG", any_among);
+    figure_set_count(figure, "BEYOND", any_beyond);
     int result = table_write(figure, &table, "-law");
     buffer_deinit(&table);
     free(values);
@@ -232,7 +243,9 @@ int table_error_compute(Figure *figure) {
     }
     if (study->parametric == NULL) {
         figure_set_count(figure, "BANDED", 0);
+        figure_set_count(figure, "NARROW", 0);
         figure_set_count(figure, "AMONG", 0);
+        figure_set_count(figure, "BEYOND", 0);
     } else if (result == 0) {
         result = write_efficient_loss(figure, &ranges);
     }
@@ -242,10 +255,9 @@ int table_error_compute(Figure *figure) {
 /* ---- frontier ---- */
 
 static FitEstimate parametric_at(const ParametricFit *fit, bool examples, double flops) {
-    const FitFrontier *frontier = examples ? &fit->examples : &fit->params;
     const struct ParametricDraw *cloud = fit->cloud;
-    bool banded = isfinite(frontier->exponent.lo) && fit->cloud_count > 0;
-    if (!banded) {
+    const FitFrontier *frontier = examples ? &fit->examples : &fit->params;
+    if (!isfinite(frontier->exponent.lo) || fit->cloud_count == 0) {
         return fit_frontier_at(frontier, NULL, NULL, 0, 0, flops, LEVEL);
     }
     return fit_frontier_at(frontier, examples ? &cloud->examples_exponent : &cloud->params_exponent,
@@ -253,45 +265,57 @@ static FitEstimate parametric_at(const ParametricFit *fit, bool examples, double
                            sizeof *cloud / sizeof(double), flops, LEVEL);
 }
 
-static double isoflop_at(const IsoflopFit *fit, bool examples, double flops) {
-    return fit_frontier_at(examples ? &fit->examples : &fit->params, NULL, NULL, 0, 0, flops, LEVEL).value;
+static FitEstimate isoflop_at(const IsoflopFit *fit, bool examples, double flops) {
+    const struct IsoflopDraw *cloud = fit->cloud;
+    const FitFrontier *frontier = examples ? &fit->examples : &fit->params;
+    if (!isfinite(frontier->exponent.lo) || fit->cloud_count == 0) {
+        return fit_frontier_at(frontier, NULL, NULL, 0, 0, flops, LEVEL);
+    }
+    return fit_frontier_at(frontier, examples ? &cloud->examples_exponent : &cloud->params_exponent,
+                           examples ? &cloud->examples_coefficient : &cloud->params_coefficient, fit->cloud_count,
+                           sizeof *cloud / sizeof(double), flops, LEVEL);
 }
 
 /* The paper's slope, through the fitted line at the geometric middle of the compute. */
 static double paper_at(const PlotStudy *study, bool examples, double middle, double flops) {
-    double anchor =
-        study->parametric != NULL ? parametric_at(study->parametric, examples, middle).value : isoflop_at(study->isoflop, examples, middle);
+    double anchor = study->parametric != NULL ? parametric_at(study->parametric, examples, middle).value
+                                              : isoflop_at(study->isoflop, examples, middle).value;
     return anchor * pow(flops / middle, examples ? PAPER_EXAMPLES : PAPER_PARAMS);
+}
+
+/* One side's cells at one compute: both fits with their intervals, then the paper's slope. */
+static void fill_side(const PlotStudy *study, bool examples, double middle, double flops, double side[FRONTIER_CELLS]) {
+    const FitEstimate none = {NAN, NAN, NAN};
+    FitEstimate law = study->parametric != NULL ? parametric_at(study->parametric, examples, flops) : none;
+    FitEstimate isoflop = study->isoflop != NULL ? isoflop_at(study->isoflop, examples, flops) : none;
+    const double cells[FRONTIER_CELLS] = {
+        law.value, law.lo, law.hi, isoflop.value, isoflop.lo, isoflop.hi, paper_at(study, examples, middle, flops)};
+    memcpy(side, cells, sizeof cells);
 }
 
 static int write_lines(Figure *figure) {
     const PlotStudy *study = figure->study;
     Ranges ranges = study_ranges(study);
     double middle = sqrt(ranges.flops.low * ranges.flops.high);
-    figure_set_count(figure, "PARAMS_LOW", (size_t)fmin(ranges.params.low, 1e18));
-    figure_set_count(figure, "PARAMS_HIGH", (size_t)fmin(ranges.params.high, 1e18));
-    figure_set_count(figure, "EXAMPLES_LOW", (size_t)fmin(ranges.examples.low, 1e18));
-    figure_set_count(figure, "EXAMPLES_HIGH", (size_t)fmin(ranges.examples.high, 1e18));
+    size_t among = 0;
     Buffer table;
     buffer_init(&table, PLOT_TEXT_MAX);
-    buffer_append_text(&table, "flops\tparams_parametric\tparams_low\tparams_high\tparams_isoflop\tparams_paper\t"
-                               "examples_parametric\texamples_low\texamples_high\texamples_isoflop\texamples_paper\n");
+    buffer_append_text(&table,
+                       "flops\tparams_parametric\tparams_low\tparams_high\tparams_isoflop\tparams_isoflop_low\tparams_isoflop_high\t"
+                       "params_paper\texamples_parametric\texamples_low\texamples_high\texamples_isoflop\texamples_isoflop_low\t"
+                       "examples_isoflop_high\texamples_paper\tamong_runs\n");
     for (int i = 0; i < LINE_POINTS; i++) {
-        double cells[11] = {line_flops(&ranges.flops, i)};
-        for (int examples = 0; examples < 2; examples++) {
-            double *side = cells + 1 + 5 * examples;
-            FitEstimate law = {NAN, NAN, NAN};
-            if (study->parametric != NULL) {
-                law = parametric_at(study->parametric, examples, cells[0]);
-            }
-            side[0] = law.value;
-            side[1] = law.lo;
-            side[2] = law.hi;
-            side[3] = study->isoflop != NULL ? isoflop_at(study->isoflop, examples, cells[0]) : NAN;
-            side[4] = paper_at(study, examples, middle, cells[0]);
-        }
-        append_row(&table, cells, 11);
+        double cells[2 + 2 * FRONTIER_CELLS] = {line_flops(&ranges.flops, i)};
+        double *params = cells + 1, *examples = params + FRONTIER_CELLS;
+        fill_side(study, false, middle, cells[0], params);
+        fill_side(study, true, middle, cells[0], examples);
+        bool was_run = range_holds(&ranges.params, params[0]) && range_holds(&ranges.examples, examples[0]);
+        cells[1 + 2 * FRONTIER_CELLS] = was_run;
+        among += was_run;
+        append_row(&table, cells, 2 + 2 * FRONTIER_CELLS);
     }
+    figure_set_count(figure, "AMONG", study->parametric != NULL && among > 0);
+    figure_set_count(figure, "BEYOND", study->parametric != NULL && among < LINE_POINTS);
     int result = table_write(figure, &table, "");
     buffer_deinit(&table);
     return result;
@@ -332,6 +356,7 @@ int table_frontier(Figure *figure) {
     figure_set_count(figure, "LAW", study->parametric != NULL);
     figure_set_count(figure, "BANDED", study->parametric != NULL && isfinite(study->parametric->params.exponent.lo));
     figure_set_count(figure, "ISOFLOP", study->isoflop != NULL);
+    figure_set_count(figure, "ISOFLOP_BANDED", study->isoflop != NULL && isfinite(study->isoflop->params.exponent.lo));
     if (study->parametric != NULL) {
         set_exponent(figure, "LAW_PARAMS", &study->parametric->params.exponent);
         set_exponent(figure, "LAW_EXAMPLES", &study->parametric->examples.exponent);

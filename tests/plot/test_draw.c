@@ -281,6 +281,80 @@ static void test_best_curve_in_front(void **state) {
     assert_figure_says("-curves.tsv", "\n1\t1000\t9000\t", false);
 }
 
+/* The keys name what is drawn and nothing else. */
+static void test_keys(void **state) {
+    (void)state;
+    static const char *const figures[] = {"-frontier.svg", "-error-compute.svg"};
+    PlotStudy study = make_study();
+    FitPoint wide[COUNT + 2];
+    memcpy(wide, points, sizeof points);
+    draw(&study, PLOT_FRONTIER);
+    assert_figure_says("-frontier.svg", "95 % interval of IsoFLOP", true);
+    study.isoflop = NULL;
+    draw(&study, PLOT_FRONTIER);
+    draw(&study, PLOT_ERROR_COMPUTE);
+    assert_figure_says("-frontier.svg", "IsoFLOP", false);
+    for (size_t i = 0; i < 2; i++) {
+        assert_figure_says(figures[i], "beyond the sizes and data run", true);
+    }
+    /* Two runs widen the sizes and examples to both sides, within the compute of the rest: nothing of the frontier is beyond. */
+    wide[COUNT] = (FitPoint){1, 1e12, points[0].flops, 0.5, COUNT};
+    wide[COUNT + 1] = (FitPoint){1e12, 1, points[0].flops, 0.5, COUNT + 1};
+    study.points = wide;
+    study.point_count = COUNT + 2;
+    draw(&study, PLOT_FRONTIER);
+    draw(&study, PLOT_ERROR_COMPUTE);
+    for (size_t i = 0; i < 2; i++) {
+        assert_figure_says(figures[i], "beyond the sizes and data run", false);
+    }
+    ParametricFit narrow = parametric;
+    struct ParametricDraw same = {parametric.E.value,
+                                  parametric.A.value,
+                                  parametric.B.value,
+                                  parametric.alpha.value,
+                                  parametric.beta.value,
+                                  parametric.params.exponent.value,
+                                  parametric.params.coefficient.value,
+                                  parametric.examples.exponent.value,
+                                  parametric.examples.coefficient.value};
+    narrow.cloud = &same;
+    narrow.cloud_count = 1;
+    study.parametric = &narrow;
+    draw(&study, PLOT_ERROR_COMPUTE);
+    assert_figure_says("-error-compute.svg", "within its line", true);
+}
+
+/* The interval of IsoFLOP in the table is the cloud's percentiles around its line. */
+static void test_isoflop_band(void **state) {
+    (void)state;
+    enum { CELLS = 16 };
+    PlotStudy study = make_study();
+    Buffer table;
+    size_t rows = 0;
+    draw(&study, PLOT_FRONTIER);
+    read_figure("-frontier.tsv", &table);
+    for (char *line = strchr(table.data, '\n'); line != NULL && line[1] != '\0'; line = strchr(line + 1, '\n'), rows++) {
+        double cells[CELLS];
+        char *at = line + 1;
+        for (size_t i = 0; i < CELLS; i++) {
+            cells[i] = strtod(at, &at);
+        }
+        for (int examples = 0; examples < 2; examples++) {
+            const struct IsoflopDraw *cloud = isoflop.cloud;
+            const double *side = cells + 1 + 7 * examples;
+            FitEstimate expected = fit_frontier_at(examples ? &isoflop.examples : &isoflop.params,
+                                                   examples ? &cloud->examples_exponent : &cloud->params_exponent,
+                                                   examples ? &cloud->examples_coefficient : &cloud->params_coefficient,
+                                                   isoflop.cloud_count, sizeof *cloud / sizeof(double), cells[0], 0.95);
+            assert_true(fabs(side[3] / expected.value - 1) < 1e-9);
+            assert_true(fabs(side[4] / expected.lo - 1) < 1e-9 && fabs(side[5] / expected.hi - 1) < 1e-9);
+            assert_true(side[4] < side[5]);
+        }
+    }
+    assert_int_equal(rows, 121);
+    buffer_deinit(&table);
+}
+
 /* Names are data: nothing in them is run, and no file appears outside the directory. */
 static void test_hostile_names(void **state) {
     (void)state;
@@ -368,6 +442,8 @@ int main(void) {
         cmocka_unit_test(test_long_labels_stay_on_the_page),
         cmocka_unit_test(test_naming),
         cmocka_unit_test(test_best_curve_in_front),
+        cmocka_unit_test(test_keys),
+        cmocka_unit_test(test_isoflop_band),
         cmocka_unit_test(test_hostile_names),
         cmocka_unit_test(test_nothing_to_draw),
         cmocka_unit_test(test_without_gnuplot),
