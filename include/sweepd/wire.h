@@ -185,6 +185,6 @@ void http_client_free(HttpClient *client);
 int http_client_call(HttpClient *client, const char *path, const char *body, size_t body_size, double timeout_seconds, Buffer *out,
                      int *status, Error *error);
 
-/* HOME/sweepd.sock, or, where that is too long for a socket address, a stable name under $XDG_RUNTIME_DIR or /tmp made from the home's
- * hash. */
+/* HOME/sweepd.sock, or, where that is too long for a socket address, a stable name made from the home's hash, in $XDG_RUNTIME_DIR or
+ * in /tmp/sweepd-UID, which is made; one that is not this user's alone is an error. */
 int wire_socket_path(const char *home, char out[PATH_TEXT_MAX], Error *error);

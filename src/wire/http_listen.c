@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -222,6 +223,19 @@ int http_server_port(const HttpServer *server) {
 
 /* ---- the socket's name ---- */
 
+int http_private_directory(const char *path, Error *error) {
+    struct stat status;
+    if (mkdir(path, 0700) != 0 && errno != EEXIST)
+        return error_set_errno(error, errno, "%s", path);
+    if (lstat(path, &status) != 0)
+        return error_set_errno(error, errno, "%s", path);
+    if (!S_ISDIR(status.st_mode) || status.st_uid != getuid() || (status.st_mode & 077) != 0)
+        return error_set(error, "%s: must be a directory of this user alone (mode 0700) to hold sockets; remove it, or set XDG_RUNTIME_DIR",
+                         path);
+    return 0;
+}
+
+/* In /tmp anybody may make a file of any name: only in a directory of one's own does a socket's name say whose it is. */
 int wire_socket_path(const char *home, char out[PATH_TEXT_MAX], Error *error) {
     struct sockaddr_un address;
     if (path_format(out, error, "%s/sweepd.sock", home) != 0)
@@ -234,5 +248,9 @@ int wire_socket_path(const char *home, char out[PATH_TEXT_MAX], Error *error) {
     const char *runtime = getenv("XDG_RUNTIME_DIR");
     if (runtime != NULL && runtime[0] == '/' && strlen(runtime) < 64)
         return path_format(out, error, "%s/sweepd-%.16s.sock", runtime, digest);
-    return path_format(out, error, "/tmp/sweepd-%u-%.16s.sock", (unsigned)getuid(), digest);
+    char directory[64];
+    snprintf(directory, sizeof directory, "/tmp/sweepd-%u", (unsigned)getuid());
+    if (http_private_directory(directory, error) != 0)
+        return -1;
+    return path_format(out, error, "%s/%.16s.sock", directory, digest);
 }

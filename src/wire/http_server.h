@@ -35,3 +35,6 @@ struct HttpServer {
 /* Takes the socket over. */
 void http_connection_accept(HttpListener *listener, evutil_socket_t socket);
 void http_connection_free(HttpConnection *connection);
+
+/* Makes the directory for this user alone; an error when it is another's, open to others, or no directory. */
+int http_private_directory(const char *path, Error *error);

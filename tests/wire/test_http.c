@@ -20,6 +20,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "http_server.h"
 #include "sweepd/wire.h"
 
 enum { HEADER_MAX = 4096, BODY_MAX = 100000, CONNECTIONS = 4, LARGE = 3 << 20 };
@@ -349,15 +350,47 @@ static void test_no_daemon(void **state) {
     buffer_deinit(&out);
 }
 
+static void test_private_directory(void **state) {
+    (void)state;
+    char parent[] = "/tmp/sweepd-test-XXXXXX", path[64], link[64];
+    struct stat status;
+    Error error = {{0}};
+    assert_non_null(mkdtemp(parent));
+    snprintf(path, sizeof path, "%s/d", parent);
+    snprintf(link, sizeof link, "%s/l", parent);
+    assert_int_equal(http_private_directory(path, &error), 0);
+    assert_int_equal(stat(path, &status), 0);
+    assert_int_equal(status.st_mode & 0777, 0700);
+    assert_int_equal(http_private_directory(path, &error), 0);
+    assert_int_equal(symlink(path, link), 0);
+    assert_int_equal(http_private_directory(link, &error), -1);
+    assert_int_equal(chmod(path, 0755), 0);
+    assert_int_equal(http_private_directory(path, &error), -1);
+    assert_non_null(strstr(error.text, "this user alone"));
+    unlink(link);
+    rmdir(path);
+    if (getuid() == 0) { /* only then can a directory be given away */
+        assert_int_equal(mkdir(path, 0700), 0);
+        assert_int_equal(chown(path, 1, 1), 0);
+        assert_int_equal(http_private_directory(path, &error), -1);
+        rmdir(path);
+    }
+    rmdir(parent);
+}
+
 static void test_socket_path(void **state) {
     (void)state;
     char home[300] = "/tmp/home", path[PATH_TEXT_MAX], again[PATH_TEXT_MAX];
     Error error = {{0}};
     assert_int_equal(wire_socket_path(home, path, &error), 0);
     assert_string_equal(path, "/tmp/home/sweepd.sock");
+    unsetenv("XDG_RUNTIME_DIR");
     memset(home + 1, 'h', sizeof home - 2);
     assert_int_equal(wire_socket_path(home, path, &error), 0);
     assert_true(strlen(path) < 108);
+    char expected[64];
+    snprintf(expected, sizeof expected, "/tmp/sweepd-%u/", (unsigned)getuid());
+    assert_int_equal(strncmp(path, expected, strlen(expected)), 0);
     home[20] = 'x';
     assert_int_equal(wire_socket_path(home, again, &error), 0);
     assert_string_not_equal(path, again);
@@ -377,6 +410,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_client, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_token, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_no_daemon, set_up, tear_down),
+        cmocka_unit_test(test_private_directory),
         cmocka_unit_test(test_socket_path),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
