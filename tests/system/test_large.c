@@ -1,5 +1,5 @@
-/* A sweep of 100,000 runs: planned, submitted and looked at in full. The times are printed; the bounds are those that a regression from
- * constant to per-run work would break, not those of a fast machine. */
+/* A sweep of 100,000 runs: planned, submitted and looked at in full. How long each takes is printed, and is for scripts/bench-scale to
+ * judge. */
 #include "harness.h"
 
 #include <stdio.h>
@@ -7,12 +7,11 @@
 
 enum { LARGE_RUNS = 100000 };
 
-static json_t *timed(const char *what, const char *argument, double bound) {
+static json_t *timed(const char *what, const char *argument) {
     Output output = site_run("sweepctl", what, argument, "--json", NULL);
     if (output.code)
         fail_msg("%s: exit code %d\n%s", what, output.code, output.err);
     printf("%s of %d runs: %.2f s\n", what, LARGE_RUNS, output.seconds);
-    assert_true(output.seconds < bound);
     json_t *tree = json_loads(output.out, 0, NULL);
     assert_non_null(tree);
     output_free(&output);
@@ -23,16 +22,16 @@ static void test_large_sweep(void **state) {
     (void)state;
     const char *file = getenv("SWEEPD_LARGE");
     assert_non_null(file);
-    json_t *plan = timed("plan", file, 60);
+    json_t *plan = timed("plan", file);
     assert_int_equal(json_integer_value(json_object_get(plan, "runs")), LARGE_RUNS);
     assert_int_equal(json_array_size(json_object_get(plan, "models")), 50);
     site_start_daemon("0", NULL);
-    json_t *submit = timed("submit", file, 110);
+    json_t *submit = timed("submit", file);
     assert_int_equal(json_integer_value(json_object_get(json_object_get(submit, "submitted"), "added")), LARGE_RUNS);
-    json_t *again = timed("submit", file, 110);
+    json_t *again = timed("submit", file);
     assert_int_equal(json_integer_value(json_object_get(json_object_get(again, "submitted"), "added")), 0);
     assert_int_equal(json_integer_value(json_object_get(json_object_get(again, "submitted"), "shared")), LARGE_RUNS);
-    json_t *status = timed("status", "large", 20), *sweep = json_object_get(status, "sweep");
+    json_t *status = timed("status", "large"), *sweep = json_object_get(status, "sweep");
     assert_int_equal(json_integer_value(json_object_get(json_object_get(sweep, "by_state"), "pending")), LARGE_RUNS);
     double planned = json_number_value(json_object_get(json_object_get(plan, "flops"), "exact"));
     double kept = json_number_value(json_object_get(sweep, "planned_flops"));
