@@ -12,7 +12,7 @@ typedef enum {
     CLI_OK = 0,
     CLI_FAILED = 1,
     CLI_USAGE = 2,       /* wrong arguments, or a wrong sweep file or CSV */
-    CLI_RUNS_FAILED = 3, /* the sweep has finished, with failed runs */
+    CLI_RUNS_FAILED = 3, /* the sweep has finished, with failed or cancelled runs */
     CLI_NO_DAEMON = 4,
     CLI_TIMED_OUT = 124,
     CLI_INTERRUPTED = 130,

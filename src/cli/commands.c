@@ -70,7 +70,8 @@ static const Option one_run_options[] = {
 };
 
 #define STUDY_OPTIONS                                                                                                                      \
-    {"metric", VALUE(ARGUMENT_TEXT, "NAME"), "the measure that is fitted (default: the sweep file's fit.metric, else test_error)"},        \
+    {"metric", VALUE(ARGUMENT_TEXT, "NAME"),                                                                                               \
+     "the measure that is fitted (default: the sweep file's fit.metric, else test_error); for a table, what to call its column loss"},     \
         {"flops", CHOICE("WHICH", "exact|paper|6nd"), "how compute is counted (default exact)"},                                           \
         {"params", CHOICE("WHICH", "total|body"), "all parameters, or those of the blocks alone (default total)"},                         \
         {"bootstrap", INTEGER("N", 0, 100000), "resamples for the intervals, 0 for none (default: the sweep file's, else 1000)"}, {        \
@@ -78,7 +79,8 @@ static const Option one_run_options[] = {
     }
 
 static const Option fit_options[] = {
-    {"points", VALUE(ARGUMENT_FILE, "FILE.csv"), "fit a table instead of a sweep: columns params, examples, loss and, if known, flops"},
+    {"points", VALUE(ARGUMENT_FILE, "FILE.csv"),
+     "fit a table instead of a sweep, '-': standard input. Columns params, examples, loss and, if known, flops"},
     {"method", CHOICE("METHOD", "parametric|isoflop|all"), "which fit (default: the sweep file's fit.methods, else all)"},
     STUDY_OPTIONS,
     {"json", FLAG, "one JSON object instead of text"},
@@ -126,7 +128,8 @@ const Command cli_commands[] = {
     {"watch", verb_watch, "follow a sweep until it has finished", SWEEP(true), NULL,
      "On a terminal one block that is drawn anew, in a pipe a line every ten seconds. Ctrl-C stops watching, not the sweep."},
     {"wait", verb_wait, "wait in silence until a sweep has finished", SWEEP(true), wait_options,
-     "Exit code 0 when every run ended well, 3 when some failed, 124 when the time was up."},
+     "Exit code 0 when every run is done or has diverged, which is a result; 3 when some failed or were cancelled; 124 when the time "
+     "was up."},
     {"runs", verb_runs, "the runs of a sweep", SWEEP(true), runs_options, NULL},
     {"show", verb_show, "everything known about one run", RUN, show_options,
      "Its specification, its attempts with the environment of each, and its points. RUN is an id or the first digits of a key."},

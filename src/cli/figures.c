@@ -100,6 +100,8 @@ int figures_draw(const Study *study, const Fits *fits, Source *source, const cha
         error_set(error, "gnuplot is not installed, so no figures were drawn; install the package gnuplot-nox");
         result = CLI_FAILED;
     }
+    if (result > 0)
+        result = CLI_FAILED; /* there is nothing to draw */
     if (paths.size && cli_print(&paths, error) < 0 && !result)
         result = -1;
     buffer_deinit(&paths);

@@ -36,7 +36,8 @@ int progress_read(Progress *out, Source *source, const char *sweep, Error *error
     /* Those beyond the ones that were asked for run about as fast. */
     if (out->running_count)
         rate *= (double)out->sweep.by_state[RUN_RUNNING] / (double)out->running_count;
-    set_rate(out, rate);
+    /* What a daemon that is gone left as running does not run. */
+    set_rate(out, source_is_daemon(source) ? rate : 0);
     return result;
 }
 
@@ -48,9 +49,14 @@ int progress_exit(Source *source, const SweepRecord *sweep, Error *error) {
     RunRecord first = {0};
     size_t count = 0;
     Error ignored = {0};
-    long long failed = (long long)sweep->by_state[RUN_FAILED];
-    if (failed == 0)
+    long long failed = (long long)sweep->by_state[RUN_FAILED], cancelled = (long long)sweep->by_state[RUN_CANCELLED];
+    if (failed == 0 && cancelled == 0)
         return CLI_OK;
+    if (failed == 0) {
+        error_set(error, "%lld run%s cancelled; see 'sweepctl runs %s --state cancelled'", cancelled, cancelled == 1 ? " was" : "s were",
+                  sweep->name);
+        return CLI_RUNS_FAILED;
+    }
     bool known = source_runs_first(source, sweep, RUN_FAILED, 1, &first, &count, &ignored) == 0 && count == 1 && *first.detail;
     error_set(error, "%lld run%s failed%s%s; see 'sweepctl runs %s --state failed'", failed, failed == 1 ? "" : "s",
               known && failed > 1 ? ", the first with: "

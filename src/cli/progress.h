@@ -14,7 +14,8 @@ typedef struct Progress {
 /* One look. */
 int progress_read(Progress *out, Source *source, const char *sweep, Error *error);
 bool progress_finished(const SweepRecord *sweep);
-/* CLI_OK, or CLI_RUNS_FAILED when the finished sweep has failed runs, with the error saying how many and why the first did. */
+/* CLI_OK, or CLI_RUNS_FAILED when the finished sweep has failed or cancelled runs, with the error saying how many, and why the first
+ * failed. A run that diverged is a result. */
 int progress_exit(Source *source, const SweepRecord *sweep, Error *error);
 /* "41 of 80 runs, 2 running, 1 failed; 1.23 of 2.34 TFLOP; 45.1 GFLOP/s; 40 s left" */
 void progress_line(const Progress *progress, Buffer *out);

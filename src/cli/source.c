@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { PAGE = 1000, SWEEPS_MAX = 4096, ATTEMPTS_MAX = 1024, POINTS_MAX = 4096 };
+enum { PAGE = 1000, SWEEPS_MAX = 4096, ATTEMPTS_MAX = 1024, POINTS_MAX = 4096, RUN_PREFIX_MIN = 6 };
 
 static const double call_seconds = 30;
 
@@ -298,6 +298,12 @@ static int run_from_store(Store *store, const char *name, RunDetail *out, Error 
     return 0;
 }
 
+/* What is too short to be looked for is said to be, in place of "no such run". */
+static void explain_name(const char *name, Error *error) {
+    if (name[strspn(name, "0123456789")] && strlen(name) < RUN_PREFIX_MIN)
+        error_set(error, "'%s' names no run: give its id, or at least the first %d digits of its key", name, RUN_PREFIX_MIN);
+}
+
 int source_run(Source *source, const char *name, RunDetail *out, Error *error) {
     char path[PATH_TEXT_MAX];
     Buffer answer;
@@ -310,6 +316,8 @@ int source_run(Source *source, const char *name, RunDetail *out, Error *error) {
              !(result = source_call(source, path, NULL, call_seconds, &answer, error)))
         result = decoded(run_detail_decode(out, answer.data, answer.size, error), error);
     buffer_deinit(&answer);
+    if (result == CLI_FAILED)
+        explain_name(name, error);
     if (result)
         run_detail_deinit(out);
     return result;

@@ -66,7 +66,23 @@ static int keep_run(void *context, const RunRecord *record, Error *error) {
     };
     text_copy(run->model, sizeof run->model, record->model);
     text_copy(run->key, sizeof run->key, record->key);
+    if (record->has_point)
+        study->seen = record->last;
     return 0;
+}
+
+/* A mistyped name would look like runs without results. */
+static int check_metric(const Study *study, Error *error) {
+    char names[ERROR_TEXT_MAX / 2] = "";
+    size_t used = 0;
+    for (size_t i = 0; i < study->seen.metric_count && used < sizeof names; i++) {
+        if (!strcmp(study->seen.metrics[i].name, study->options.metric))
+            return 0;
+        used += (size_t)snprintf(names + used, sizeof names - used, "%s%s", i ? ", " : "", study->seen.metrics[i].name);
+    }
+    return used == 0
+               ? 0
+               : cli_usage(error, "--metric: the runs of %s have no %s; they have %s", study->sweep.name, study->options.metric, names);
 }
 
 static int compare_doubles(double a, double b) {
@@ -189,7 +205,10 @@ int study_open(Study *out, Source *source, const Arguments *arguments, Error *er
     if (result)
         return result;
     study_options_read(&options, arguments, &settings);
-    return study_load(out, source, &sweep, &options, error);
+    result = study_load(out, source, &sweep, &options, error);
+    if (!result && arguments_flag(arguments, "metric") && (result = check_metric(out, error)))
+        study_deinit(out);
+    return result;
 }
 
 void study_deinit(Study *study) {

@@ -40,6 +40,7 @@ typedef struct Study {
     json_t *settings; /* owned; an array of objects, name to value, in the sweep's order; NULL: not known (settings.h) */
     FitPoint *points; /* owned; the runs that are done and have a positive metric */
     size_t point_count;
+    Point seen; /* the last point of some run, for the names of the metrics that there are */
     int64_t diverged, failed, cancelled, unfinished, without_metric, not_positive; /* left out, why */
     int64_t mixed;           /* cells of one model and one number of examples whose runs differ in more than their seed */
     char mixed_settings[80]; /* in what, where that is known: "lr, epochs" */

@@ -1,6 +1,7 @@
 #include "fits.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 enum { CSV_MAX = 1 << 30 };
 
@@ -30,9 +31,10 @@ static int refused(const Fits *fits, Error *error) {
 static int read_table(const char *path, FitPoint **points, size_t *count, Error *error) {
     Buffer text;
     buffer_init(&text, CSV_MAX);
-    int result = file_read(path, CSV_MAX, &text, error) < 0 ? CLI_USAGE : 0;
+    int result = file_read(strcmp(path, "-") ? path : "/dev/stdin", CSV_MAX, &text, error) < 0 ? CLI_USAGE : 0;
     if (!result)
-        result = fit_points_read_csv(points, count, text.data ? text.data : "", text.size, path, error);
+        result =
+            fit_points_read_csv(points, count, text.data ? text.data : "", text.size, strcmp(path, "-") ? path : "standard input", error);
     buffer_deinit(&text);
     return result == FIT_CSV_INVALID ? CLI_USAGE : result;
 }

@@ -46,7 +46,7 @@ static int print_all(const SweepRecord *sweeps, size_t count, const Cli *cli, Er
     }
     if (table_new(&table, cli, error) < 0)
         return -1;
-    table_column(table, "Sweep", TABLE_LEFT | TABLE_CUT, 0);
+    table_column(table, "Sweep", TABLE_LEFT, 0);
     table_column(table, "State", TABLE_LEFT, 1);
     table_column(table, "Runs", TABLE_RIGHT, 0);
     table_column(table, "Pending", TABLE_RIGHT, 0);
@@ -141,7 +141,8 @@ static int print_one(const Progress *progress, const Cli *cli, Error *error) {
     printf("\n  compute  %s of %s", format_scaled(sweep->done_flops, "FLOP", text), format_scaled(sweep->planned_flops, "FLOP", other));
     printf(" (%s)\n", format_percent(sweep->planned_flops > 0 ? fmin(1, sweep->done_flops / sweep->planned_flops) : 0, text));
     if (progress_finished(sweep) && sweep->last_ended_at > sweep->first_started_at && sweep->first_started_at > 0)
-        printf("  took     %s\n", format_duration(sweep->last_ended_at - sweep->first_started_at, text));
+        printf("  took     %s from the first start to the last end\n",
+               format_duration(sweep->last_ended_at - sweep->first_started_at, text));
     else if (isfinite(progress->flops_per_second))
         printf("  rate     %s, %s left\n", format_scaled(progress->flops_per_second, "FLOP/s", text),
                format_duration(progress->seconds_left, other));

@@ -31,7 +31,7 @@ void submit_print(const SubmitRecord *record) {
     printf("sweep %s: %lld run%s, %lld new, %lld shared", record->name, (long long)record->runs, record->runs == 1 ? "" : "s",
            (long long)record->added, (long long)record->shared);
     if (record->removed)
-        printf(", %lld removed", (long long)record->removed);
+        printf(", %lld removed: their results are kept, but are no longer part of this sweep", (long long)record->removed);
     putchar('\n');
 }
 

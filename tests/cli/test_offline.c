@@ -39,11 +39,9 @@ static void finish_run(Store *store, const RunRecord *run, size_t index) {
     Error error = {0};
     AttemptStart start = {.run_id = run->id, .now = now, .expires_at = now + 60};
     AttemptRecord attempt;
-    Run spec;
-    int64_t steps[64];
-    check(store_run_spec(store, run->id, &spec, &error), &error);
-    size_t points = run_evaluation_steps(&spec, steps, sizeof steps / sizeof *steps);
-    Point point = {.step = steps[points - 1], .examples = 1000, .flops = run->flops.exact, .seconds = 0.5};
+    RunPlan plan;
+    check(store_run_plan(store, run->id, &plan, &error), &error);
+    Point point = {.step = plan.steps, .examples = 1000, .flops = run->flops.exact, .seconds = 0.5};
     memset(start.token, 'a', sizeof start.token - 1);
     text_copy(start.environment.host, sizeof start.environment.host, "elsewhere");
     text_copy(start.environment.backend, sizeof start.environment.backend, "openblas 0.0 Test");
@@ -242,7 +240,7 @@ static void test_fit(void **state) {
     assert_string_equal(json_string_value(json_object_get(root, "flops")), "6nd");
     json_decref(root);
     said_clear(&said);
-    sweepctl_expect(&said, CLI_FAILED, "fit", "study", "--metric=nosuch");
+    sweepctl_expect(&said, CLI_USAGE, "fit", "study", "--metric=nosuch");
     said_clear(&said);
 }
 
@@ -403,6 +401,41 @@ static void test_doctor(void **state) {
     said_clear(&said);
 }
 
+static void test_wrong_names(void **state) {
+    (void)state;
+    Said said;
+    make_study(4);
+    sweepctl_expect(&said, CLI_USAGE, "fit", "study", "--metric", "foo");
+    assert_says(&said.err, "they have validation_error, test_error");
+    said_clear(&said);
+    sweepctl_expect(&said, CLI_FAILED, "show", "abc");
+    assert_says(&said.err, "at least the first 6 digits of its key");
+    said_clear(&said);
+}
+
+/* Left as running by a daemon that is gone: nothing runs, so there is no rate to tell. */
+static void test_no_rate_offline(void **state) {
+    (void)state;
+    Said said;
+    Store *store;
+    Error error = {0};
+    AttemptStart start = {.run_id = 5, .now = now, .expires_at = now + 60};
+    AttemptRecord attempt;
+    make_study(4);
+    check(store_open(&store, harness_home(), STORE_WRITE, &error), &error);
+    memset(start.token, 'a', sizeof start.token - 1);
+    check(store_attempt_begin(store, &start, &attempt, &error), &error);
+    check(store_attempt_renew(store, attempt.id, now + 60, 1, 1e6, &error), &error);
+    store_free(store);
+    sweepctl_expect(&said, CLI_OK, "status", "study", "--json");
+    json_t *root = said_json(&said);
+    assert_int_equal(json_array_size(json_object_get(root, "running")), 1);
+    assert_true(json_is_null(json_object_get(root, "flops_per_second")));
+    assert_true(json_is_null(json_object_get(root, "eta_seconds")));
+    json_decref(root);
+    said_clear(&said);
+}
+
 /* A home that cannot be looked at is not an empty one. */
 static void test_unusable_home(void **state) {
     (void)state;
@@ -435,10 +468,13 @@ static void test_unusable_log(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_unusable_home), cmocka_unit_test(test_unusable_log), cmocka_unit_test(test_empty_home),
-        cmocka_unit_test(test_needs_daemon),  cmocka_unit_test(test_status),       cmocka_unit_test(test_runs),
-        cmocka_unit_test(test_show),          cmocka_unit_test(test_fit),          cmocka_unit_test(test_mixed),
-        cmocka_unit_test(test_results),       cmocka_unit_test(test_export),       cmocka_unit_test(test_widths),
+        cmocka_unit_test(test_wrong_names),   cmocka_unit_test(test_no_rate_offline),
+        cmocka_unit_test(test_unusable_home), cmocka_unit_test(test_unusable_log),
+        cmocka_unit_test(test_empty_home),    cmocka_unit_test(test_needs_daemon),
+        cmocka_unit_test(test_status),        cmocka_unit_test(test_runs),
+        cmocka_unit_test(test_show),          cmocka_unit_test(test_fit),
+        cmocka_unit_test(test_mixed),         cmocka_unit_test(test_results),
+        cmocka_unit_test(test_export),        cmocka_unit_test(test_widths),
         cmocka_unit_test(test_doctor),
     };
     int result = cmocka_run_group_tests(tests, NULL, NULL);

@@ -203,6 +203,44 @@ static void test_daemon_stays_for_others(void **state) {
     site_until(no_daemon, NULL, "the daemon leaves when nothing is left to do");
 }
 
+/* ---- what others decided ---- */
+
+static void assert_refused(const char *verb, const char *sweep, const char *reason) {
+    Output output = site_run("sweepctl", verb, sweep, NULL);
+    assert_int_equal(output.code, CLI_FAILED);
+    if (!strstr(output.err, reason))
+        fail_msg("'%s' is not in %s", reason, output.err);
+    output_free(&output);
+}
+
+static void test_cancelled_is_no_success(void **state) {
+    (void)state;
+    char path[PATH_TEXT_MAX];
+    site_start_daemon("0", NULL);
+    sweep_file(path, "given-up", "[8, 16]", 2);
+    site_expect(CLI_OK, "sweepctl", "submit", path, NULL);
+    Output output = site_run("sweepctl", "pause", "given-up", NULL);
+    assert_string_equal(output.out, "sweep given-up: paused\n");
+    output_free(&output);
+    site_expect(CLI_OK, "sweepctl", "cancel", "given-up", NULL);
+    site_expect(CLI_RUNS_FAILED, "sweepctl", "wait", "given-up", NULL);
+    site_expect(CLI_RUNS_FAILED, "sweepctl", "watch", "given-up", NULL);
+    site_expect(CLI_FAILED, "sweepctl", "plot", "given-up", NULL);
+    assert_refused("retry", "given-up", "sweep given-up is cancelled; submit its file again");
+    assert_refused("resume", "given-up", "sweep given-up is cancelled; submit its file again");
+}
+
+static void test_done_run_is_not_retried(void **state) {
+    (void)state;
+    pid_t run = start_run("through", "[8]", 2);
+    assert_int_equal(site_wait(run), 0);
+    site_start_daemon("0", NULL);
+    Output output = site_run("sweepctl", "retry", "--run", "1", NULL);
+    assert_int_equal(output.code, CLI_OK);
+    assert_string_equal(output.out, "run 1 is done; nothing was changed\n");
+    output_free(&output);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_all_at_once, site_set_up, site_tear_down),
@@ -212,6 +250,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_killed_daemon_is_replaced, site_set_up, site_tear_down),
         cmocka_unit_test_setup_teardown(test_stopped_daemon_is_replaced, site_set_up, site_tear_down),
         cmocka_unit_test_setup_teardown(test_daemon_stays_for_others, site_set_up, site_tear_down),
+        cmocka_unit_test_setup_teardown(test_cancelled_is_no_success, site_set_up, site_tear_down),
+        cmocka_unit_test_setup_teardown(test_done_run_is_not_retried, site_set_up, site_tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
