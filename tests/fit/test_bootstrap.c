@@ -167,6 +167,44 @@ static void test_refused_resamples_are_told(void **state) {
     fit_parametric_deinit(&fit);
 }
 
+/* c is an estimate like any other: a resample takes the mean of its own points. The product of a draw's coefficients is 1 / c. */
+static void test_c_is_resampled(void **state) {
+    (void)state;
+    FitPoint points[COUNT];
+    make_points(points, 0.01, 1);
+    for (size_t i = 0; i < COUNT; i++) {
+        points[i].flops *= i < COUNT / 2 ? 1 : 4;
+    }
+    ParametricFit fit;
+    run_parametric(&fit, points, COUNT, 30, 5, 1);
+    assert_near(fit.c, 12, 1e-9);
+    double low = INFINITY, high = 0;
+    for (size_t i = 0; i < fit.cloud_count; i++) {
+        double c = 1 / (fit.cloud[i].params_coefficient * fit.cloud[i].examples_coefficient);
+        low = fmin(low, c);
+        high = fmax(high, c);
+    }
+    assert_true(6 < low && low < 11.5 && 12.5 < high && high < 24);
+    fit_parametric_deinit(&fit);
+}
+
+/* Of 0 to 1000 in any order, 95 % lie within 25 to 975; the columns beside it are none of its business. */
+static void test_intervals_leave_out_both_tails(void **state) {
+    (void)state;
+    enum { VALUES = 1001, STRIDE = 3 };
+    double cloud[VALUES * STRIDE];
+    for (size_t i = 0; i < VALUES * STRIDE; i++) {
+        cloud[i] = i % STRIDE == 1 ? (double)(i / STRIDE * 5 % VALUES) : -1e9;
+    }
+    FitEstimate estimate = fit_estimate(500);
+    assert_int_equal(fit_estimate_interval(&estimate, cloud + 1, VALUES, STRIDE, 0.95, NULL), 0);
+    assert_near(estimate.lo, 25, 1e-9);
+    assert_near(estimate.hi, 975, 1e-9);
+    assert_int_equal(fit_estimate_interval(&estimate, cloud + 1, VALUES, STRIDE, 0.5, NULL), 0);
+    assert_near(estimate.lo, 250, 1e-9);
+    assert_near(estimate.hi, 750, 1e-9);
+}
+
 static void test_quantiles(void **state) {
     (void)state;
     const double sorted[] = {1, 2, 4, 8};
@@ -185,6 +223,8 @@ int main(void) {
         cmocka_unit_test(test_isoflop_intervals),
         cmocka_unit_test(test_no_interval_at_a_bound),
         cmocka_unit_test(test_refused_resamples_are_told),
+        cmocka_unit_test(test_c_is_resampled),
+        cmocka_unit_test(test_intervals_leave_out_both_tails),
         cmocka_unit_test(test_quantiles),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

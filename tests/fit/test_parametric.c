@@ -156,6 +156,25 @@ static void test_warns(void **state) {
     assert_true(warns(&law, 10, 1000, 0.2, "poor_fit"));
 }
 
+/* Nine noisy runs hardly hold five unknowns: the surface has many minima, and next to no start meets the lowest. */
+static void test_warns_when_starts_disagree(void **state) {
+    (void)state;
+    const TrueLaw law = {0.1, 800, 1.5, 1.1, 0.2};
+    FitPoint points[80];
+    FitOptions options = plain_options();
+    ParametricFit fit;
+    size_t count = law_grid(&law, points, 3, (double[]){6e3, 4e5}, 3, (double[]){500, 55000}, 0.05, 3);
+    assert_int_equal(fit_parametric(&fit, points, count, &options, NULL), 0);
+    assert_true(fit.starts_at_optimum < 45);
+    assert_true(law_warned(&fit.warnings, "starts_disagree"));
+    fit_parametric_deinit(&fit);
+    count = law_grid(&law, points, 10, (double[]){6e3, 4e5}, 8, (double[]){500, 55000}, 0, 0);
+    assert_int_equal(fit_parametric(&fit, points, count, &options, NULL), 0);
+    assert_true(fit.starts_at_optimum > 45);
+    assert_false(law_warned(&fit.warnings, "starts_disagree"));
+    fit_parametric_deinit(&fit);
+}
+
 static bool warns_of_mixed_compute(const FitPoint *points, size_t count) {
     FitOptions options = plain_options();
     ParametricFit fit;
@@ -254,6 +273,7 @@ int main(void) {
         cmocka_unit_test(test_refuses),
         cmocka_unit_test(test_warns),
         cmocka_unit_test(test_drops_unusable_points),
+        cmocka_unit_test(test_warns_when_starts_disagree),
         cmocka_unit_test(test_warns_of_mixed_compute),
         cmocka_unit_test(test_warns_of_an_optimum_outside_the_grid),
         cmocka_unit_test(test_many_points),
