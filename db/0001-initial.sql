@@ -128,6 +128,8 @@ CREATE TABLE events (
     detail     TEXT    NOT NULL
 ) STRICT;
 
+CREATE INDEX events_run ON events (run_id, id);
+
 -- Whoever changes a run changes the counts of its sweeps in the same statement, so that they cannot part.
 CREATE TRIGGER runs_state AFTER UPDATE OF state ON runs WHEN OLD.state <> NEW.state
 BEGIN

@@ -102,6 +102,15 @@ typedef struct SweepRecord {
     double first_started_at, last_ended_at;
 } SweepRecord;
 
+/* Something that a person may want to know later; kind: "lease_expired", ... (docs/database.md). */
+typedef struct EventRecord {
+    int64_t id;
+    double time;
+    char kind[32];
+    int64_t sweep_id, run_id, attempt_id; /* 0: none */
+    char detail[RECORD_TEXT_MAX];
+} EventRecord;
+
 /* What a submit did. */
 typedef struct SubmitRecord {
     int64_t sweep_id;

@@ -132,21 +132,14 @@ int store_run_wanted(Store *store, int64_t run_id, bool *wanted, bool *paused, E
 /* json: the fit as `sweepctl fit --json` prints it. */
 int store_fit_add(Store *store, int64_t sweep_id, const char *method, const char *json, double now, int64_t *fit_id, Error *error);
 int store_fit_latest(Store *store, int64_t sweep_id, const char *method, Buffer *json, Error *error);
-typedef struct EventRecord {
-    int64_t id;
-    double time;
-    char kind[32];
-    int64_t sweep_id, run_id, attempt_id; /* 0: none */
-    char detail[RECORD_TEXT_MAX];
-} EventRecord;
 
 /* kind: a word; detail for people. The store itself records "submitted", "sweep_state", "retried", "run_cancelled", "stale_message",
  * "point_differs"; the
  * queue "lease_expired", "stale_message", "worker_exited", "run_dropped", "spec_unreadable". */
 int store_event_add(Store *store, double now, const char *kind, int64_t sweep_id, int64_t run_id, int64_t attempt_id, const char *detail,
                     Error *error);
-/* Events after one's id, oldest first. */
-int store_event_list(Store *store, int64_t after, EventRecord *out, size_t capacity, size_t *count, Error *error);
+/* The newest of the run (0: of everything), at most capacity, the oldest of them first. */
+int store_event_list(Store *store, int64_t run_id, EventRecord *out, size_t capacity, size_t *count, Error *error);
 
 /* Looks the whole database over: SQLite's own check, then what must always hold (counts equal the runs', one open attempt per running run,
  * ...). One line per problem is appended; none means sound. Takes seconds on a large database. */

@@ -84,6 +84,8 @@ typedef struct RunDetail { /* GET /v1/runs/ID: all that is known of one run */
     size_t attempt_count;
     Point *points; /* owned */
     size_t point_count;
+    EventRecord *events; /* owned; the newest ones, the oldest of them first */
+    size_t event_count;
 } RunDetail;
 
 void run_detail_encode(const RunDetail *detail, Buffer *out);

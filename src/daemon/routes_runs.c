@@ -13,6 +13,7 @@ enum {
     PAGE_MAX = 1000,
     ATTEMPTS_MAX = 1024,
     POINTS_MAX = 4096,
+    EVENTS_MAX = 64,
     LOG_DEFAULT = 1 << 16,
     LOG_MAX = 1 << 20,
     QUERY_MAX = 2048
@@ -73,13 +74,16 @@ static int read_detail(Daemon *daemon, RunDetail *detail, Error *error) {
     int64_t id = detail->record.id;
     detail->attempts = calloc(ATTEMPTS_MAX, sizeof *detail->attempts);
     detail->points = calloc(POINTS_MAX, sizeof *detail->points);
-    if (detail->attempts == NULL || detail->points == NULL)
+    detail->events = calloc(EVENTS_MAX, sizeof *detail->events);
+    if (detail->attempts == NULL || detail->points == NULL || detail->events == NULL)
         return error_set(error, "out of memory");
     int result = store_run_spec(daemon->store, id, &detail->spec, error);
     if (result == 0)
         result = store_attempt_list(daemon->store, id, detail->attempts, ATTEMPTS_MAX, &detail->attempt_count, error);
     if (result == 0)
         result = store_point_list(daemon->store, id, detail->points, POINTS_MAX, &detail->point_count, error);
+    if (result == 0)
+        result = store_event_list(daemon->store, id, detail->events, EVENTS_MAX, &detail->event_count, error);
     return result > 0 ? error_set(error, "run %lld: incomplete in the store", (long long)id) : result;
 }
 

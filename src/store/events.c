@@ -39,12 +39,23 @@ int store_event_add(Store *store, double now, const char *kind, int64_t sweep_id
                          VALUES(real(now), text(kind), integer(sweep_id), integer(run_id), integer(attempt_id), text(detail)));
 }
 
-int store_event_list(Store *store, int64_t after, EventRecord *out, size_t capacity, size_t *count, Error *error) {
+#define EVENT_COLUMNS "id, time, kind, sweep_id, run_id, attempt_id, detail"
+
+static int event_list_query(Store *store, int64_t run_id, size_t capacity, sqlite3_stmt **row, Error *error) {
+    Value limit = integer((int64_t)capacity);
+    if (run_id == 0) {
+        return statement_query(store, error, row,
+                               "SELECT * FROM (SELECT " EVENT_COLUMNS " FROM events ORDER BY id DESC LIMIT ?) ORDER BY id", VALUES(limit));
+    }
+    return statement_query(store, error, row,
+                           "SELECT * FROM (SELECT " EVENT_COLUMNS " FROM events WHERE run_id = ? ORDER BY id DESC LIMIT ?) ORDER BY id",
+                           VALUES(integer(run_id), limit));
+}
+
+int store_event_list(Store *store, int64_t run_id, EventRecord *out, size_t capacity, size_t *count, Error *error) {
     sqlite3_stmt *row = NULL;
     *count = 0;
-    if (statement_query(store, error, &row,
-                        "SELECT id, time, kind, sweep_id, run_id, attempt_id, detail FROM events WHERE id > ? ORDER BY id LIMIT ?",
-                        VALUES(integer(after), integer((int64_t)capacity))) < 0)
+    if (event_list_query(store, run_id, capacity, &row, error) < 0)
         return -1;
     int result;
     while ((result = statement_next(store, row, error)) > 0) {

@@ -1,4 +1,4 @@
-/* All that is known of one run: its record, its settings, its attempts, its points. */
+/* All that is known of one run: its record, its settings, its attempts, its points, what happened to it. */
 
 #include "codec.h"
 
@@ -13,6 +13,13 @@ static const CodecField attempt_fields[] = {
     CODEC_MEMBER(AttemptRecord, flops, CODEC_NUMBER),      CODEC_END,
 };
 
+static const CodecField event_fields[] = {
+    CODEC_MEMBER(EventRecord, id, CODEC_INTEGER),     CODEC_MEMBER(EventRecord, time, CODEC_NUMBER),
+    CODEC_MEMBER(EventRecord, kind, CODEC_TEXT),      CODEC_MEMBER(EventRecord, sweep_id, CODEC_INTEGER),
+    CODEC_MEMBER(EventRecord, run_id, CODEC_INTEGER), CODEC_MEMBER(EventRecord, attempt_id, CODEC_INTEGER),
+    CODEC_MEMBER(EventRecord, detail, CODEC_TEXT),    CODEC_END,
+};
+
 static void encode_attempts(const void *message, Buffer *out) {
     const RunDetail *detail = message;
     codec_encode_array(attempt_fields, detail->attempts, sizeof *detail->attempts, detail->attempt_count, out);
@@ -21,6 +28,11 @@ static void encode_attempts(const void *message, Buffer *out) {
 static void encode_points(const void *message, Buffer *out) {
     const RunDetail *detail = message;
     codec_encode_array(codec_point_fields, detail->points, sizeof *detail->points, detail->point_count, out);
+}
+
+static void encode_events(const void *message, Buffer *out) {
+    const RunDetail *detail = message;
+    codec_encode_array(event_fields, detail->events, sizeof *detail->events, detail->event_count, out);
 }
 
 /* The array is as long as the JSON list, whose size the body's limit bounds. */
@@ -42,12 +54,15 @@ static int decode_points(Decoder *decoder, void *message, const json_t *json) {
     return decode_owned(decoder, codec_point_fields, (void **)&detail->points, sizeof *detail->points, &detail->point_count, json);
 }
 
+static int decode_events(Decoder *decoder, void *message, const json_t *json) {
+    RunDetail *detail = message;
+    return decode_owned(decoder, event_fields, (void **)&detail->events, sizeof *detail->events, &detail->event_count, json);
+}
+
 static const CodecField run_detail_fields[] = {
-    CODEC_NESTED(RunDetail, record, codec_run_record_fields),
-    CODEC_CUSTOM(RunDetail, spec, codec_encode_run, codec_decode_run),
-    CODEC_WHOLE("attempts", encode_attempts, decode_attempts),
-    CODEC_WHOLE("points", encode_points, decode_points),
-    CODEC_END,
+    CODEC_NESTED(RunDetail, record, codec_run_record_fields),  CODEC_CUSTOM(RunDetail, spec, codec_encode_run, codec_decode_run),
+    CODEC_WHOLE("attempts", encode_attempts, decode_attempts), CODEC_WHOLE("points", encode_points, decode_points),
+    CODEC_WHOLE("events", encode_events, decode_events),       CODEC_END,
 };
 
 void run_detail_encode(const RunDetail *detail, Buffer *out) {
@@ -67,5 +82,6 @@ void run_detail_deinit(RunDetail *detail) {
         return;
     free(detail->attempts);
     free(detail->points);
+    free(detail->events);
     *detail = (RunDetail){0};
 }

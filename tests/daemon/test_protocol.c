@@ -177,6 +177,10 @@ static void test_stale_token(void **state) {
     report->token[0] = report->token[0] == 'a' ? 'b' : 'a';
     assert_int_equal(harness_send(harness, report, &directive), 409);
     assert_int_equal(directive, DIRECTIVE_DROP);
+    char path[64];
+    snprintf(path, sizeof path, "/v1/runs/%lld", (long long)lease.run_id);
+    harness_expect(harness, path, NULL, 200);
+    assert_true(harness_answer_has(harness, "\"kind\":\"stale_message\"") && harness_answer_has(harness, "\"detail\":\"wrong token\""));
     report = harness_report(harness, &lease, REPORT_HEARTBEAT);
     report->attempt_id = 1000;
     assert_int_equal(harness_send(harness, report, &directive), 404);

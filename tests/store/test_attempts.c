@@ -134,6 +134,12 @@ static void test_fits_and_events(void **state) {
     assert_string_equal(events[0].kind, "submitted");
     assert_string_equal(events[0].detail, "1 runs: 1 new, 0 shared, 0 removed");
     assert_int_equal(events[1].attempt_id, 2);
+    for (int i = 0; i < 6; i++)
+        assert_int_equal(store_event_add(store, 105 + i, "stale_message", 0, 7, 0, "", NULL), 0);
+    assert_int_equal(store_event_list(store, 7, events, 4, &count, NULL), 0);
+    assert_true(count == 4 && events[0].time == 107 && events[3].time == 110);
+    assert_int_equal(store_event_list(store, 1, events, 4, &count, NULL), 0);
+    assert_int_equal(count, 1);
     store_free(store);
 }
 

@@ -246,7 +246,8 @@ static void test_run_detail(void **state) {
     AttemptRecord attempts[2] = {{.id = 1, .outcome = OUTCOME_LOST, .environment = example_environment()},
                                  {.id = 2, .outcome = OUTCOME_OK}};
     Point points[2] = {example_point(1), example_point(2)};
-    RunDetail sent = {example_run_record(1), example_run(), attempts, 2, points, 2}, got;
+    EventRecord event = {.id = 5, .time = 1.5, .kind = "lease_expired", .run_id = 1, .attempt_id = 2, .detail = "the lease \"ran\" out"};
+    RunDetail sent = {example_run_record(1), example_run(), attempts, 2, points, 2, &event, 1}, got;
     Buffer text;
     Error error = {{0}};
     buffer_init(&text, WIRE_BODY_MAX);
@@ -257,6 +258,10 @@ static void test_run_detail(void **state) {
     assert_int_equal(got.point_count, 2);
     assert_points_equal(&got.points[1], &points[1]);
     assert_runs_equal(&got.spec, &sent.spec);
+    assert_int_equal(got.event_count, 1);
+    assert_true(got.events[0].id == 5 && got.events[0].time == 1.5 && got.events[0].attempt_id == 2);
+    assert_string_equal(got.events[0].kind, event.kind);
+    assert_string_equal(got.events[0].detail, event.detail);
     run_detail_deinit(&got);
     buffer_deinit(&text);
 }
@@ -394,7 +399,7 @@ static void encode_any(size_t which, Buffer *out) {
     LeaseRequest request = {.environment = example_environment()};
     AttemptRecord attempt = {.id = 1};
     Point point = example_point(1);
-    RunDetail detail = {records[0], example_run(), &attempt, 1, &point, 1};
+    RunDetail detail = {records[0], example_run(), &attempt, 1, &point, 1, NULL, 0};
     switch (which) {
     case 0:
         report_encode(report, out);
