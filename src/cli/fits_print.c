@@ -24,26 +24,29 @@ static const char *format_interval(const FitEstimate *estimate, const char *numb
     return out;
 }
 
-static void frontier_row(Table *table, const char *what, const char *meaning, const FitFrontier *frontier, double reported) {
+static void frontier_row(Table *table, const char *what, const char *meaning, const FitFrontier *frontier, bool of_table, double reported) {
     char interval[FORMAT_MAX];
     table_cell(table, "%s = %.3g C^%.3f", what, frontier->coefficient.value, frontier->exponent.value);
     table_cell(table, "%.3f", frontier->exponent.value);
     table_cell(table, "%s", format_interval(&frontier->exponent, "fixed", interval));
-    table_cell(table, "%.2f", reported);
+    if (of_table)
+        table_cell(table, "%s", ""); /* a column of nothing is dropped: a table need not be of the same kind of models */
+    else
+        table_cell(table, "%.2f", reported);
     table_cell(table, "%s", meaning);
 }
 
-static int print_frontier(const FitFrontier *params, const FitFrontier *examples, const Cli *cli, Error *error) {
+static int print_frontier(const FitFrontier *params, const FitFrontier *examples, bool of_table, const Cli *cli, Error *error) {
     Table *table;
     if (table_new(&table, cli, error) < 0)
         return -1;
     table_column(table, "Optimum for C FLOPs", TABLE_LEFT, 0);
     table_column(table, "Exponent", TABLE_RIGHT, 0);
     table_column(table, "95 % interval", TABLE_RIGHT, 0);
-    table_column(table, "Scaling MLPs (reported)", TABLE_RIGHT, 0);
+    table_column(table, "Scaling MLPs (reported)", TABLE_RIGHT, 1);
     table_column(table, "Meaning", TABLE_LEFT, 2);
-    frontier_row(table, "P*(C)", "parameters of the best model", params, reported_params_exponent);
-    frontier_row(table, "N*(C)", "examples to train it on", examples, reported_examples_exponent);
+    frontier_row(table, "P*(C)", "parameters of the best model", params, of_table, reported_params_exponent);
+    frontier_row(table, "N*(C)", "examples to train it on", examples, of_table, reported_examples_exponent);
     int result = table_print(table, error);
     table_free(table);
     if (!result && isfinite(params->exponent.value) && isfinite(examples->exponent.value))
@@ -119,14 +122,15 @@ static void print_warnings(const FitWarnings *warnings, const Cli *cli) {
 
 static void print_heading(const char *title, const Fits *fits, FitMethod method, const Cli *cli) {
     const StudyOptions *options = fits->options;
-    cli_say(cli, "%s%s%s: %zu %s of %s, metric %s", cli->color ? "\033[1m" : "", title, cli->color ? "\033[0m" : "", fits->points,
-            fits->of_table ? "rows" : "runs", fits->source, options->metric);
+    const FitFrontier *frontier = method == FIT_PARAMETRIC ? &fits->parametric.params : &fits->isoflop.params;
+    cli_say(cli, "%s%s%s: %zu %s%s of %s, metric %s", cli->color ? "\033[1m" : "", title, cli->color ? "\033[0m" : "", fits->points,
+            fits->of_table ? "row" : "run", fits->points == 1 ? "" : "s", fits->source, options->metric);
     if (fits->of_table)
         cli_say(cli, "C, P, N: the table's columns flops (or else 6 params x examples), params, examples.");
     else
         cli_say(cli, "C: %s. P: %s. N: distinct training examples.", flop_count_words(options->flops),
                 options->body_params ? "parameters of the blocks" : "all parameters");
-    if (options->resamples && fits->fitted & method)
+    if (options->resamples && fits->fitted & method && isfinite(frontier->exponent.lo))
         cli_say(cli, "Intervals: percentiles of %lld bootstrap resamples of the configurations.", (long long)options->resamples);
     putchar('\n');
 }
@@ -143,7 +147,7 @@ static int print_parametric(const Fits *fits, const Cli *cli, Error *error) {
     int result = print_constants(fit, cli, error);
     putchar('\n');
     if (!result)
-        result = print_frontier(&fit->params, &fit->examples, cli, error);
+        result = print_frontier(&fit->params, &fit->examples, fits->of_table, cli, error);
     printf("%lld of %lld starts reached the optimum (sum of Huber losses %.4g).\n", (long long)fit->starts_at_optimum,
            (long long)fit->starts_tried, fit->objective);
     print_warnings(&fit->warnings, cli);
@@ -161,7 +165,7 @@ static int print_isoflop(const Fits *fits, const Cli *cli, Error *error) {
     int result = print_budgets(fit, cli, error);
     putchar('\n');
     if (!result)
-        result = print_frontier(&fit->params, &fit->examples, cli, error);
+        result = print_frontier(&fit->params, &fit->examples, fits->of_table, cli, error);
     print_warnings(&fit->warnings, cli);
     return result;
 }

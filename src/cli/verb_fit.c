@@ -18,11 +18,12 @@ static int show(const Fits *fits, const Cli *cli, bool json, Error *error) {
     return result;
 }
 
-/* With nothing fitted the refusal is the error; the reasons were shown. */
-static int refused(const Fits *fits, Error *error) {
+/* With nothing fitted the refusal is the error. A person at a terminal has just read it. */
+static int refused(const Fits *fits, const Cli *cli, bool json, Error *error) {
     if (fits->fitted)
         return CLI_OK;
-    error_set(error, "refused: %s", fits->methods & FIT_PARAMETRIC ? fits->parametric_refusal : fits->isoflop_refusal);
+    if (json || !cli->terminal)
+        error_set(error, "refused: %s", fits->methods & FIT_PARAMETRIC ? fits->parametric_refusal : fits->isoflop_refusal);
     return CLI_FAILED;
 }
 
@@ -49,10 +50,10 @@ static int fit_table(const Cli *cli, const Arguments *arguments, const char *pat
     study_options_read(&options, arguments, &table_settings);
     int result = read_table(path, &points, &count, error);
     if (!result)
-        result = fits_make(&fits, path, points, count, &options, NULL, error);
+        result = fits_make(&fits, strcmp(path, "-") ? path : "standard input", points, count, &options, NULL, error);
     if (!result) {
         result = show(&fits, cli, arguments_flag(arguments, "json"), error);
-        result = result ? result : refused(&fits, error);
+        result = result ? result : refused(&fits, cli, arguments_flag(arguments, "json"), error);
         fits_deinit(&fits);
     }
     free(points);
@@ -70,7 +71,7 @@ static int fit_study(const Cli *cli, const Arguments *arguments, const Study *st
     result = show(&fits, cli, arguments_flag(arguments, "json"), error);
     if (!result && source_is_daemon(source) && fits_store(&fits, source, &study->sweep, &unkept))
         cli_note("the fit was not kept: %s", unkept.text);
-    result = result ? result : refused(&fits, error);
+    result = result ? result : refused(&fits, cli, arguments_flag(arguments, "json"), error);
     fits_deinit(&fits);
     return result;
 }

@@ -240,6 +240,11 @@ static void test_fit(void **state) {
     assert_string_equal(json_string_value(json_object_get(root, "flops")), "6nd");
     json_decref(root);
     said_clear(&said);
+    sweepctl_expect(&said, CLI_OK, "fit", "study", "--method=parametric");
+    assert_says(&said.out, "Scaling MLPs (reported)");
+    assert_says(&said.out, "0.35");
+    assert_says(&said.out, "0.65");
+    said_clear(&said);
     sweepctl_expect(&said, CLI_USAGE, "fit", "study", "--metric=nosuch");
     said_clear(&said);
 }
