@@ -50,6 +50,7 @@ CREATE TABLE runs (
     attempts    INTEGER NOT NULL DEFAULT 0,
     failures    INTEGER NOT NULL DEFAULT 0,
     done_flops  REAL    NOT NULL DEFAULT 0,
+    due_flops   REAL    NOT NULL AS (iif(state IN ('pending', 'running', 'done'), flops_exact, done_flops)) VIRTUAL,
     started_at  REAL    NOT NULL DEFAULT 0,
     ended_at    REAL    NOT NULL DEFAULT 0,
     detail      TEXT    NOT NULL DEFAULT ''
@@ -146,13 +147,13 @@ BEGIN
     WHERE id IN (SELECT sweep_id FROM sweep_runs WHERE run_id = NEW.id);
 END;
 
--- A run that will not go on counts in full, so that a sweep's share of flops done reaches one.
+-- done_flops of a sweep: what its runs executed. planned_flops: what they come to in the end, so that the share done reaches one: a run that
+-- was cut short comes to what it executed.
 CREATE TRIGGER runs_flops AFTER UPDATE OF state, done_flops ON runs
-WHEN iif(OLD.state IN ('pending', 'running'), OLD.done_flops, OLD.flops_exact)
-  <> iif(NEW.state IN ('pending', 'running'), NEW.done_flops, NEW.flops_exact)
+WHEN OLD.done_flops <> NEW.done_flops OR OLD.due_flops <> NEW.due_flops
 BEGIN
     UPDATE sweeps SET
-        done_flops = done_flops + iif(NEW.state IN ('pending', 'running'), NEW.done_flops, NEW.flops_exact)
-                                - iif(OLD.state IN ('pending', 'running'), OLD.done_flops, OLD.flops_exact)
+        done_flops = done_flops + NEW.done_flops - OLD.done_flops,
+        planned_flops = planned_flops + NEW.due_flops - OLD.due_flops
     WHERE id IN (SELECT sweep_id FROM sweep_runs WHERE run_id = NEW.id);
 END;

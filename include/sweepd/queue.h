@@ -30,9 +30,9 @@ typedef struct Queue Queue;
 int queue_new(Queue **out, Store *store, const QueueSettings *settings, double now, Error *error);
 void queue_free(Queue *queue);
 
-/* The dearest pending run. A worker that has a lease and asks again gives the first one up (matched by its name,
- * host and pid). 0 with *attempt, *run and
- * the token set; QUEUE_EMPTY. `worker` is the executor's name for it, or "". */
+/* The next run: of the active sweep with the fewest under way, its dearest. A worker that has a lease and asks again gives the first one up
+ * (matched by its name, host and pid). 0 with *attempt, *run and the token set; QUEUE_EMPTY. `worker` is the executor's name for it, or "".
+ */
 int queue_lease(Queue *queue, const Environment *environment, const char *worker, double now, AttemptRecord *attempt,
                 char token[SHA256_HEX_MAX], Run *run, char key[RUN_KEY_MAX], Error *error);
 

@@ -97,8 +97,8 @@ typedef struct SweepRecord {
     double submitted_at;
     int64_t runs;
     int64_t by_state[RUN_STATES];
-    double planned_flops; /* exact */
-    double done_flops;    /* exact: finished runs in full, failed and cancelled ones too, and running ones as last heard */
+    double done_flops;    /* exact, executed: running ones as last heard */
+    double planned_flops; /* exact, what done_flops comes to in the end: a run that was cut short counts what it executed */
     double first_started_at, last_ended_at;
 } SweepRecord;
 

@@ -88,7 +88,8 @@ typedef struct AttemptStart {
     char worker[MACHINE_TEXT_MAX]; /* the executor's name for the worker, or "" */
 } AttemptStart;
 
-/* The pending run of an active sweep with the most planned exact flops. 0, or STORE_NONE. */
+/* Of the active sweep with the fewest runs under way (the oldest of equals) the pending run with the most planned exact flops. 0, or
+ * STORE_NONE. */
 int store_next_pending(Store *store, int64_t *run_id, Error *error);
 /* STORE_CONFLICT: the run is not pending. */
 int store_attempt_begin(Store *store, const AttemptStart *start, AttemptRecord *out, Error *error);

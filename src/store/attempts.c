@@ -284,12 +284,13 @@ int store_attempt_end(Store *store, int64_t attempt_id, Outcome outcome, const c
 /* ---- what is next ---- */
 
 int store_next_pending(Store *store, int64_t *run_id, Error *error) {
-    /* The dearest of each active sweep by its index, then the dearest of those: the runs of paused sweeps are never visited. */
+    /* The active sweep with the fewest runs under way, the oldest of equals, so that no sweep starves another; of it the dearest, by its
+     * index. */
     int result = statement_integer(store, error, run_id,
                                    "SELECT r.run_id FROM sweeps s JOIN sweep_runs r ON r.sweep_id = s.id AND r.run_id = "
                                    "(SELECT p.run_id FROM sweep_runs p WHERE p.sweep_id = s.id AND p.state = 'pending' "
                                    "ORDER BY p.flops_exact DESC, p.run_id LIMIT 1) "
-                                   "WHERE s.state = 'active' AND s.pending > 0 ORDER BY r.flops_exact DESC, r.run_id LIMIT 1",
+                                   "WHERE s.state = 'active' AND s.pending > 0 ORDER BY s.running, s.id LIMIT 1",
                                    NULL, 0);
     return result == STORE_NOT_FOUND ? STORE_NONE : result;
 }

@@ -16,10 +16,10 @@ static const Invariant invariants[] = {
      "FROM sweep_runs m JOIN runs r ON r.id = m.run_id WHERE m.sweep_id = s.id)"},
     /* Sums of doubles depend on their order in the last digits. */
     {"sweeps whose kept FLOPs differ from their runs",
-     "SELECT count(*) FROM (SELECT s.planned_flops AS p, s.done_flops AS d, total(r.flops_exact) AS planned, "
-     "total(iif(r.state IN ('pending', 'running'), r.done_flops, r.flops_exact)) AS done "
-     "FROM sweeps s JOIN sweep_runs m ON m.sweep_id = s.id JOIN runs r ON r.id = m.run_id GROUP BY s.id) "
-     "WHERE abs(p - planned) > 1e-9 * planned OR abs(d - done) > 1e-9 * planned"},
+     "SELECT count(*) FROM (SELECT s.planned_flops AS p, s.done_flops AS d, total(r.due_flops) AS planned, "
+     "total(r.done_flops) AS done, total(r.flops_exact) AS scale FROM sweeps s JOIN sweep_runs m ON m.sweep_id = s.id JOIN runs r ON r.id "
+     "= m.run_id GROUP BY s.id) "
+     "WHERE abs(p - planned) > 1e-9 * scale OR abs(d - done) > 1e-9 * scale"},
     {"runs whose state differs in a sweep's list",
      "SELECT count(*) FROM sweep_runs m JOIN runs r ON r.id = m.run_id WHERE m.state <> r.state OR m.flops_exact <> r.flops_exact"},
     {"runs that are running without an open attempt, or the reverse",

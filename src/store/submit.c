@@ -106,7 +106,7 @@ static int submit_count(Submission *submission, Error *error) {
         "(SELECT count(*), coalesce(sum(r.state = 'pending'), 0), coalesce(sum(r.state = 'running'), 0), coalesce(sum(r.state = 'done'), "
         "0), "
         "coalesce(sum(r.state = 'diverged'), 0), coalesce(sum(r.state = 'failed'), 0), coalesce(sum(r.state = 'cancelled'), 0), "
-        "total(r.flops_exact), total(iif(r.state IN ('pending', 'running'), r.done_flops, r.flops_exact)) "
+        "total(r.due_flops), total(r.done_flops) "
         "FROM sweep_runs s JOIN runs r ON r.id = s.run_id WHERE s.sweep_id = ?1) WHERE id = ?1",
         VALUES(integer(submission->sweep_id)));
 }

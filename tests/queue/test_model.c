@@ -60,13 +60,36 @@ static bool run_wanted(const Model *model, const ModelRun *run) {
     return run_in(model, run, false) && !run->cancelling;
 }
 
-static ModelRun *run_dearest(Model *model) {
+static ModelRun *sweep_dearest(Model *model, const ModelSweep *sweep) {
     ModelRun *best = NULL;
     for (int i = 0; i < RUNS; i++) {
         ModelRun *run = &model->runs[i];
-        if (run->id && run->state == RUN_PENDING && run_in(model, run, true) &&
+        if (run->id && run->state == RUN_PENDING && sweep_has(sweep, run) &&
             (!best || run->width > best->width || (run->width == best->width && run->id < best->id)))
             best = run;
+    }
+    return best;
+}
+
+static int sweep_running(const Model *model, const ModelSweep *sweep) {
+    int count = 0;
+    for (int i = 0; i < RUNS; i++)
+        count += model->runs[i].id && model->runs[i].state == RUN_RUNNING && sweep_has(sweep, &model->runs[i]);
+    return count;
+}
+
+/* Of the active sweep with the fewest runs under way, the oldest of equals. */
+static ModelRun *run_next(Model *model) {
+    ModelRun *best = NULL;
+    const ModelSweep *chosen = NULL;
+    for (int i = 0; i < SWEEPS; i++) {
+        const ModelSweep *sweep = &model->sweeps[i];
+        ModelRun *run = sweep->id && !strcmp(sweep->state, "active") ? sweep_dearest(model, sweep) : NULL;
+        int fewer = run && chosen ? sweep_running(model, chosen) - sweep_running(model, sweep) : 0;
+        if (run && (!chosen || fewer > 0 || (fewer == 0 && sweep->id < chosen->id))) {
+            best = run;
+            chosen = sweep;
+        }
     }
     return best;
 }
@@ -182,7 +205,7 @@ static void do_set_state(Model *model) {
 }
 
 static void do_lease(Model *model) {
-    ModelRun *expected = run_dearest(model);
+    ModelRun *expected = run_next(model);
     AttemptRecord attempt;
     Run run;
     Environment environment = {.host = "here", .threads = 1};

@@ -47,6 +47,45 @@ static void test_an_attempt_from_lease_to_result(void **state) {
     store_free(store);
 }
 
+/* A large sweep does not keep a small one waiting until its own end, whichever came first. */
+static void test_sweeps_take_turns(void **state) {
+    Store *store = store_at(*state);
+    submit(store, "small", 1, 2, 100);
+    submit(store, "large", 8, 9, 101);
+    int small = 0;
+    for (int i = 0; i < 4; i++) {
+        AttemptRecord attempt = begin_next(store, (char)('a' + i), 102 + i);
+        small += run_of(store, attempt.run_id).width == 8;
+    }
+    assert_int_equal(small, 2);
+    assert_counts(store, "small", 0, 2, 0, 0, 0);
+    assert_sound(store);
+    store_free(store);
+}
+
+/* What a run that was cut short did not execute is neither done nor planned any more, until it is tried again. */
+static void test_flops_of_runs_cut_short(void **state) {
+    Store *store = store_at(*state);
+    int64_t changed;
+    submit(store, "a", 2, 1, 100);
+    double planned = sweep_of(store, "a").planned_flops;
+    AttemptRecord attempt = begin_next(store, 'a', 101);
+    double part = run_of(store, attempt.run_id).flops.exact / 4;
+    assert_int_equal(store_attempt_renew(store, attempt.id, 160, 1, part, NULL), 0);
+    assert_int_equal(store_attempt_end(store, attempt.id, OUTCOME_CRASHED, "", RUN_FAILED, 1, 102, NULL), 0);
+    SweepRecord sweep = sweep_of(store, "a");
+    assert_true(sweep.done_flops == part);
+    assert_true(fabs(sweep.planned_flops - (planned - 3 * part)) < 1e-9 * planned);
+    assert_int_equal(store_sweep_set_state(store, sweep.id, "cancelled", 103, &changed, NULL), 0);
+    sweep = sweep_of(store, "a");
+    assert_true(sweep.done_flops == part && fabs(sweep.planned_flops - part) < 1e-9 * planned);
+    submit(store, "a", 2, 1, 104);
+    assert_int_equal(store_retry(store, sweep.id, 0, 105, &changed, NULL), 0);
+    assert_true(fabs(sweep_of(store, "a").planned_flops - planned) < 1e-9 * planned);
+    assert_sound(store);
+    store_free(store);
+}
+
 static void test_one_open_attempt_per_run(void **state) {
     Store *store = store_at(*state);
     submit(store, "a", 1, 1, 100);
@@ -147,6 +186,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_an_attempt_from_lease_to_result, home_setup, home_teardown),
         cmocka_unit_test_setup_teardown(test_one_open_attempt_per_run, home_setup, home_teardown),
+        cmocka_unit_test_setup_teardown(test_sweeps_take_turns, home_setup, home_teardown),
+        cmocka_unit_test_setup_teardown(test_flops_of_runs_cut_short, home_setup, home_teardown),
         cmocka_unit_test_setup_teardown(test_expired_attempts_are_found, home_setup, home_teardown),
         cmocka_unit_test_setup_teardown(test_a_failed_function_leaves_its_batch_alone, home_setup, home_teardown),
         cmocka_unit_test_setup_teardown(test_an_unfinished_batch_is_undone, home_setup, home_teardown),
