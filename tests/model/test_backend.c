@@ -24,10 +24,10 @@ static float *matrix_make(int64_t size, uint64_t stream) {
 /* Each of the k additions of numbers below 1 rounds once. */
 static void assert_product(bool transpose_a, bool transpose_b, bool accumulate, int64_t m, int64_t n, int64_t k) {
     float *a = matrix_make(m * k, 1), *b = matrix_make(k * n, 2), *fast = matrix_make(m * n, 3), *naive = matrix_make(m * n, 3);
-    Product product = {transpose_a, transpose_b, accumulate, m, n, k, a, b, fast};
-    backend_openblas.multiply(&product);
+    Product product = {transpose_a, transpose_b, accumulate, m, n, k, a, b, fast, OPERAND_FLOAT, OPERAND_FLOAT};
+    backend_openblas.multiply(NULL, &product);
     product.c = naive;
-    backend_naive.multiply(&product);
+    backend_naive.multiply(NULL, &product);
     float tolerance = 2e-7F * (float)(k + 10);
     for (int64_t i = 0; i < m * n; i++) {
         if (!(fabsf(fast[i] - naive[i]) <= tolerance)) {

@@ -50,20 +50,20 @@ static void assert_gelu_accuracy(const KernelTable *kernels) {
 
 static void test_gelu_accuracy(void **state) {
     (void)state;
-    for (size_t i = 0; kernels_table(i) != NULL; i++) {
-        assert_gelu_accuracy(kernels_table(i));
+    for (size_t i = 0; kernels_table(OPERAND_FLOAT, i) != NULL; i++) {
+        assert_gelu_accuracy(kernels_table(OPERAND_FLOAT, i));
     }
 }
 
 static void test_gelu_not_finite(void **state) {
     (void)state;
-    for (size_t i = 0; kernels_table(i) != NULL; i++) {
+    for (size_t i = 0; kernels_table(OPERAND_FLOAT, i) != NULL; i++) {
         float x[20], out[20];
         for (size_t j = 0; j < 20; j++) {
             x[j] = NAN;
         }
         x[3] = INFINITY;
-        kernels_table(i)->gelu_forward(1, 20, x, NULL, out);
+        kernels_table(OPERAND_FLOAT, i)->gelu_forward(1, 20, x, NULL, out);
         assert_true(isnan(out[0]) && isnan(out[19]) && isinf(out[3]));
     }
 }
@@ -77,8 +77,8 @@ static void compare_bias(const KernelTable *fast, int64_t columns, bool relu) {
     for (int i = 0; i < 2; i++) {
         fill(z[i], SIZE, 2);
         fill(dz[i], SIZE, 3);
-        tables[i]->bias_forward(ROWS, columns, z[i], bias, relu);
-        tables[i]->bias_backward(ROWS, columns, dz[i], relu ? z[i] : NULL, dbias[i]);
+        tables[i]->bias_forward(ROWS, columns, z[i], bias, relu, NULL);
+        tables[i]->bias_backward(ROWS, columns, dz[i], relu ? z[i] : NULL, dbias[i], NULL);
     }
     assert_close(z[0], z[1], SIZE, 0);
     assert_close(dz[0], dz[1], SIZE, 0);
@@ -100,7 +100,7 @@ static void compare_norm(const KernelTable *fast, int64_t columns, bool residual
         fill(dout[i], SIZE, 8);
         fill(dz[i], SIZE, 9);
         tables[i]->norm_forward(&norm, ROWS, z[i], bias, relu, out[i]);
-        tables[i]->norm_backward(&norm, ROWS, dout[i], residual, relu ? z[i] : NULL, dz[i], sums[i][0], sums[i][1], sums[i][2]);
+        tables[i]->norm_backward(&norm, ROWS, dout[i], residual, relu ? z[i] : NULL, dz[i], sums[i][0], sums[i][1], sums[i][2], NULL);
     }
     /* A row of one column has no deviation but epsilon: 1 / sqrt(1e-5) magnifies what rounding leaves. */
     float tolerance = columns == 1 ? 1e-3F : 1e-5F;
@@ -147,7 +147,7 @@ static void compare_loss(const KernelTable *fast, int64_t columns, float smoothi
             logits[i][j] *= 10;
         }
         tables[i]->loss_measure(&target, logits[i], bias, &sums[i], &errors[i]);
-        loss[i] = tables[i]->loss_gradient(&target, logits[i], bias, dbias[i]);
+        loss[i] = tables[i]->loss_gradient(&target, logits[i], bias, dbias[i], NULL);
     }
     assert_close(&loss[0], &loss[1], 1, 1e-6F);
     assert_close(logits[0], logits[1], SIZE, 1e-6F);
@@ -158,13 +158,13 @@ static void compare_loss(const KernelTable *fast, int64_t columns, float smoothi
 
 static void test_variants_against_reference(void **state) {
     (void)state;
-    for (size_t i = 0; kernels_table(i) != NULL; i++) {
+    for (size_t i = 0; kernels_table(OPERAND_FLOAT, i) != NULL; i++) {
         for (size_t j = 0; j < WIDTHS; j++) {
             for (int flags = 0; flags < 4; flags++) {
-                compare_bias(kernels_table(i), widths[j], flags & 1);
-                compare_norm(kernels_table(i), widths[j], flags & 1, flags & 2);
-                compare_gelu(kernels_table(i), widths[j], flags & 1);
-                compare_loss(kernels_table(i), widths[j], 0.1F * (float)flags);
+                compare_bias(kernels_table(OPERAND_FLOAT, i), widths[j], flags & 1);
+                compare_norm(kernels_table(OPERAND_FLOAT, i), widths[j], flags & 1, flags & 2);
+                compare_gelu(kernels_table(OPERAND_FLOAT, i), widths[j], flags & 1);
+                compare_loss(kernels_table(OPERAND_FLOAT, i), widths[j], 0.1F * (float)flags);
             }
         }
     }
@@ -178,8 +178,8 @@ static void test_predictions(void **state) {
     const uint16_t labels[5] = {0, 1, 2, 0, 1};
     const int64_t wrong[5] = {0, 1, 0, 1, 1};
     float scratch[LOSS_LANES];
-    for (size_t i = 0; kernels_table(i) != NULL; i++) {
-        const KernelTable *tables[2] = {kernels_table(i), &kernels_reference};
+    for (size_t i = 0; kernels_table(OPERAND_FLOAT, i) != NULL; i++) {
+        const KernelTable *tables[2] = {kernels_table(OPERAND_FLOAT, i), &kernels_reference};
         for (int j = 0; j < 10; j++) {
             double loss = 0;
             int64_t errors = 0;
