@@ -69,6 +69,10 @@ void model_rounded_is_current(Model *model);
  * loss (cross-entropy against (1 - smoothing) one-hot + smoothing / classes) and returns that loss. */
 float model_train_step(Model *model, const float *x, const uint16_t *labels, int64_t batch, float smoothing);
 
+/* The matrix products of model_train_step alone, in its order and on its arrays, for measuring what they take. What the model holds of a
+ * batch, gradients included, means nothing afterwards. */
+void model_multiply_only(Model *model, const float *x, int64_t batch);
+
 /* Forward only. Adds to loss_sum the cross-entropy (nats, no smoothing) and to errors the wrong top-1 predictions of the batch; of equal
  * logits the first class is the prediction, and a NaN is always wrong. */
 void model_evaluate(Model *model, const float *x, const uint16_t *labels, int64_t batch, double *loss_sum, int64_t *errors);

@@ -67,6 +67,9 @@ typedef struct KernelTable {
 /* Plain loops and the C library's erf, exp and log in double precision: the kernels' test. */
 extern const KernelTable kernels_reference;
 
+/* All that a pass through a network calls, doing nothing. */
+extern const KernelTable kernels_idle;
+
 typedef enum { OPERAND_FLOAT, OPERAND_BFLOAT16 } OperandType;
 
 static inline size_t operand_size(OperandType type) {

@@ -139,6 +139,16 @@ float model_train_step(Model *model, const float *x, const uint16_t *labels, int
     return loss;
 }
 
+/* A step whose kernels do nothing. */
+void model_multiply_only(Model *model, const float *x, int64_t batch) {
+    const KernelTable *kernels = model->kernels;
+    model->kernels = &kernels_idle;
+    const void *operand = operands_prepare(model, x, batch);
+    network_forward(model, operand, batch, &model->gemm_training);
+    network_backward(model, operand, batch);
+    model->kernels = kernels;
+}
+
 void model_evaluate(Model *model, const float *x, const uint16_t *labels, int64_t batch, double *loss_sum, int64_t *errors) {
     LossTarget target = loss_target(model, labels, batch, 0);
     network_forward(model, operands_prepare(model, x, batch), batch, &model->gemm_forward_only);

@@ -123,9 +123,9 @@ static void test_variants_agree(void **state) {
                 m[k][i] = 0.1F - (float)((i * 13) % COUNT) / COUNT;
             }
         }
-        table->lion(&s, COUNT, p[0], g, m[0]);
-        table->adamw(&s, COUNT, p[1], g, m[1], v);
-        table->sgd(&s, COUNT, p[2], g, m[2]);
+        table->lion(&s, COUNT, p[0], g, m[0], NULL);
+        table->adamw(&s, COUNT, p[1], g, m[1], v, NULL);
+        table->sgd(&s, COUNT, p[2], g, m[2], NULL);
         if (index == 0) {
             memcpy(expected, p, sizeof p);
         }
