@@ -17,8 +17,8 @@ static void norm_forward(const Norm *norm, int64_t rows, float *z, const float *
     (void)norm, (void)rows, (void)z, (void)bias, (void)relu, (void)out;
 }
 
-static void norm_backward(const Norm *norm, int64_t rows, const void *dout, bool residual, const float *relu_output, float *dz,
-                          float *dgain, float *dshift, float *dbias, void *operand) {
+static void norm_backward(const Norm *norm, int64_t rows, void *dout, bool residual, const float *relu_output, float *dz, float *dgain,
+                          float *dshift, float *dbias, void *operand) {
     (void)norm, (void)rows, (void)dout, (void)residual, (void)relu_output, (void)dz;
     (void)dgain, (void)dshift, (void)dbias, (void)operand;
 }

@@ -29,6 +29,14 @@ static inline Operand operand_from(float value) {
 static inline float operand_value(Operand operand) {
     return bfloat16_to_float(operand);
 }
+/* What was scaled by a gain and is wanted again: floats keep it, smaller operands would round it and are scaled anew. */
+static inline Operand operand_keep_scaled(Operand operand, float scaled) {
+    (void)scaled;
+    return operand;
+}
+static inline float operand_scaled(Operand kept, float gain) {
+    return bfloat16_to_float(kept) * gain;
+}
 #else
 typedef float Operand;
 #define TABLE_NAME JOIN(kernels_, KERNEL_VARIANT)
@@ -38,6 +46,14 @@ static inline Operand operand_from(float value) {
 }
 static inline float operand_value(Operand operand) {
     return operand;
+}
+static inline Operand operand_keep_scaled(Operand operand, float scaled) {
+    (void)operand;
+    return scaled;
+}
+static inline float operand_scaled(Operand kept, float gain) {
+    (void)gain;
+    return kept;
 }
 #endif
 
@@ -181,17 +197,17 @@ static inline void norm_backward_row(int64_t columns, const Operand *restrict d,
                                      float mean_d, float mean_dn, float inverse, bool residual, float *restrict drow) {
     if (residual) {
         for (int64_t j = 0; j < columns; j++) {
-            drow[j] += inverse * (operand_value(d[j]) * gain[j] - mean_d - normal[j] * mean_dn);
+            drow[j] += inverse * (operand_scaled(d[j], gain[j]) - mean_d - normal[j] * mean_dn);
         }
     } else {
         for (int64_t j = 0; j < columns; j++) {
-            drow[j] = inverse * (operand_value(d[j]) * gain[j] - mean_d - normal[j] * mean_dn);
+            drow[j] = inverse * (operand_scaled(d[j], gain[j]) - mean_d - normal[j] * mean_dn);
         }
     }
 }
 
 static inline __attribute__((always_inline)) void norm_backward_rows(int64_t columns, const Norm *norm, int64_t rows,
-                                                                     const Operand *restrict dout, bool residual,
+                                                                     Operand *restrict dout, bool residual,
                                                                      const float *restrict relu_output, float *restrict dz,
                                                                      float *restrict dgain, float *restrict dshift, float *restrict dbias,
                                                                      void *restrict operand) {
@@ -201,7 +217,7 @@ static inline __attribute__((always_inline)) void norm_backward_rows(int64_t col
     memset(dshift, 0, (size_t)columns * sizeof *dshift);
     memset(dbias, 0, (size_t)columns * sizeof *dbias);
     for (int64_t i = 0; i < rows; i++) {
-        const Operand *restrict d = dout + i * columns;
+        Operand *restrict d = dout + i * columns;
         float *restrict drow = dz + i * columns;
         const float *restrict normal = norm->normal + i * columns;
         float sum_d = 0, sum_dn = 0;
@@ -210,6 +226,7 @@ static inline __attribute__((always_inline)) void norm_backward_rows(int64_t col
             float value = operand_value(d[j]), scaled = value * gain[j];
             dgain[j] += value * normal[j];
             dshift[j] += value;
+            d[j] = operand_keep_scaled(d[j], scaled);
             sum_d += scaled;
             sum_dn += scaled * normal[j];
         }
@@ -224,7 +241,7 @@ static inline __attribute__((always_inline)) void norm_backward_rows(int64_t col
     }
 }
 
-static void norm_backward(const Norm *norm, int64_t rows, const void *restrict dout, bool residual, const float *restrict relu_output,
+static void norm_backward(const Norm *norm, int64_t rows, void *restrict dout, bool residual, const float *restrict relu_output,
                           float *restrict dz, float *restrict dgain, float *restrict dshift, float *restrict dbias,
                           void *restrict operand) {
     switch (norm->columns) {

@@ -47,10 +47,10 @@ typedef struct KernelTable {
 
     /* z as bias_forward leaves it; out: operand, gain * normal + shift. */
     void (*norm_forward)(const Norm *norm, int64_t rows, float *z, const float *bias, bool relu, void *out);
-    /* From dout (operand): dgain, dshift and the gradient of z, which is added to dz when there is a residual, else set; then dz, dbias and
-     * operand as bias_backward leaves them. */
-    void (*norm_backward)(const Norm *norm, int64_t rows, const void *dout, bool residual, const float *relu_output, float *dz,
-                          float *dgain, float *dshift, float *dbias, void *operand);
+    /* From dout (operand, overwritten): dgain, dshift and the gradient of z, which is added to dz when there is a residual, else set; then
+     * dz, dbias and operand as bias_backward leaves them. */
+    void (*norm_backward)(const Norm *norm, int64_t rows, void *dout, bool residual, const float *relu_output, float *dz, float *dgain,
+                          float *dshift, float *dbias, void *operand);
 
     /* out = gelu(x + bias), exact; x becomes the derivative there. Both are operands. bias may be NULL. */
     void (*gelu_forward)(int64_t rows, int64_t columns, void *x, const float *bias, void *out);

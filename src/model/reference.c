@@ -60,7 +60,7 @@ static void norm_forward(const Norm *norm, int64_t rows, float *z, const float *
     }
 }
 
-static void norm_backward(const Norm *norm, int64_t rows, const void *operand_dout, bool residual, const float *relu_output, float *dz,
+static void norm_backward(const Norm *norm, int64_t rows, void *operand_dout, bool residual, const float *relu_output, float *dz,
                           float *dgain, float *dshift, float *dbias, void *operand) {
     int64_t columns = norm->columns;
     const float *dout = operand_dout;

@@ -118,8 +118,10 @@ static int bench_prepare(Bench *bench, Error *error) {
     if (!bench->rows || !bench->indices || !bench->x || !bench->labels)
         return error_set(error, "out of memory for batches of %lld examples", (long long)bench->batch);
     rng_init(&bench->rng, 1, 0);
-    for (size_t i = 0; i < (size_t)BENCH_EXAMPLES * BENCH_INPUTS; i++)
-        bench->rows[i] = (uint8_t)rng_below(&bench->rng, 256);
+    for (size_t i = 0; i < (size_t)BENCH_EXAMPLES * BENCH_INPUTS; i += sizeof(uint64_t)) {
+        uint64_t bytes = rng_next(&bench->rng);
+        memcpy(bench->rows + i, &bytes, sizeof bytes);
+    }
     for (size_t i = 0; i < batch; i++)
         bench->labels[i] = (uint16_t)rng_below(&bench->rng, BENCH_CLASSES);
     return 0;

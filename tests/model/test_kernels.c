@@ -205,7 +205,7 @@ static void compare_bfloat16_stream(const KernelTable *fast, int64_t columns, bo
         fill(z[i], SIZE, 24);
         fill(dz[i], SIZE, 25);
         table->norm_forward(&norm, ROWS, z[i], bias, residual, i == 0 ? (void *)rounded_out : out);
-        table->norm_backward(&norm, ROWS, i == 0 ? (const void *)rounded_dout : dout, residual, residual ? z[i] : NULL, dz[i], sums[i][0],
+        table->norm_backward(&norm, ROWS, i == 0 ? (void *)rounded_dout : dout, residual, residual ? z[i] : NULL, dz[i], sums[i][0],
                              sums[i][1], sums[i][2], copy);
     }
     float tolerance = columns == 1 ? 1e-3F : 1e-5F;
