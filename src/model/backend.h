@@ -30,6 +30,8 @@ typedef struct MatrixBackend {
 } MatrixBackend;
 
 extern const MatrixBackend backend_openblas, backend_naive;
+/* Whether it multiplies with kernels that neither copy nor pack, if the product is small, which cost nothing but their work. */
+bool backend_openblas_has_small_kernels(void);
 #ifdef HAVE_ONEDNN
 extern const MatrixBackend backend_onednn, backend_onednn_bfloat16;
 
@@ -38,7 +40,8 @@ bool backend_onednn_has_bfloat16(void);
 /* "avx512_core": the instructions that the library will use. */
 const char *backend_onednn_instructions(void);
 
-/* Whether factors are brought to the library's own layout before a product. */
+/* Whether factors are brought to the library's own layout before a product; always and never also mean that no product is left to OpenBLAS.
+ */
 typedef enum { PACK_WHERE_IT_GAINS, PACK_ALWAYS, PACK_NEVER } PackPolicy;
 /* For states opened later; a test's means to run on one machine what another runs. */
 void backend_onednn_set_packing(PackPolicy policy);

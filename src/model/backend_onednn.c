@@ -19,6 +19,7 @@ extern void omp_set_num_threads(int threads);
 
 enum { PLAN_MAX = 128, MATRICES = 3, FACTORS = 2 };
 static const int64_t packed_product_min = 1 << 24; /* multiply-adds, for packing to pay */
+static const int64_t small_product = 2500000;      /* multiply-adds, below which a call of the library costs too much */
 
 /* A product's primitive. Factors that are packed have a reorder, which reads `plain` and fills the factor's memory. */
 typedef struct Plan {
@@ -32,6 +33,7 @@ typedef struct State {
     dnnl_engine_t engine;
     dnnl_stream_t stream;
     bool pack_always, pack_never;
+    bool leaves_small;  /* products of floats to OpenBLAS's small kernels */
     size_t count, next; /* plans made; the one that makes room when there is none */
     Plan plans[PLAN_MAX];
 } State;
@@ -87,8 +89,11 @@ static const char *text_of(char *text, size_t capacity, const char *precision) {
 }
 
 static const char *text_float(void) {
-    static char text[96];
-    return text_of(text, sizeof text, "fp32");
+    static char text[160], precision[128] = "fp32";
+    if (backend_openblas_has_small_kernels()) {
+        snprintf(precision, sizeof precision, "fp32; small products by %s", backend_openblas.text());
+    }
+    return text_of(text, sizeof text, precision);
 }
 
 static const char *text_bfloat16(void) {
@@ -242,8 +247,18 @@ static dnnl_status_t plan_run(const State *state, const Plan *plan, const Produc
     return status ? status : dnnl_primitive_execute(plan->primitive, state->stream, MATRICES, arguments);
 }
 
+/* A call of the library takes a microsecond or two before it multiplies: at width 8, OpenBLAS makes whole steps faster by a fifth. */
+static bool is_small(const State *state, const Product *p) {
+    return state->leaves_small && p->operands == OPERAND_FLOAT && p->result == OPERAND_FLOAT && p->m * p->n * p->k < small_product &&
+           backend_openblas_has_small_kernels();
+}
+
 /* The library fails only when memory ends; the reference needs none. */
 static void multiply_onednn(void *state, const Product *p) {
+    if (is_small(state, p)) {
+        backend_openblas.multiply(NULL, p);
+        return;
+    }
     static _Thread_local int applied; /* the count is OpenMP's for each thread that calls */
     if (applied != thread_count) {
         omp_set_num_threads(thread_count);
@@ -276,6 +291,7 @@ static int open_onednn(void **out, Error *error) {
     if (state == NULL) {
         return error_set(error, "out of memory for the matrix backend");
     }
+    state->leaves_small = pack_policy == PACK_WHERE_IT_GAINS;
     state->pack_always = pack_policy == PACK_ALWAYS;
     state->pack_never = pack_policy == PACK_NEVER || (!state->pack_always && !has_instructions(dnnl_cpu_isa_avx512_core_amx));
     if (dnnl_engine_create(&state->engine, dnnl_cpu, 0) || dnnl_stream_create(&state->stream, state->engine, dnnl_stream_default_flags)) {

@@ -64,6 +64,10 @@ static void set_threads_openblas(int threads) {
     use_tiles = threads == 1 && has_small_kernels();
 }
 
+bool backend_openblas_has_small_kernels(void) {
+    return use_tiles;
+}
+
 static const char *text_openblas(void) {
     static char text[96];
     /* The configuration reads "OpenBLAS 0.3.21 NO_LAPACKE DYNAMIC_ARCH ...". */
