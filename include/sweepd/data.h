@@ -73,3 +73,5 @@ typedef enum { DATA_TRAIN, DATA_TEST } DataSection;
 
 /* x: [count, inputs] row-major = (byte / 255 - mean) / deviation; labels: [count]. Gather, conversion and normalisation in one pass. */
 void batch_gather(const DatasetMap *data, DataSection section, const uint32_t *indices, int64_t count, float *x, uint16_t *labels);
+/* The same from rows of bytes in memory: x = (byte - centre) * scale. */
+void rows_gather(const uint8_t *rows, int64_t inputs, const uint32_t *indices, int64_t count, float centre, float scale, float *x);

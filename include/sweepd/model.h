@@ -7,11 +7,24 @@
 #include "sweepd/arch.h"
 #include "sweepd/base.h"
 
-/* ---- the matrix backend: row-major single-precision products ---- */
+/* ---- the matrix backend: row-major products ---- */
 
-typedef enum { BACKEND_OPENBLAS, BACKEND_NAIVE } BackendKind;
+/* With BACKEND_ONEDNN_BF16 a model's products multiply bfloat16 numbers and add in single precision; parameters, gradients, normalisation,
+ * loss and the residual stream stay in single precision. */
+typedef enum { BACKEND_OPENBLAS, BACKEND_NAIVE, BACKEND_ONEDNN, BACKEND_ONEDNN_BF16 } BackendKind;
 
-/* "openblas 0.3.21 SkylakeX": the library, its version and the kernel it chose on this machine. Static. */
+/* What the products are wanted in; auto: bf16 where the processor has it, else fp32. */
+typedef enum { BACKEND_FP32, BACKEND_BF16, BACKEND_AUTO } BackendPrecision;
+
+/* The backend that trains fastest on this machine. 0, or BACKEND_REFUSED with the error set when it has no bf16. */
+enum { BACKEND_REFUSED = 1 };
+int backend_choose(BackendPrecision precision, BackendKind *out, Error *error);
+/* Whether this build and this machine have it. */
+bool backend_available(BackendKind kind);
+
+/* "openblas 0.3.21 SkylakeX", "onednn 2.6.3 avx512_core_bf16, bf16": the library, its version and the kernel it chose on this machine.
+ * Static.
+ */
 const char *backend_text(BackendKind kind);
 /* Threads that a product may use, 1 until it is called; a worker sets it once, before its first model. The same bits come out
  * on the same machine type with the same number of threads. */
@@ -29,7 +42,8 @@ typedef struct Tensor {
 
 typedef struct Model Model;
 
-/* batch_max: the most examples that one call takes. An error when the sizes are out of range or the memory is not there. */
+/* batch_max: the most examples that one call takes. An error when the sizes are out of range, the memory or the
+ * backend is not there. */
 int model_new(Model **out, const Architecture *arch, int64_t batch_max, BackendKind backend, Error *error);
 void model_free(Model *model);
 const Architecture *model_architecture(const Model *model);
@@ -45,9 +59,19 @@ size_t model_parameter_count(const Model *model);
 float *model_parameters(Model *model);
 float *model_gradients(Model *model);
 
+/* The parameters rounded to bfloat16, as bf16 products read them; NULL in other models. The model rounds them anew for each pass, unless
+ * whoever changed the parameters wrote the rounded ones too and said so: model_rounded_is_current holds until the next call of
+ * model_parameters, model_tensor or model_init_weights. */
+uint16_t *model_rounded_parameters(Model *model);
+void model_rounded_is_current(Model *model);
+
 /* Forward and backward on one batch. x: [batch, inputs] row-major; labels: [batch], < classes. Fills the gradients of the mean
  * loss (cross-entropy against (1 - smoothing) one-hot + smoothing / classes) and returns that loss. */
 float model_train_step(Model *model, const float *x, const uint16_t *labels, int64_t batch, float smoothing);
+
+/* The matrix products of model_train_step alone, in its order and on its arrays, for measuring what they take. What the model holds of a
+ * batch, gradients included, means nothing afterwards. */
+void model_multiply_only(Model *model, const float *x, int64_t batch);
 
 /* Forward only. Adds to loss_sum the cross-entropy (nats, no smoothing) and to errors the wrong top-1 predictions of the batch; of equal
  * logits the first class is the prediction, and a NaN is always wrong. */

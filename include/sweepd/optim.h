@@ -30,6 +30,9 @@ typedef struct Optimizer Optimizer;
 
 int optimizer_new(Optimizer **out, const OptimizerSettings *settings, size_t parameters, Error *error);
 void optimizer_free(Optimizer *optimizer);
+/* copy: [parameters], or NULL for none; from now on each step also writes there the new parameters rounded to bfloat16, in the same pass.
+ */
+void optimizer_set_copy(Optimizer *optimizer, uint16_t *copy);
 /* One step with the rate lr (settings' lr times the schedule's factor). parameters and gradients: [parameters]. */
 void optimizer_step(Optimizer *optimizer, float *parameters, const float *gradients, double lr);
 

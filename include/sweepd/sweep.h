@@ -14,7 +14,7 @@ enum {
     RUN_KEY_MAX = SHA256_HEX_MAX, /* the key as 64 hexadecimal digits */
 };
 
-typedef enum { PRECISION_FP32 } Precision;
+typedef enum { PRECISION_FP32, PRECISION_BF16, PRECISION_AUTO } Precision; /* auto: bf16 where the processor has it, else fp32 */
 typedef enum { TRAINER_BUILTIN } TrainerKind;
 
 /* Everything that decides a run's result. */

@@ -37,14 +37,17 @@ static RowKernel row_kernel(void) {
     return row_plain;
 }
 
-void batch_gather(const DatasetMap *data, DataSection section, const uint32_t *indices, int64_t count, float *x, uint16_t *labels) {
-    int64_t inputs = data->info.inputs;
-    const uint8_t *images = data->images[section];
+void rows_gather(const uint8_t *rows, int64_t inputs, const uint32_t *indices, int64_t count, float centre, float scale, float *x) {
     RowKernel row = row_kernel();
     for (int64_t i = 0; i < count; i++) {
         if (i + AHEAD < count)
-            row_prefetch(images + (int64_t)indices[i + AHEAD] * inputs, inputs);
-        row(images + (int64_t)indices[i] * inputs, x + i * inputs, inputs, data->centre, data->scale);
-        labels[i] = data->labels[section][indices[i]];
+            row_prefetch(rows + (int64_t)indices[i + AHEAD] * inputs, inputs);
+        row(rows + (int64_t)indices[i] * inputs, x + i * inputs, inputs, centre, scale);
     }
+}
+
+void batch_gather(const DatasetMap *data, DataSection section, const uint32_t *indices, int64_t count, float *x, uint16_t *labels) {
+    rows_gather(data->images[section], data->info.inputs, indices, count, data->centre, data->scale, x);
+    for (int64_t i = 0; i < count; i++)
+        labels[i] = data->labels[section][indices[i]];
 }

@@ -1,20 +1,77 @@
 #include "backend.h"
 
-#include <stddef.h>
+#include "sweepd/bfloat16.h"
 
 static int thread_count = 1;
 
 const MatrixBackend *backend_table(BackendKind kind) {
-    return kind == BACKEND_NAIVE ? &backend_naive : &backend_openblas;
+    switch (kind) {
+    case BACKEND_OPENBLAS:
+        return &backend_openblas;
+    case BACKEND_NAIVE:
+        return &backend_naive;
+#ifdef HAVE_ONEDNN
+    case BACKEND_ONEDNN:
+        return &backend_onednn;
+    case BACKEND_ONEDNN_BF16:
+        return backend_onednn_has_bfloat16() ? &backend_onednn_bfloat16 : NULL;
+#else
+    case BACKEND_ONEDNN:
+    case BACKEND_ONEDNN_BF16:
+        break;
+#endif
+    }
+    return NULL;
+}
+
+bool backend_available(BackendKind kind) {
+    return backend_table(kind) != NULL;
+}
+
+static BackendKind fastest_float(void) {
+#ifdef HAVE_ONEDNN
+    if (backend_onednn_gains()) {
+        return BACKEND_ONEDNN;
+    }
+#endif
+    return BACKEND_OPENBLAS;
+}
+
+static int refuse_bfloat16(Error *error) {
+#ifdef HAVE_ONEDNN
+    error_set(
+        error,
+        "precision bf16 needs a processor that multiplies bfloat16 (AVX-512 BF16 or AMX); this one offers %s. Use fp32, or auto, which "
+        "takes bf16 only where it is",
+        backend_onednn_instructions());
+#else
+    error_set(error, "precision bf16 needs oneDNN, which this build is without. Use fp32, or auto, which takes bf16 only where it is");
+#endif
+    return BACKEND_REFUSED;
+}
+
+int backend_choose(BackendPrecision precision, BackendKind *out, Error *error) {
+    *out = fastest_float();
+    if (precision == BACKEND_FP32) {
+        return 0;
+    }
+    if (backend_available(BACKEND_ONEDNN_BF16)) {
+        *out = BACKEND_ONEDNN_BF16;
+        return 0;
+    }
+    return precision == BACKEND_AUTO ? 0 : refuse_bfloat16(error);
 }
 
 const char *backend_text(BackendKind kind) {
-    return backend_table(kind)->text();
+    const MatrixBackend *backend = backend_table(kind);
+    return backend != NULL ? backend->text() : "none";
 }
 
 void backend_apply_threads(void) {
     backend_openblas.set_threads(thread_count);
-    backend_naive.set_threads(thread_count);
+#ifdef HAVE_ONEDNN
+    backend_onednn.set_threads(thread_count);
+#endif
 }
 
 void backend_set_threads(int threads) {
@@ -24,16 +81,29 @@ void backend_set_threads(int threads) {
 
 /* ---- the naive reference ---- */
 
-static void multiply_naive(const Product *p) {
+static double element(OperandType type, const void *values, int64_t index) {
+    return (double)(type == OPERAND_FLOAT ? ((const float *)values)[index] : bfloat16_to_float(((const Bfloat16 *)values)[index]));
+}
+
+static void element_set(OperandType type, void *values, int64_t index, float value) {
+    if (type == OPERAND_FLOAT) {
+        ((float *)values)[index] = value;
+    } else {
+        ((Bfloat16 *)values)[index] = bfloat16_from_float(value);
+    }
+}
+
+static void multiply_naive(void *state, const Product *p) {
+    (void)state;
     for (int64_t i = 0; i < p->m; i++) {
         for (int64_t j = 0; j < p->n; j++) {
-            double sum = p->accumulate ? (double)p->c[i * p->n + j] : 0;
+            double sum = p->accumulate ? element(p->result, p->c, i * p->n + j) : 0;
             for (int64_t l = 0; l < p->k; l++) {
-                double a = (double)(p->transpose_a ? p->a[l * p->m + i] : p->a[i * p->k + l]);
-                double b = (double)(p->transpose_b ? p->b[j * p->k + l] : p->b[l * p->n + j]);
+                double a = element(p->operands, p->a, p->transpose_a ? l * p->m + i : i * p->k + l);
+                double b = element(p->operands, p->b, p->transpose_b ? j * p->k + l : l * p->n + j);
                 sum += a * b;
             }
-            p->c[i * p->n + j] = (float)sum;
+            element_set(p->result, p->c, i * p->n + j, (float)sum);
         }
     }
 }
@@ -46,4 +116,4 @@ static const char *text_naive(void) {
     return "naive reference";
 }
 
-const MatrixBackend backend_naive = {"naive", multiply_naive, set_threads_naive, text_naive};
+const MatrixBackend backend_naive = {.name = "naive", .multiply = multiply_naive, .set_threads = set_threads_naive, .text = text_naive};

@@ -37,13 +37,14 @@ static Tile product_tile(const Product *p) {
 static void multiply_tile(const Product *p, int64_t i, int64_t j, Tile tile) {
     int64_t lda = p->transpose_a ? p->m : p->k, ldb = p->transpose_b ? p->k : p->n;
     int64_t rows = p->m - i < tile.rows ? p->m - i : tile.rows, columns = p->n - j < tile.columns ? p->n - j : tile.columns;
-    const float *a = p->transpose_a ? p->a + i : p->a + i * lda, *b = p->transpose_b ? p->b + j * ldb : p->b + j;
+    const float *a = (const float *)p->a + (p->transpose_a ? i : i * lda), *b = (const float *)p->b + (p->transpose_b ? j * ldb : j);
+    float *c = (float *)p->c + i * p->n + j;
     cblas_sgemm(CblasRowMajor, p->transpose_a ? CblasTrans : CblasNoTrans, p->transpose_b ? CblasTrans : CblasNoTrans, (blasint)rows,
-                (blasint)columns, (blasint)p->k, 1.0F, a, (blasint)lda, b, (blasint)ldb, p->accumulate ? 1.0F : 0.0F, p->c + i * p->n + j,
-                (blasint)p->n);
+                (blasint)columns, (blasint)p->k, 1.0F, a, (blasint)lda, b, (blasint)ldb, p->accumulate ? 1.0F : 0.0F, c, (blasint)p->n);
 }
 
-static void multiply_openblas(const Product *p) {
+static void multiply_openblas(void *state, const Product *p) {
+    (void)state;
     Tile tile = product_tile(p);
     for (int64_t i = 0; i < p->m; i += tile.rows) {
         for (int64_t j = 0; j < p->n; j += tile.columns) {
@@ -63,6 +64,10 @@ static void set_threads_openblas(int threads) {
     use_tiles = threads == 1 && has_small_kernels();
 }
 
+bool backend_openblas_has_small_kernels(void) {
+    return use_tiles;
+}
+
 static const char *text_openblas(void) {
     static char text[96];
     /* The configuration reads "OpenBLAS 0.3.21 NO_LAPACKE DYNAMIC_ARCH ...". */
@@ -72,4 +77,5 @@ static const char *text_openblas(void) {
     return text;
 }
 
-const MatrixBackend backend_openblas = {"openblas", multiply_openblas, set_threads_openblas, text_openblas};
+const MatrixBackend backend_openblas = {
+    .name = "openblas", .multiply = multiply_openblas, .set_threads = set_threads_openblas, .text = text_openblas};

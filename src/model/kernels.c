@@ -1,4 +1,5 @@
-/* The fast kernels: loops that gcc and clang vectorise. Compiled once per vector extension, with KERNEL_VARIANT the extension's name.
+/* The fast kernels: loops that gcc and clang vectorise. Compiled once per vector extension and type of operand, with KERNEL_VARIANT the
+ * extension's name, and with KERNEL_BFLOAT16 for operands of that type.
  *
  * Nothing in an inner loop calls the C library. exp(-x^2/2) comes from 2^y = 2^n 2^f, n = round(y), with a minimax polynomial on
  * f in [-1/2, 1/2] (relative error 8e-8). The normal distribution's upper tail, which gelu wants, is
@@ -8,6 +9,7 @@
  *
  * Sums along a row are split over vector lanes (omp simd): their order is fixed for a variant, so results repeat bit for bit. */
 #include "kernels.h"
+#include "sweepd/bfloat16.h"
 
 #include <math.h>
 #include <string.h>
@@ -16,6 +18,58 @@
 #define JOIN(a, b)  JOIN_(a, b)
 #define TEXT_(a)    #a
 #define TEXT(a)     TEXT_(a)
+
+#ifdef KERNEL_BFLOAT16
+typedef Bfloat16 Operand;
+#define TABLE_NAME JOIN(JOIN(kernels_, KERNEL_VARIANT), _bfloat16)
+static const bool has_copies = true;
+static inline Operand operand_from(float value) {
+    return bfloat16_from_float(value);
+}
+static inline float operand_value(Operand operand) {
+    return bfloat16_to_float(operand);
+}
+/* What was scaled by a gain and is wanted again: floats keep it, smaller operands would round it and are scaled anew. */
+static inline Operand operand_keep_scaled(Operand operand, float scaled) {
+    (void)scaled;
+    return operand;
+}
+static inline float operand_scaled(Operand kept, float gain) {
+    return bfloat16_to_float(kept) * gain;
+}
+#else
+typedef float Operand;
+#define TABLE_NAME JOIN(kernels_, KERNEL_VARIANT)
+static const bool has_copies = false;
+static inline Operand operand_from(float value) {
+    return value;
+}
+static inline float operand_value(Operand operand) {
+    return operand;
+}
+static inline Operand operand_keep_scaled(Operand operand, float scaled) {
+    (void)operand;
+    return scaled;
+}
+static inline float operand_scaled(Operand kept, float gain) {
+    (void)gain;
+    return kept;
+}
+#endif
+
+static void operand_round(int64_t count, const float *restrict values, void *restrict operand) {
+    Operand *restrict rounded = operand;
+    for (int64_t i = 0; i < count; i++) {
+        rounded[i] = operand_from(values[i]);
+    }
+}
+
+/* Row i of what is an operand too. */
+static inline void row_copy(int64_t i, int64_t columns, const float *restrict row, void *restrict operand) {
+    if (has_copies) {
+        operand_round(columns, row, (Operand *)operand + i * columns);
+    }
+}
 
 static const float log2_e = 1.44269504F;
 static const float inverse_sqrt_two_pi = 0.398942280F;
@@ -63,16 +117,20 @@ static inline float relu_or_not(float x, bool relu) {
 
 /* ---- bias ---- */
 
-static void bias_forward(int64_t rows, int64_t columns, float *restrict z, const float *restrict bias, bool relu) {
+static void bias_forward(int64_t rows, int64_t columns, float *restrict z, const float *restrict bias, bool relu, void *restrict operand) {
     for (int64_t i = 0; i < rows; i++) {
         float *restrict row = z + i * columns;
         for (int64_t j = 0; j < columns; j++) {
             row[j] = relu_or_not(row[j] + bias[j], relu);
         }
+        if (operand != NULL) {
+            row_copy(i, columns, row, operand);
+        }
     }
 }
 
-static void bias_backward(int64_t rows, int64_t columns, float *restrict dz, const float *restrict relu_output, float *restrict dbias) {
+static void bias_backward(int64_t rows, int64_t columns, float *restrict dz, const float *restrict relu_output, float *restrict dbias,
+                          void *restrict operand) {
     memset(dbias, 0, (size_t)columns * sizeof *dbias);
     for (int64_t i = 0; i < rows; i++) {
         float *restrict row = dz + i * columns;
@@ -82,6 +140,7 @@ static void bias_backward(int64_t rows, int64_t columns, float *restrict dz, con
         for (int64_t j = 0; j < columns; j++) {
             dbias[j] += row[j];
         }
+        row_copy(i, columns, row, operand);
     }
 }
 
@@ -89,11 +148,12 @@ static void bias_backward(int64_t rows, int64_t columns, float *restrict dz, con
  * ---- */
 
 static inline __attribute__((always_inline)) void norm_forward_rows(int64_t columns, const Norm *norm, int64_t rows, float *restrict z,
-                                                                    const float *restrict bias, bool relu, float *restrict out) {
+                                                                    const float *restrict bias, bool relu, Operand *restrict out) {
     const float *restrict gain = norm->gain, *restrict shift = norm->shift;
     const float share = 1.0F / (float)columns;
     for (int64_t i = 0; i < rows; i++) {
-        float *restrict row = z + i * columns, *restrict normal = norm->normal + i * columns, *restrict result = out + i * columns;
+        float *restrict row = z + i * columns, *restrict normal = norm->normal + i * columns;
+        Operand *restrict result = out + i * columns;
         float sum = 0, square = 0;
 #pragma omp simd reduction(+ : sum)
         for (int64_t j = 0; j < columns; j++) {
@@ -110,12 +170,12 @@ static inline __attribute__((always_inline)) void norm_forward_rows(int64_t colu
         norm->inverse[i] = inverse;
         for (int64_t j = 0; j < columns; j++) {
             normal[j] *= inverse;
-            result[j] = gain[j] * normal[j] + shift[j];
+            result[j] = operand_from(gain[j] * normal[j] + shift[j]);
         }
     }
 }
 
-static void norm_forward(const Norm *norm, int64_t rows, float *restrict z, const float *restrict bias, bool relu, float *restrict out) {
+static void norm_forward(const Norm *norm, int64_t rows, float *restrict z, const float *restrict bias, bool relu, void *restrict out) {
     switch (norm->columns) {
     case 8:
         norm_forward_rows(8, norm, rows, z, bias, relu, out);
@@ -131,102 +191,112 @@ static void norm_forward(const Norm *norm, int64_t rows, float *restrict z, cons
     }
 }
 
-/* The gradient that comes back through the norm, added to or stored in drow. mean_d and mean_dn: the row's means of d and d * normal. */
-static inline void norm_backward_row(int64_t columns, const float *restrict d, const float *restrict normal, float mean_d, float mean_dn,
-                                     float inverse, bool residual, float *restrict drow) {
+/* The gradient that comes back through the norm, added to or stored in drow. mean_d and mean_dn: the row's means of d * gain and d * gain *
+ * normal. */
+static inline void norm_backward_row(int64_t columns, const Operand *restrict d, const float *restrict gain, const float *restrict normal,
+                                     float mean_d, float mean_dn, float inverse, bool residual, float *restrict drow) {
     if (residual) {
         for (int64_t j = 0; j < columns; j++) {
-            drow[j] += inverse * (d[j] - mean_d - normal[j] * mean_dn);
+            drow[j] += inverse * (operand_scaled(d[j], gain[j]) - mean_d - normal[j] * mean_dn);
         }
     } else {
         for (int64_t j = 0; j < columns; j++) {
-            drow[j] = inverse * (d[j] - mean_d - normal[j] * mean_dn);
+            drow[j] = inverse * (operand_scaled(d[j], gain[j]) - mean_d - normal[j] * mean_dn);
         }
     }
 }
 
-static inline __attribute__((always_inline)) void norm_backward_rows(int64_t columns, const Norm *norm, int64_t rows, float *restrict dout,
-                                                                     bool residual, const float *restrict relu_output, float *restrict dz,
-                                                                     float *restrict dgain, float *restrict dshift, float *restrict dbias) {
+static inline __attribute__((always_inline)) void norm_backward_rows(int64_t columns, const Norm *norm, int64_t rows,
+                                                                     Operand *restrict dout, bool residual,
+                                                                     const float *restrict relu_output, float *restrict dz,
+                                                                     float *restrict dgain, float *restrict dshift, float *restrict dbias,
+                                                                     void *restrict operand) {
     const float *restrict gain = norm->gain;
     const float share = 1.0F / (float)columns;
     memset(dgain, 0, (size_t)columns * sizeof *dgain);
     memset(dshift, 0, (size_t)columns * sizeof *dshift);
     memset(dbias, 0, (size_t)columns * sizeof *dbias);
     for (int64_t i = 0; i < rows; i++) {
-        float *restrict d = dout + i * columns, *restrict drow = dz + i * columns;
+        Operand *restrict d = dout + i * columns;
+        float *restrict drow = dz + i * columns;
         const float *restrict normal = norm->normal + i * columns;
         float sum_d = 0, sum_dn = 0;
 #pragma omp simd reduction(+ : sum_d, sum_dn)
         for (int64_t j = 0; j < columns; j++) {
-            dgain[j] += d[j] * normal[j];
-            dshift[j] += d[j];
-            d[j] *= gain[j];
-            sum_d += d[j];
-            sum_dn += d[j] * normal[j];
+            float value = operand_value(d[j]), scaled = value * gain[j];
+            dgain[j] += value * normal[j];
+            dshift[j] += value;
+            d[j] = operand_keep_scaled(d[j], scaled);
+            sum_d += scaled;
+            sum_dn += scaled * normal[j];
         }
-        norm_backward_row(columns, d, normal, sum_d * share, sum_dn * share, norm->inverse[i], residual, drow);
+        norm_backward_row(columns, d, gain, normal, sum_d * share, sum_dn * share, norm->inverse[i], residual, drow);
         for (int64_t j = 0; relu_output != NULL && j < columns; j++) {
             drow[j] = relu_output[i * columns + j] > 0 ? drow[j] : 0;
         }
         for (int64_t j = 0; j < columns; j++) {
             dbias[j] += drow[j];
         }
+        row_copy(i, columns, drow, operand);
     }
 }
 
-static void norm_backward(const Norm *norm, int64_t rows, float *restrict dout, bool residual, const float *restrict relu_output,
-                          float *restrict dz, float *restrict dgain, float *restrict dshift, float *restrict dbias) {
+static void norm_backward(const Norm *norm, int64_t rows, void *restrict dout, bool residual, const float *restrict relu_output,
+                          float *restrict dz, float *restrict dgain, float *restrict dshift, float *restrict dbias,
+                          void *restrict operand) {
     switch (norm->columns) {
     case 8:
-        norm_backward_rows(8, norm, rows, dout, residual, relu_output, dz, dgain, dshift, dbias);
+        norm_backward_rows(8, norm, rows, dout, residual, relu_output, dz, dgain, dshift, dbias, operand);
         break;
     case 16:
-        norm_backward_rows(16, norm, rows, dout, residual, relu_output, dz, dgain, dshift, dbias);
+        norm_backward_rows(16, norm, rows, dout, residual, relu_output, dz, dgain, dshift, dbias, operand);
         break;
     case 32:
-        norm_backward_rows(32, norm, rows, dout, residual, relu_output, dz, dgain, dshift, dbias);
+        norm_backward_rows(32, norm, rows, dout, residual, relu_output, dz, dgain, dshift, dbias, operand);
         break;
     default:
-        norm_backward_rows(norm->columns, norm, rows, dout, residual, relu_output, dz, dgain, dshift, dbias);
+        norm_backward_rows(norm->columns, norm, rows, dout, residual, relu_output, dz, dgain, dshift, dbias, operand);
     }
 }
 
 /* ---- gelu ---- */
 
-static inline void gelu_row(int64_t columns, float *restrict x, const float *restrict bias, bool has_bias, float *restrict out) {
+static inline void gelu_row(int64_t columns, Operand *restrict x, const float *restrict bias, bool has_bias, Operand *restrict out) {
     for (int64_t j = 0; j < columns; j++) {
-        float e, value = has_bias ? x[j] + bias[j] : x[j];
+        float e, value = operand_value(x[j]) + (has_bias ? bias[j] : 0);
         float phi = normal_distribution(value, &e);
-        out[j] = value * phi;
-        x[j] = phi + inverse_sqrt_two_pi * (value * e);
+        out[j] = operand_from(value * phi);
+        x[j] = operand_from(phi + inverse_sqrt_two_pi * (value * e));
     }
 }
 
-static void gelu_forward(int64_t rows, int64_t columns, float *restrict x, const float *restrict bias, float *restrict out) {
+static void gelu_forward(int64_t rows, int64_t columns, void *restrict x, const float *restrict bias, void *restrict out) {
     if (bias == NULL) {
         gelu_row(rows * columns, x, NULL, false, out);
         return;
     }
     for (int64_t i = 0; i < rows; i++) {
-        gelu_row(columns, x + i * columns, bias, true, out + i * columns);
+        gelu_row(columns, (Operand *)x + i * columns, bias, true, (Operand *)out + i * columns);
     }
 }
 
-static void gelu_backward(int64_t rows, int64_t columns, float *restrict dout, const float *restrict derivative, float *restrict dbias) {
+static void gelu_backward(int64_t rows, int64_t columns, void *restrict dout, const void *restrict derivative, float *restrict dbias) {
     if (dbias == NULL) {
+        Operand *restrict d = dout;
+        const Operand *restrict slope = derivative;
         for (int64_t j = 0; j < rows * columns; j++) {
-            dout[j] *= derivative[j];
+            d[j] = operand_from(operand_value(d[j]) * operand_value(slope[j]));
         }
         return;
     }
     memset(dbias, 0, (size_t)columns * sizeof *dbias);
     for (int64_t i = 0; i < rows; i++) {
-        float *restrict d = dout + i * columns;
-        const float *restrict slope = derivative + i * columns;
+        Operand *restrict d = (Operand *)dout + i * columns;
+        const Operand *restrict slope = (const Operand *)derivative + i * columns;
         for (int64_t j = 0; j < columns; j++) {
-            d[j] *= slope[j];
-            dbias[j] += d[j];
+            float value = operand_value(d[j]) * operand_value(slope[j]);
+            d[j] = operand_from(value);
+            dbias[j] += value;
         }
     }
 }
@@ -267,7 +337,8 @@ static inline LossRow loss_row(const LossTarget *target, const float *restrict l
     return row;
 }
 
-static float loss_gradient(const LossTarget *target, float *restrict logits, const float *restrict bias, float *restrict dbias) {
+static float loss_gradient(const LossTarget *target, float *restrict logits, const float *restrict bias, float *restrict dbias,
+                           void *restrict operand) {
     const int64_t columns = target->columns;
     const float *restrict exponentials = target->scratch;
     const float share = 1.0F / (float)target->rows, confidence = 1.0F - target->smoothing, floor = target->smoothing / (float)columns;
@@ -287,6 +358,7 @@ static float loss_gradient(const LossTarget *target, float *restrict logits, con
         for (int64_t j = 0; j < columns; j++) {
             dbias[j] += d[j];
         }
+        row_copy(i, columns, d, operand);
     }
     return (float)(total / (double)target->rows);
 }
@@ -306,8 +378,8 @@ static void loss_measure(const LossTarget *target, const float *logits, const fl
     }
 }
 
-extern const KernelTable JOIN(kernels_, KERNEL_VARIANT);
-const KernelTable JOIN(kernels_, KERNEL_VARIANT) = {
-    TEXT(KERNEL_VARIANT), bias_forward,  bias_backward, norm_forward, norm_backward,
-    gelu_forward,         gelu_backward, loss_gradient, loss_measure,
+extern const KernelTable TABLE_NAME;
+const KernelTable TABLE_NAME = {
+    TEXT(KERNEL_VARIANT), operand_round, bias_forward,  bias_backward, norm_forward,
+    norm_backward,        gelu_forward,  gelu_backward, loss_gradient, loss_measure,
 };

@@ -26,6 +26,12 @@ static float *arena_take(Arena *arena, int64_t rows, int64_t columns) {
     return taken;
 }
 
+/* The same for an array of operands. */
+static void *arena_take_operands(const Model *model, Arena *arena, int64_t rows, int64_t columns) {
+    int64_t share = (int64_t)(sizeof(float) / operand_size(model->backend->operands));
+    return arena_take(arena, 1, (rows * columns + share - 1) / share);
+}
+
 static float *floats_new(Model *model, size_t count) {
     size_t bytes = (count * sizeof(float) / ALIGNMENT + 1) * ALIGNMENT;
     float *floats = aligned_alloc(ALIGNMENT, bytes);
@@ -43,12 +49,12 @@ static void place_block_activations(Model *model, Block *block, Arena *arena) {
     block->norm.columns = width;
     block->norm.normal = arena_take(arena, batch, width);
     block->norm.inverse = arena_take(arena, batch, 1);
-    block->normed = arena_take(arena, batch, width);
+    block->normed = arena_take_operands(model, arena, batch, width);
     if (model->arch.kind == MODEL_BMLP) {
-        block->hidden = arena_take(arena, batch, hidden);
+        block->hidden = arena_take_operands(model, arena, batch, hidden);
     }
     if (!network_has_relu(model)) {
-        block->activated = arena_take(arena, batch, hidden);
+        block->activated = arena_take_operands(model, arena, batch, hidden);
     }
 }
 
@@ -66,11 +72,20 @@ static void place_activations(Model *model, Arena *arena) {
     model->z = z;
     model->logits = arena_take(arena, batch, classes);
     model->dz = arena_take(arena, batch, width);
-    model->dnormed = arena_take(arena, batch, width);
+    model->dnormed = arena_take_operands(model, arena, batch, width);
     if (model->arch.kind == MODEL_BMLP) {
-        model->dhidden = arena_take(arena, batch, model->arch.expansion * width);
+        model->dhidden = arena_take_operands(model, arena, batch, model->arch.expansion * width);
     }
     model->scratch = arena_take(arena, 1, classes);
+    model->z_operand = model->z;
+    model->logits_operand = model->logits;
+    model->dz_operand = model->dz;
+    if (model->backend->operands != OPERAND_FLOAT) {
+        model->x_operand = arena_take_operands(model, arena, batch, model->arch.inputs);
+        model->z_operand = arena_take_operands(model, arena, batch, width);
+        model->logits_operand = arena_take_operands(model, arena, batch, classes);
+        model->dz_operand = arena_take_operands(model, arena, batch, width);
+    }
 }
 
 /* ---- parameters ---- */
@@ -98,6 +113,10 @@ static void place_linear(Placement *at, const char *owner, Linear *linear) {
     linear->dweight = weight->gradient;
     linear->bias = bias->data;
     linear->dbias = bias->gradient;
+    linear->operand = weight->data;
+    if (at->model->rounded != NULL) {
+        linear->operand = at->model->rounded + (weight->data - at->model->parameters);
+    }
 }
 
 static void place_norm(Placement *at, const char *owner, Block *block, int64_t width) {
@@ -177,6 +196,12 @@ int network_layout(Model *model, Error *error) {
     model->gradients = floats_new(model, model->parameter_count);
     if (model->blocks == NULL || model->tensors == NULL || model->names == NULL || model->parameters == NULL || model->gradients == NULL) {
         return error_set(error, "out of memory for a model of %zu parameters", model->parameter_count);
+    }
+    if (model->backend->operands == OPERAND_BFLOAT16) {
+        model->rounded = (uint16_t *)floats_new(model, (model->parameter_count + 1) / 2);
+        if (model->rounded == NULL) {
+            return error_set(error, "out of memory for %zu rounded parameters", model->parameter_count);
+        }
     }
     set_shapes(model);
     place_parameters(model);

@@ -4,6 +4,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+static int open_backend(Model *model, BackendKind kind, Error *error) {
+    model->backend = backend_table(kind);
+    if (model->backend == NULL) {
+        return error_set(error, "this machine or build has no such matrix backend");
+    }
+    model->kernels = kind == BACKEND_NAIVE ? &kernels_reference : kernels_fastest(model->backend->operands);
+    return model->backend->open != NULL ? model->backend->open(&model->backend_state, error) : 0;
+}
+
 int model_new(Model **out, const Architecture *arch, int64_t batch_max, BackendKind backend, Error *error) {
     *out = NULL;
     Model *model = calloc(1, sizeof *model);
@@ -12,11 +21,9 @@ int model_new(Model **out, const Architecture *arch, int64_t batch_max, BackendK
     }
     model->arch = *arch;
     model->batch_max = batch_max;
-    model->backend = backend_table(backend);
-    model->kernels = backend == BACKEND_NAIVE ? &kernels_reference : kernels_fastest();
     model->bytes = sizeof *model;
     backend_apply_threads();
-    if (network_layout(model, error) < 0) {
+    if (open_backend(model, backend, error) < 0 || network_layout(model, error) < 0) {
         model_free(model);
         return -1;
     }
@@ -28,7 +35,11 @@ void model_free(Model *model) {
     if (model == NULL) {
         return;
     }
+    if (model->backend_state != NULL) {
+        model->backend->close(model->backend_state);
+    }
     free(model->parameters);
+    free(model->rounded);
     free(model->gradients);
     free(model->activations);
     free(model->tensors);
@@ -61,6 +72,7 @@ static void init_constant(const Tensor *tensor, float value) {
 
 /* Tensors come in pairs, weight and bias; a weight that is a vector is a norm's. */
 void model_init_weights(Model *model, uint64_t seed) {
+    model->rounded_is_current = false;
     for (size_t i = 0; i < model->tensor_count; i += 2) {
         const Tensor *weight = &model->tensors[i], *bias = &model->tensors[i + 1];
         if (weight->is_vector) {
@@ -80,6 +92,7 @@ size_t model_tensor_count(const Model *model) {
 }
 
 Tensor *model_tensor(Model *model, size_t index) {
+    model->rounded_is_current = false;
     return &model->tensors[index];
 }
 
@@ -88,7 +101,16 @@ size_t model_parameter_count(const Model *model) {
 }
 
 float *model_parameters(Model *model) {
+    model->rounded_is_current = false;
     return model->parameters;
+}
+
+uint16_t *model_rounded_parameters(Model *model) {
+    return model->rounded;
+}
+
+void model_rounded_is_current(Model *model) {
+    model->rounded_is_current = true;
 }
 
 float *model_gradients(Model *model) {

@@ -2,8 +2,14 @@
 #include "kernels.h"
 
 #include <math.h>
+#include <string.h>
 
-static void bias_forward(int64_t rows, int64_t columns, float *z, const float *bias, bool relu) {
+static void operand_round(int64_t count, const float *values, void *operand) {
+    memcpy(operand, values, (size_t)count * sizeof *values);
+}
+
+static void bias_forward(int64_t rows, int64_t columns, float *z, const float *bias, bool relu, void *operand) {
+    (void)operand;
     for (int64_t i = 0; i < rows * columns; i++) {
         z[i] += bias[i % columns];
         if (relu && z[i] < 0) {
@@ -22,7 +28,8 @@ static void column_sums(int64_t rows, int64_t columns, const float *d, float *su
     }
 }
 
-static void bias_backward(int64_t rows, int64_t columns, float *dz, const float *relu_output, float *dbias) {
+static void bias_backward(int64_t rows, int64_t columns, float *dz, const float *relu_output, float *dbias, void *operand) {
+    (void)operand;
     for (int64_t i = 0; relu_output != NULL && i < rows * columns; i++) {
         if (!(relu_output[i] > 0)) {
             dz[i] = 0;
@@ -31,9 +38,10 @@ static void bias_backward(int64_t rows, int64_t columns, float *dz, const float 
     column_sums(rows, columns, dz, dbias);
 }
 
-static void norm_forward(const Norm *norm, int64_t rows, float *z, const float *bias, bool relu, float *out) {
+static void norm_forward(const Norm *norm, int64_t rows, float *z, const float *bias, bool relu, void *operand_out) {
     int64_t columns = norm->columns;
-    bias_forward(rows, columns, z, bias, relu);
+    float *out = operand_out;
+    bias_forward(rows, columns, z, bias, relu, NULL);
     for (int64_t i = 0; i < rows; i++) {
         double mean = 0, variance = 0;
         for (int64_t j = 0; j < columns; j++) {
@@ -52,9 +60,10 @@ static void norm_forward(const Norm *norm, int64_t rows, float *z, const float *
     }
 }
 
-static void norm_backward(const Norm *norm, int64_t rows, float *dout, bool residual, const float *relu_output, float *dz, float *dgain,
-                          float *dshift, float *dbias) {
+static void norm_backward(const Norm *norm, int64_t rows, void *operand_dout, bool residual, const float *relu_output, float *dz,
+                          float *dgain, float *dshift, float *dbias, void *operand) {
     int64_t columns = norm->columns;
+    const float *dout = operand_dout;
     column_sums(rows, columns, dout, dshift);
     for (int64_t j = 0; j < columns; j++) {
         double sum = 0;
@@ -76,10 +85,11 @@ static void norm_backward(const Norm *norm, int64_t rows, float *dout, bool resi
             dz[i * columns + j] = (float)(back + (residual ? (double)dz[i * columns + j] : 0));
         }
     }
-    bias_backward(rows, columns, dz, relu_output, dbias);
+    bias_backward(rows, columns, dz, relu_output, dbias, operand);
 }
 
-static void gelu_forward(int64_t rows, int64_t columns, float *x, const float *bias, float *out) {
+static void gelu_forward(int64_t rows, int64_t columns, void *operand_x, const float *bias, void *operand_out) {
+    float *x = operand_x, *out = operand_out;
     for (int64_t i = 0; i < rows * columns; i++) {
         double value = (double)x[i] + (bias != NULL ? (double)bias[i % columns] : 0);
         double phi = 0.5 * erfc(-value / sqrt(2));
@@ -88,7 +98,9 @@ static void gelu_forward(int64_t rows, int64_t columns, float *x, const float *b
     }
 }
 
-static void gelu_backward(int64_t rows, int64_t columns, float *dout, const float *derivative, float *dbias) {
+static void gelu_backward(int64_t rows, int64_t columns, void *operand_dout, const void *operand_derivative, float *dbias) {
+    float *dout = operand_dout;
+    const float *derivative = operand_derivative;
     for (int64_t i = 0; i < rows * columns; i++) {
         dout[i] *= derivative[i];
     }
@@ -110,7 +122,8 @@ static double log_sum_exp(int64_t columns, const float *logits, const float *bia
     return largest + log(sum);
 }
 
-static float loss_gradient(const LossTarget *target, float *logits, const float *bias, float *dbias) {
+static float loss_gradient(const LossTarget *target, float *logits, const float *bias, float *dbias, void *operand) {
+    (void)operand;
     int64_t columns = target->columns;
     double total = 0, rows = (double)target->rows;
     for (int64_t i = 0; i < target->rows; i++) {
@@ -141,5 +154,6 @@ static void loss_measure(const LossTarget *target, const float *logits, const fl
 }
 
 const KernelTable kernels_reference = {
-    "reference", bias_forward, bias_backward, norm_forward, norm_backward, gelu_forward, gelu_backward, loss_gradient, loss_measure,
+    "reference",   operand_round, bias_forward,  bias_backward, norm_forward,
+    norm_backward, gelu_forward,  gelu_backward, loss_gradient, loss_measure,
 };

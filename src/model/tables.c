@@ -2,16 +2,21 @@
 #include "sweepd/base.h"
 
 extern const KernelTable kernels_generic, kernels_avx2, kernels_avx512;
+extern const KernelTable kernels_generic_bfloat16, kernels_avx2_bfloat16, kernels_avx512_bfloat16;
 
-const KernelTable *kernels_table(size_t index) {
+const KernelTable *kernels_table(OperandType type, size_t index) {
 #ifdef VECTOR_VARIANTS
-    static const KernelTable *const tables[] = {&kernels_generic, &kernels_avx2, &kernels_avx512};
+    static const KernelTable *const tables[][2] = {
+        {&kernels_generic, &kernels_generic_bfloat16},
+        {&kernels_avx2, &kernels_avx2_bfloat16},
+        {&kernels_avx512, &kernels_avx512_bfloat16},
+    };
 #else
-    static const KernelTable *const tables[] = {&kernels_generic};
+    static const KernelTable *const tables[][2] = {{&kernels_generic, &kernels_generic_bfloat16}};
 #endif
-    return index <= (size_t)machine_vector_level() ? tables[index] : NULL;
+    return index <= (size_t)machine_vector_level() ? tables[index][type] : NULL;
 }
 
-const KernelTable *kernels_fastest(void) {
-    return kernels_table((size_t)machine_vector_level());
+const KernelTable *kernels_fastest(OperandType type) {
+    return kernels_table(type, (size_t)machine_vector_level());
 }

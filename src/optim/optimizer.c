@@ -28,6 +28,7 @@ struct Optimizer {
     size_t parameters;
     int64_t steps;
     float *states[STATE_MAX];
+    uint16_t *copy;
 };
 
 const char *optimizer_kind_text(OptimizerKind kind) {
@@ -125,19 +126,23 @@ static UpdateScalars step_scalars(const Optimizer *optimizer, double lr) {
     return scalars;
 }
 
+void optimizer_set_copy(Optimizer *optimizer, uint16_t *copy) {
+    optimizer->copy = copy;
+}
+
 void optimizer_step(Optimizer *optimizer, float *parameters, const float *gradients, double lr) {
     const UpdateTable *update = optimizer->update;
     optimizer->steps++;
     UpdateScalars scalars = step_scalars(optimizer, lr);
     switch (optimizer->settings.kind) {
     case OPTIMIZER_LION:
-        update->lion(&scalars, optimizer->parameters, parameters, gradients, optimizer->states[0]);
+        update->lion(&scalars, optimizer->parameters, parameters, gradients, optimizer->states[0], optimizer->copy);
         break;
     case OPTIMIZER_ADAMW:
-        update->adamw(&scalars, optimizer->parameters, parameters, gradients, optimizer->states[0], optimizer->states[1]);
+        update->adamw(&scalars, optimizer->parameters, parameters, gradients, optimizer->states[0], optimizer->states[1], optimizer->copy);
         break;
     case OPTIMIZER_SGD:
-        update->sgd(&scalars, optimizer->parameters, parameters, gradients, optimizer->states[0]);
+        update->sgd(&scalars, optimizer->parameters, parameters, gradients, optimizer->states[0], optimizer->copy);
         break;
     }
 }

@@ -1,41 +1,78 @@
 /* Compiled once per vector extension, with UPDATE_VARIANT the extension's name (see meson.build); the compiler vectorises the loops. */
 #include "update.h"
 
+#include "sweepd/bfloat16.h"
+
 #include <math.h>
+#include <stdbool.h>
 
 #define JOIN_(a, b) a##b
 #define JOIN(a, b)  JOIN_(a, b)
 #define TEXT_(a)    #a
 #define TEXT(a)     TEXT_(a)
 
-static void lion(const UpdateScalars *scalars, size_t count, float *restrict p, const float *restrict g, float *restrict m) {
-    const UpdateScalars s = *scalars;
+#define INLINE static inline __attribute__((always_inline))
+
+INLINE void lion_loop(UpdateScalars s, size_t count, float *restrict p, const float *restrict g, float *restrict m, bool copied,
+                      uint16_t *restrict copy) {
     for (size_t i = 0; i < count; i++) {
         float blend = s.beta1 * m[i] + s.one_minus_beta1 * g[i];
         float sign = blend > 0 ? 1.0F : (blend < 0 ? -1.0F : 0.0F);
         p[i] -= s.lr * (sign + s.weight_decay * p[i]);
         m[i] = s.beta2 * m[i] + s.one_minus_beta2 * g[i];
+        if (copied) {
+            copy[i] = bfloat16_from_float(p[i]);
+        }
     }
 }
 
-static void adamw(const UpdateScalars *scalars, size_t count, float *restrict p, const float *restrict g, float *restrict m,
-                  float *restrict v) {
-    const UpdateScalars s = *scalars;
+static void lion(const UpdateScalars *scalars, size_t count, float *p, const float *g, float *m, uint16_t *copy) {
+    if (copy != NULL) {
+        lion_loop(*scalars, count, p, g, m, true, copy);
+    } else {
+        lion_loop(*scalars, count, p, g, m, false, NULL);
+    }
+}
+
+INLINE void adamw_loop(UpdateScalars s, size_t count, float *restrict p, const float *restrict g, float *restrict m, float *restrict v,
+                       bool copied, uint16_t *restrict copy) {
     for (size_t i = 0; i < count; i++) {
         float mean = s.beta1 * m[i] + s.one_minus_beta1 * g[i];
         float square = s.beta2 * v[i] + s.one_minus_beta2 * g[i] * g[i];
         p[i] = s.decay * p[i] - s.step_size * mean / (sqrtf(square) * s.denominator + s.epsilon);
         m[i] = mean;
         v[i] = square;
+        if (copied) {
+            copy[i] = bfloat16_from_float(p[i]);
+        }
     }
 }
 
-static void sgd(const UpdateScalars *scalars, size_t count, float *restrict p, const float *restrict g, float *restrict m) {
-    const UpdateScalars s = *scalars;
+static void adamw(const UpdateScalars *scalars, size_t count, float *p, const float *g, float *m, float *v, uint16_t *copy) {
+    if (copy != NULL) {
+        adamw_loop(*scalars, count, p, g, m, v, true, copy);
+    } else {
+        adamw_loop(*scalars, count, p, g, m, v, false, NULL);
+    }
+}
+
+INLINE void sgd_loop(UpdateScalars s, size_t count, float *restrict p, const float *restrict g, float *restrict m, bool copied,
+                     uint16_t *restrict copy) {
     for (size_t i = 0; i < count; i++) {
         float velocity = s.momentum * m[i] + (g[i] + s.weight_decay * p[i]);
         p[i] -= s.lr * velocity;
         m[i] = velocity;
+        if (copied) {
+            copy[i] = bfloat16_from_float(p[i]);
+        }
+    }
+}
+
+static void sgd(const UpdateScalars *scalars, size_t count, float *p, const float *g, float *m, uint16_t *copy) {
+    if (copy != NULL) {
+        sgd_loop(*scalars, count, p, g, m, true, copy);
+    } else {
+        sgd_loop(*scalars, count, p, g, m, false, NULL);
     }
 }
 

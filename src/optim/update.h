@@ -2,6 +2,7 @@
 #pragma once
 
 #include <stddef.h>
+#include <stdint.h>
 
 /* Every scalar that a pass needs, ready to use in its loop. */
 typedef struct UpdateScalars {
@@ -13,12 +14,12 @@ typedef struct UpdateScalars {
     float epsilon, momentum;
 } UpdateScalars;
 
-/* All arrays are [count] and do not overlap; m and v are the optimizer's state. */
+/* All arrays are [count] and do not overlap; m and v are the optimizer's state. copy, unless NULL, takes the new p rounded to bfloat16. */
 typedef struct UpdateTable {
     const char *name; /* "generic", "avx2", "avx512" */
-    void (*lion)(const UpdateScalars *scalars, size_t count, float *p, const float *g, float *m);
-    void (*adamw)(const UpdateScalars *scalars, size_t count, float *p, const float *g, float *m, float *v);
-    void (*sgd)(const UpdateScalars *scalars, size_t count, float *p, const float *g, float *m);
+    void (*lion)(const UpdateScalars *scalars, size_t count, float *p, const float *g, float *m, uint16_t *copy);
+    void (*adamw)(const UpdateScalars *scalars, size_t count, float *p, const float *g, float *m, float *v, uint16_t *copy);
+    void (*sgd)(const UpdateScalars *scalars, size_t count, float *p, const float *g, float *m, uint16_t *copy);
 } UpdateTable;
 
 /* The tables that this machine can run, slowest first; NULL past the last. */

@@ -5,8 +5,6 @@
 #include <math.h>
 #include <stdlib.h>
 
-static const BackendKind backend = BACKEND_OPENBLAS;
-
 /* ---- steps ---- */
 
 static void batch_prepare(Builtin *builtin) {
@@ -32,6 +30,7 @@ static int builtin_step(Trainer *trainer, int64_t limit, Error *error) {
         loss = model_train_step(builtin->model, builtin->x, builtin->labels, builtin->batch, (float)run->label_smoothing);
         double rate = run->optimizer.lr * schedule_factor(&run->schedule, trainer->step, trainer->steps);
         optimizer_step(builtin->optimizer, model_parameters(builtin->model), model_gradients(builtin->model), rate);
+        model_rounded_is_current(builtin->model);
         trainer->step++;
     }
     trainer->flops = (double)trainer->step * builtin->step_flops;
@@ -106,9 +105,18 @@ static int plan_prepare(Builtin *builtin, Error *error) {
     return run_key(run, builtin->key, error);
 }
 
+static int backend_prepare(Builtin *builtin, Error *error) {
+    static const BackendPrecision wanted[] = {
+        [PRECISION_FP32] = BACKEND_FP32, [PRECISION_BF16] = BACKEND_BF16, [PRECISION_AUTO] = BACKEND_AUTO};
+    int result = backend_choose(wanted[builtin->base.run.precision], &builtin->backend, error);
+    return result == BACKEND_REFUSED ? TRAIN_REFUSED : result;
+}
+
 static int builtin_prepare(Builtin *builtin, const TrainerOptions *options, Error *error) {
     const Run *run = &builtin->base.run;
-    int result = data_prepare(builtin, options->home, error);
+    int result = backend_prepare(builtin, error);
+    if (!result)
+        result = data_prepare(builtin, options->home, error);
     if (!result)
         result = plan_prepare(builtin, error);
     if (result)
@@ -117,9 +125,10 @@ static int builtin_prepare(Builtin *builtin, const TrainerOptions *options, Erro
     if (buffers_prepare(builtin, batch_max, error))
         return -1;
     backend_set_threads(options->threads);
-    if (model_new(&builtin->model, &run->model, batch_max, backend, error) ||
+    if (model_new(&builtin->model, &run->model, batch_max, builtin->backend, error) ||
         optimizer_new(&builtin->optimizer, &run->optimizer, model_parameter_count(builtin->model), error))
         return -1;
+    optimizer_set_copy(builtin->optimizer, model_rounded_parameters(builtin->model));
     if (options->init_weights)
         return weights_load(builtin->model, options->init_weights, error);
     model_init_weights(builtin->model, run->seed);
@@ -140,7 +149,7 @@ int builtin_new(Trainer **out, const Run *run, const TrainerOptions *options, Er
         return result;
     }
     trainer->environment.threads = options->threads;
-    text_copy(trainer->environment.backend, sizeof trainer->environment.backend, backend_text(backend));
+    text_copy(trainer->environment.backend, sizeof trainer->environment.backend, backend_text(builtin->backend));
     text_copy(trainer->environment.data_digest, sizeof trainer->environment.data_digest, run->data_digest);
     *out = trainer;
     return 0;

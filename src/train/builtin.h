@@ -18,6 +18,7 @@ typedef struct Builtin {
     char key[RUN_KEY_MAX];
     DatasetMap *data;
     Split split;
+    BackendKind backend;
     Model *model;
     Optimizer *optimizer;
     int64_t batch, steps_per_epoch;

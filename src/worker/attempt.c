@@ -37,7 +37,9 @@ void worker_environment(const Trainer *trainer, int threads, Environment *out) {
     text_copy(out->host, sizeof out->host, machine.host);
     text_copy(out->cpu, sizeof out->cpu, machine.cpu);
     snprintf(out->version, sizeof out->version, "%s (%s)", version_text(), version_commit());
-    const char *backend = trainer && *trainer->environment.backend ? trainer->environment.backend : backend_text(BACKEND_OPENBLAS);
+    BackendKind usual;
+    (void)backend_choose(BACKEND_AUTO, &usual, NULL); /* auto refuses nothing */
+    const char *backend = trainer && *trainer->environment.backend ? trainer->environment.backend : backend_text(usual);
     text_copy(out->backend, sizeof out->backend, backend);
     if (trainer)
         text_copy(out->data_digest, sizeof out->data_digest, trainer->environment.data_digest);

@@ -8,7 +8,7 @@ typedef struct Verb {
     int (*run)(int argc, char **argv);
 } Verb;
 
-static const Verb verbs[] = {{"serve", worker_serve}, {"train", worker_train}, {"rate", worker_rate}};
+static const Verb verbs[] = {{"serve", worker_serve}, {"train", worker_train}, {"rate", worker_rate}, {"bench", worker_bench}};
 
 static const char help_text[] = "Usage: sweep-worker VERB [OPTION]...\n"
                                 "Trains the runs of a scaling study.\n"
@@ -16,6 +16,7 @@ static const char help_text[] = "Usage: sweep-worker VERB [OPTION]...\n"
                                 "  serve          lease runs from the daemon, train them and report\n"
                                 "  train SPEC     train one run by hand, with no daemon\n"
                                 "  rate           measure this machine's training rate\n"
+                                "  bench          time one model's training steps and their matrix products\n"
                                 "\n"
                                 "  --help         this text; after a verb, that verb's options\n"
                                 "  --version      version and commit\n"

@@ -65,7 +65,10 @@ static int rate_measure(int64_t width, const RateData *data, double *flops_per_s
     Optimizer *optimizer = NULL;
     optimizer_settings_default(OPTIMIZER_LION, &settings);
     settings.lr = 1e-4;
-    int result = model_new(&model, &arch, RATE_BATCH, BACKEND_OPENBLAS, error);
+    BackendKind backend;
+    int result = backend_choose(BACKEND_FP32, &backend, error);
+    if (!result)
+        result = model_new(&model, &arch, RATE_BATCH, backend, error);
     if (!result)
         result = optimizer_new(&optimizer, &settings, model_parameter_count(model), error);
     if (!result) {

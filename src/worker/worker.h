@@ -19,6 +19,7 @@ enum { WORKER_EXIT_OK = 0, WORKER_EXIT_ERROR = 1, WORKER_EXIT_USAGE = 2 };
 int worker_serve(int argc, char **argv);
 int worker_train(int argc, char **argv);
 int worker_rate(int argc, char **argv);
+int worker_bench(int argc, char **argv);
 
 /* Says what is wrong on stderr and hands back `code`. */
 int worker_fail(int code, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -15,6 +15,8 @@
 
 enum { INPUTS_MAX = 64, BATCH_MAX = 32, BATCHES_MAX = 8 };
 static const double tolerance = 1e-4;
+/* With operands of 8 bits a way through a steep landscape soon parts from PyTorch's; on the whole it goes down as fast. */
+static const double tolerance_bfloat16 = 0.02;
 
 static const char *golden_path;
 
@@ -97,8 +99,11 @@ static OptimizerSettings case_settings(const json_t *item) {
     return settings;
 }
 
-/* The largest relative difference between a case's losses and ours. */
-static double case_difference(const json_t *document, const json_t *item, BackendKind backend) {
+typedef struct Differences {
+    double worst, mean; /* of a case's losses and ours, relative: the largest; of their means over all steps */
+} Differences;
+
+static Differences case_differences(const json_t *document, const json_t *item, BackendKind backend) {
     static Batches batches;
     Error error;
     Model *model;
@@ -108,7 +113,7 @@ static double case_difference(const json_t *document, const json_t *item, Backen
     uint64_t generator = (uint64_t)integer(item, "seed");
     int64_t batch = integer(document, "batch"), steps = integer(document, "steps"), count = integer(document, "batches");
     const json_t *losses = json_object_get(item, "losses");
-    double worst = 0;
+    double worst = 0, sum = 0, expected_sum = 0;
 
     assert_int_equal(model_new(&model, &arch, batch, backend, &error), 0);
     assert_int_equal(optimizer_new(&optimizer, &settings, model_parameter_count(model), &error), 0);
@@ -122,10 +127,12 @@ static double case_difference(const json_t *document, const json_t *item, Backen
         optimizer_step(optimizer, model_parameters(model), model_gradients(model), settings.lr);
         assert_true(expected > 0 && isfinite(loss));
         worst = fmax(worst, fabs((double)loss - expected) / expected);
+        sum += (double)loss;
+        expected_sum += expected;
     }
     optimizer_free(optimizer);
     model_free(model);
-    return worst;
+    return (Differences){worst, fabs(sum - expected_sum) / expected_sum};
 }
 
 static void test_losses_of_pytorch(void **state) {
@@ -135,11 +142,18 @@ static void test_losses_of_pytorch(void **state) {
     assert_int_equal(integer(document, "steps"), 50);
     for (size_t i = 0; i < json_array_size(cases); i++) {
         const json_t *item = json_array_get(cases, i);
-        for (int backend = BACKEND_OPENBLAS; backend <= BACKEND_NAIVE; backend++) {
-            double difference = case_difference(document, item, (BackendKind)backend);
-            print_message("%s %s %s, %s: relative difference %.1e\n", text(item, "model"), text(item, "form"), text(item, "optimizer"),
-                          backend_text((BackendKind)backend), difference);
-            assert_true(difference < tolerance);
+        for (int backend = BACKEND_OPENBLAS; backend <= BACKEND_ONEDNN_BF16; backend++) {
+            if (!backend_available((BackendKind)backend)) {
+                continue;
+            }
+            Differences differences = case_differences(document, item, (BackendKind)backend);
+            print_message("%s %s %s, %s: relative difference %.1e, of the means %.1e\n", text(item, "model"), text(item, "form"),
+                          text(item, "optimizer"), backend_text((BackendKind)backend), differences.worst, differences.mean);
+            if (backend == BACKEND_ONEDNN_BF16) {
+                assert_true(differences.mean < tolerance_bfloat16);
+            } else {
+                assert_true(differences.worst < tolerance);
+            }
         }
     }
 }

@@ -8,6 +8,7 @@
 
 #include "kernels.h"
 #include "sweepd/base.h"
+#include "sweepd/bfloat16.h"
 
 enum { ROWS = 9, COLUMNS_MAX = 70, SIZE = ROWS * COLUMNS_MAX };
 
@@ -50,20 +51,20 @@ static void assert_gelu_accuracy(const KernelTable *kernels) {
 
 static void test_gelu_accuracy(void **state) {
     (void)state;
-    for (size_t i = 0; kernels_table(i) != NULL; i++) {
-        assert_gelu_accuracy(kernels_table(i));
+    for (size_t i = 0; kernels_table(OPERAND_FLOAT, i) != NULL; i++) {
+        assert_gelu_accuracy(kernels_table(OPERAND_FLOAT, i));
     }
 }
 
 static void test_gelu_not_finite(void **state) {
     (void)state;
-    for (size_t i = 0; kernels_table(i) != NULL; i++) {
+    for (size_t i = 0; kernels_table(OPERAND_FLOAT, i) != NULL; i++) {
         float x[20], out[20];
         for (size_t j = 0; j < 20; j++) {
             x[j] = NAN;
         }
         x[3] = INFINITY;
-        kernels_table(i)->gelu_forward(1, 20, x, NULL, out);
+        kernels_table(OPERAND_FLOAT, i)->gelu_forward(1, 20, x, NULL, out);
         assert_true(isnan(out[0]) && isnan(out[19]) && isinf(out[3]));
     }
 }
@@ -77,8 +78,8 @@ static void compare_bias(const KernelTable *fast, int64_t columns, bool relu) {
     for (int i = 0; i < 2; i++) {
         fill(z[i], SIZE, 2);
         fill(dz[i], SIZE, 3);
-        tables[i]->bias_forward(ROWS, columns, z[i], bias, relu);
-        tables[i]->bias_backward(ROWS, columns, dz[i], relu ? z[i] : NULL, dbias[i]);
+        tables[i]->bias_forward(ROWS, columns, z[i], bias, relu, NULL);
+        tables[i]->bias_backward(ROWS, columns, dz[i], relu ? z[i] : NULL, dbias[i], NULL);
     }
     assert_close(z[0], z[1], SIZE, 0);
     assert_close(dz[0], dz[1], SIZE, 0);
@@ -100,7 +101,7 @@ static void compare_norm(const KernelTable *fast, int64_t columns, bool residual
         fill(dout[i], SIZE, 8);
         fill(dz[i], SIZE, 9);
         tables[i]->norm_forward(&norm, ROWS, z[i], bias, relu, out[i]);
-        tables[i]->norm_backward(&norm, ROWS, dout[i], residual, relu ? z[i] : NULL, dz[i], sums[i][0], sums[i][1], sums[i][2]);
+        tables[i]->norm_backward(&norm, ROWS, dout[i], residual, relu ? z[i] : NULL, dz[i], sums[i][0], sums[i][1], sums[i][2], NULL);
     }
     /* A row of one column has no deviation but epsilon: 1 / sqrt(1e-5) magnifies what rounding leaves. */
     float tolerance = columns == 1 ? 1e-3F : 1e-5F;
@@ -147,7 +148,7 @@ static void compare_loss(const KernelTable *fast, int64_t columns, float smoothi
             logits[i][j] *= 10;
         }
         tables[i]->loss_measure(&target, logits[i], bias, &sums[i], &errors[i]);
-        loss[i] = tables[i]->loss_gradient(&target, logits[i], bias, dbias[i]);
+        loss[i] = tables[i]->loss_gradient(&target, logits[i], bias, dbias[i], NULL);
     }
     assert_close(&loss[0], &loss[1], 1, 1e-6F);
     assert_close(logits[0], logits[1], SIZE, 1e-6F);
@@ -158,13 +159,97 @@ static void compare_loss(const KernelTable *fast, int64_t columns, float smoothi
 
 static void test_variants_against_reference(void **state) {
     (void)state;
-    for (size_t i = 0; kernels_table(i) != NULL; i++) {
+    for (size_t i = 0; kernels_table(OPERAND_FLOAT, i) != NULL; i++) {
         for (size_t j = 0; j < WIDTHS; j++) {
             for (int flags = 0; flags < 4; flags++) {
-                compare_bias(kernels_table(i), widths[j], flags & 1);
-                compare_norm(kernels_table(i), widths[j], flags & 1, flags & 2);
-                compare_gelu(kernels_table(i), widths[j], flags & 1);
-                compare_loss(kernels_table(i), widths[j], 0.1F * (float)flags);
+                compare_bias(kernels_table(OPERAND_FLOAT, i), widths[j], flags & 1);
+                compare_norm(kernels_table(OPERAND_FLOAT, i), widths[j], flags & 1, flags & 2);
+                compare_gelu(kernels_table(OPERAND_FLOAT, i), widths[j], flags & 1);
+                compare_loss(kernels_table(OPERAND_FLOAT, i), widths[j], 0.1F * (float)flags);
+            }
+        }
+    }
+}
+
+/* ---- kernels of bfloat16 operands: what the reference makes of the same rounded numbers, but for one more rounding ---- */
+
+static void round_all(float *values, Bfloat16 *rounded, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        rounded[i] = bfloat16_from_float(values[i]);
+        values[i] = bfloat16_to_float(rounded[i]);
+    }
+}
+
+static void assert_close_rounded(const Bfloat16 *values, const float *expected, int64_t count) {
+    float wide[SIZE] = {0};
+    for (int64_t i = 0; i < count; i++) {
+        wide[i] = bfloat16_to_float(values[i]);
+    }
+    assert_close(wide, expected, count, 0x1p-8F);
+}
+
+static void compare_bfloat16_stream(const KernelTable *fast, int64_t columns, bool residual) {
+    float z[2][SIZE], dz[2][SIZE], dout[SIZE], normal[2][SIZE], inverse[2][ROWS], out[SIZE], sums[2][3][COLUMNS_MAX];
+    float gain[COLUMNS_MAX], shift[COLUMNS_MAX], bias[COLUMNS_MAX];
+    Bfloat16 rounded_out[SIZE], rounded_dout[SIZE], copy[SIZE];
+    float *const vectors[] = {gain, shift, bias};
+    int64_t size = ROWS * columns;
+    for (uint64_t i = 0; i < 3; i++) {
+        fill(vectors[i], COLUMNS_MAX, 20 + i);
+    }
+    fill(dout, SIZE, 23);
+    round_all(dout, rounded_dout, SIZE);
+    for (int i = 0; i < 2; i++) {
+        const KernelTable *table = i == 0 ? fast : &kernels_reference;
+        Norm norm = {columns, gain, shift, normal[i], inverse[i]};
+        fill(z[i], SIZE, 24);
+        fill(dz[i], SIZE, 25);
+        table->norm_forward(&norm, ROWS, z[i], bias, residual, i == 0 ? (void *)rounded_out : out);
+        table->norm_backward(&norm, ROWS, i == 0 ? (void *)rounded_dout : dout, residual, residual ? z[i] : NULL, dz[i], sums[i][0],
+                             sums[i][1], sums[i][2], copy);
+    }
+    float tolerance = columns == 1 ? 1e-3F : 1e-5F;
+    assert_close_rounded(rounded_out, out, size);
+    assert_close(dz[0], dz[1], size, tolerance);
+    assert_close_rounded(copy, dz[0], size);
+    for (int i = 0; i < 3; i++) {
+        assert_close(sums[0][i], sums[1][i], columns, tolerance);
+    }
+    fast->bias_forward(ROWS, columns, z[0], bias, true, copy);
+    assert_close_rounded(copy, z[0], size);
+    fast->bias_backward(ROWS, columns, dz[0], z[0], sums[0][0], copy);
+    assert_close_rounded(copy, dz[0], size);
+    fast->operand_round(size, dout, copy);
+    assert_memory_equal(copy, rounded_dout, (size_t)size * sizeof *copy);
+}
+
+static void compare_bfloat16_gelu(const KernelTable *fast, int64_t columns, bool has_bias) {
+    float x[SIZE], out[SIZE], dout[SIZE], bias[COLUMNS_MAX], dbias[2][COLUMNS_MAX] = {{0}};
+    Bfloat16 rounded_x[SIZE], rounded_out[SIZE], rounded_dout[SIZE];
+    int64_t size = ROWS * columns;
+    fill(x, SIZE, 30);
+    fill(dout, SIZE, 31);
+    fill(bias, COLUMNS_MAX, 32);
+    round_all(x, rounded_x, SIZE);
+    round_all(dout, rounded_dout, SIZE);
+    fast->gelu_forward(ROWS, columns, rounded_x, has_bias ? bias : NULL, rounded_out);
+    kernels_reference.gelu_forward(ROWS, columns, x, has_bias ? bias : NULL, out);
+    assert_close_rounded(rounded_out, out, size);
+    assert_close_rounded(rounded_x, x, size);
+    round_all(x, rounded_x, SIZE);
+    fast->gelu_backward(ROWS, columns, rounded_dout, rounded_x, has_bias ? dbias[0] : NULL);
+    kernels_reference.gelu_backward(ROWS, columns, dout, x, has_bias ? dbias[1] : NULL);
+    assert_close_rounded(rounded_dout, dout, size);
+    assert_close(dbias[0], dbias[1], columns, 1e-5F);
+}
+
+static void test_bfloat16_against_reference(void **state) {
+    (void)state;
+    for (size_t i = 0; kernels_table(OPERAND_BFLOAT16, i) != NULL; i++) {
+        for (size_t j = 0; j < WIDTHS; j++) {
+            for (int flag = 0; flag < 2; flag++) {
+                compare_bfloat16_stream(kernels_table(OPERAND_BFLOAT16, i), widths[j], flag);
+                compare_bfloat16_gelu(kernels_table(OPERAND_BFLOAT16, i), widths[j], flag);
             }
         }
     }
@@ -178,8 +263,8 @@ static void test_predictions(void **state) {
     const uint16_t labels[5] = {0, 1, 2, 0, 1};
     const int64_t wrong[5] = {0, 1, 0, 1, 1};
     float scratch[LOSS_LANES];
-    for (size_t i = 0; kernels_table(i) != NULL; i++) {
-        const KernelTable *tables[2] = {kernels_table(i), &kernels_reference};
+    for (size_t i = 0; kernels_table(OPERAND_FLOAT, i) != NULL; i++) {
+        const KernelTable *tables[2] = {kernels_table(OPERAND_FLOAT, i), &kernels_reference};
         for (int j = 0; j < 10; j++) {
             double loss = 0;
             int64_t errors = 0;
@@ -195,6 +280,7 @@ int main(void) {
         cmocka_unit_test(test_gelu_accuracy),
         cmocka_unit_test(test_gelu_not_finite),
         cmocka_unit_test(test_variants_against_reference),
+        cmocka_unit_test(test_bfloat16_against_reference),
         cmocka_unit_test(test_predictions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,3 +1,4 @@
+#include <malloc.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -44,7 +45,10 @@ static void test_gemm_counters(void **state) {
     uint16_t labels[BATCH];
     batch_fill(x, labels);
     for (size_t i = 0; i < ARCHS; i++) {
-        for (int backend = BACKEND_OPENBLAS; backend <= BACKEND_NAIVE; backend++) {
+        for (int backend = BACKEND_OPENBLAS; backend <= BACKEND_ONEDNN_BF16; backend++) {
+            if (!backend_available((BackendKind)backend)) {
+                continue;
+            }
             Model *model = model_make(&archs[i], (BackendKind)backend);
             double loss = 0;
             int64_t errors = 0;
@@ -92,13 +96,12 @@ static void test_evaluation(void **state) {
     }
 }
 
-static void test_repeats_bit_for_bit(void **state) {
-    (void)state;
+static void assert_repeats(BackendKind backend) {
     float x[BATCH * INPUTS];
     uint16_t labels[BATCH];
     batch_fill(x, labels);
     for (size_t i = 0; i < ARCHS; i++) {
-        Model *first = model_make(&archs[i], BACKEND_OPENBLAS), *second = model_make(&archs[i], BACKEND_OPENBLAS);
+        Model *first = model_make(&archs[i], backend), *second = model_make(&archs[i], backend);
         size_t bytes = model_parameter_count(first) * sizeof(float);
         /* What a model did before leaves no trace. */
         model_train_step(second, x + 3 * INPUTS, labels + 3, 17, 0.3F);
@@ -107,6 +110,81 @@ static void test_repeats_bit_for_bit(void **state) {
         assert_memory_equal(model_gradients(first), model_gradients(second), bytes);
         model_free(first);
         model_free(second);
+    }
+}
+
+static void test_repeats_bit_for_bit(void **state) {
+    (void)state;
+    for (int threads = 1; threads <= 2; threads++) {
+        backend_set_threads(threads);
+        for (int backend = BACKEND_OPENBLAS; backend <= BACKEND_ONEDNN_BF16; backend++) {
+            if (backend_available((BackendKind)backend)) {
+                assert_repeats((BackendKind)backend);
+            }
+        }
+    }
+    backend_set_threads(1);
+}
+
+/* Changed parameters reach bf16 products however they were changed, and a rounded copy that is said to be current is the one used. */
+static void test_rounded_parameters(void **state) {
+    (void)state;
+    float x[BATCH * INPUTS];
+    uint16_t labels[BATCH];
+    if (!backend_available(BACKEND_ONEDNN_BF16)) {
+        skip();
+    }
+    batch_fill(x, labels);
+    Model *model = model_make(&archs[0], BACKEND_ONEDNN_BF16), *floats = model_make(&archs[0], BACKEND_OPENBLAS);
+    assert_null(model_rounded_parameters(floats));
+    float *weights = model_tensor(model, 0)->data, before = model_train_step(model, x, labels, BATCH, 0);
+    model_rounded_is_current(model);
+    weights[3] += 1;
+    assert_true(model_train_step(model, x, labels, BATCH, 0) == before);
+    model_parameters(model);
+    assert_true(model_train_step(model, x, labels, BATCH, 0) != before);
+    weights[3] -= 1;
+    assert_true(model_train_step(model, x, labels, BATCH, 0) == before);
+    model_free(model);
+    model_free(floats);
+}
+
+/* What is in use after a step was in use after the first. (A sanitizer's allocator tells nothing here.) */
+static void test_steps_do_not_allocate(void **state) {
+    (void)state;
+    float x[BATCH * INPUTS];
+    uint16_t labels[BATCH];
+    batch_fill(x, labels);
+    for (int backend = BACKEND_OPENBLAS; backend <= BACKEND_ONEDNN_BF16; backend++) {
+        if (!backend_available((BackendKind)backend)) {
+            continue;
+        }
+        Model *model = model_make(&archs[0], (BackendKind)backend);
+        model_train_step(model, x, labels, BATCH, 0.1F);
+        struct mallinfo2 first = mallinfo2();
+        for (int i = 0; i < 20; i++) {
+            model_train_step(model, x, labels, BATCH, 0.1F);
+        }
+        struct mallinfo2 last = mallinfo2();
+        assert_int_equal(last.uordblks, first.uordblks);
+        assert_int_equal(last.hblkhd, first.hblkhd);
+        model_free(model);
+    }
+}
+
+/* The products of a step alone are counted as a step's. */
+static void test_multiply_only(void **state) {
+    (void)state;
+    float x[BATCH * INPUTS];
+    uint16_t labels[BATCH];
+    batch_fill(x, labels);
+    for (size_t i = 0; i < ARCHS; i++) {
+        Model *model = model_make(&archs[i], BACKEND_OPENBLAS);
+        float loss = model_train_step(model, x, labels, BATCH, 0);
+        model_multiply_only(model, x, BATCH);
+        assert_int_equal(model_gemm_flops(model), 2 * arch_step_gemm_flops(&archs[i], BATCH));
+        assert_true(model_train_step(model, x, labels, BATCH, 0) == loss);
+        model_free(model);
     }
 }
 
@@ -239,9 +317,17 @@ static void test_backend_text(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_gemm_counters), cmocka_unit_test(test_evaluation),      cmocka_unit_test(test_repeats_bit_for_bit),
-        cmocka_unit_test(test_tensors),       cmocka_unit_test(test_initial_weights), cmocka_unit_test(test_divergence_shows),
-        cmocka_unit_test(test_refusals),      cmocka_unit_test(test_backend_text),
+        cmocka_unit_test(test_gemm_counters),
+        cmocka_unit_test(test_evaluation),
+        cmocka_unit_test(test_repeats_bit_for_bit),
+        cmocka_unit_test(test_tensors),
+        cmocka_unit_test(test_initial_weights),
+        cmocka_unit_test(test_divergence_shows),
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_backend_text),
+        cmocka_unit_test(test_rounded_parameters),
+        cmocka_unit_test(test_multiply_only),
+        cmocka_unit_test(test_steps_do_not_allocate),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "sweepd/bfloat16.h"
 #include "sweepd/optim.h"
 #include "update.h"
 
@@ -123,15 +124,43 @@ static void test_variants_agree(void **state) {
                 m[k][i] = 0.1F - (float)((i * 13) % COUNT) / COUNT;
             }
         }
-        table->lion(&s, COUNT, p[0], g, m[0]);
-        table->adamw(&s, COUNT, p[1], g, m[1], v);
-        table->sgd(&s, COUNT, p[2], g, m[2]);
+        table->lion(&s, COUNT, p[0], g, m[0], NULL);
+        table->adamw(&s, COUNT, p[1], g, m[1], v, NULL);
+        table->sgd(&s, COUNT, p[2], g, m[2], NULL);
         if (index == 0) {
             memcpy(expected, p, sizeof p);
         }
         for (size_t i = 0; i < 3 * COUNT; i++) {
             assert_float_equal(p[i / COUNT][i % COUNT], expected[i / COUNT][i % COUNT], 2e-6);
         }
+    }
+}
+
+/* The copy is the parameters rounded, and makes no difference to them. */
+static void test_rounded_copy(void **state) {
+    (void)state;
+    Error error;
+    for (int kind = OPTIMIZER_LION; kind <= OPTIMIZER_SGD; kind++) {
+        OptimizerSettings settings;
+        Optimizer *plain, *copying;
+        float p[2][COUNT], g[COUNT];
+        uint16_t copy[COUNT] = {0};
+        optimizer_settings_default((OptimizerKind)kind, &settings);
+        assert_int_equal(optimizer_new(&plain, &settings, COUNT, &error), 0);
+        assert_int_equal(optimizer_new(&copying, &settings, COUNT, &error), 0);
+        optimizer_set_copy(copying, copy);
+        for (size_t i = 0; i < COUNT; i++) {
+            g[i] = (float)((i * 29) % COUNT) / COUNT - 0.43F;
+            p[0][i] = p[1][i] = 0.5F - (float)i / COUNT;
+        }
+        optimizer_step(plain, p[0], g, 0.013);
+        optimizer_step(copying, p[1], g, 0.013);
+        assert_memory_equal(p[0], p[1], sizeof p[0]);
+        for (size_t i = 0; i < COUNT; i++) {
+            assert_int_equal(copy[i], bfloat16_from_float(p[0][i]));
+        }
+        optimizer_free(plain);
+        optimizer_free(copying);
     }
 }
 
@@ -161,9 +190,9 @@ static void test_too_many_parameters(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_lion_by_hand),    cmocka_unit_test(test_lion_momentum_and_zero), cmocka_unit_test(test_adamw_by_hand),
-        cmocka_unit_test(test_sgd_by_hand),     cmocka_unit_test(test_state_resumes),          cmocka_unit_test(test_variants_agree),
-        cmocka_unit_test(test_names_and_flops), cmocka_unit_test(test_too_many_parameters),
+        cmocka_unit_test(test_lion_by_hand), cmocka_unit_test(test_lion_momentum_and_zero), cmocka_unit_test(test_adamw_by_hand),
+        cmocka_unit_test(test_sgd_by_hand),  cmocka_unit_test(test_state_resumes),          cmocka_unit_test(test_variants_agree),
+        cmocka_unit_test(test_rounded_copy), cmocka_unit_test(test_names_and_flops),        cmocka_unit_test(test_too_many_parameters),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -174,16 +174,34 @@ static void test_bad_usage_is_code_2(void **state) {
 
 static void test_help_and_version(void **state) {
     (void)state;
-    const char *const verbs[] = {"serve", "train", "rate"};
+    const char *const verbs[] = {"serve", "train", "rate", "bench"};
     site_expect(0, "sweep-worker", "--version", NULL);
     site_expect(0, "sweep-worker", "--help", NULL);
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < 4; i++) {
         Output output = site_run("sweep-worker", verbs[i], "--help", NULL);
         assert_int_equal(output.code, 0);
         assert_non_null(strstr(output.out, verbs[i]));
         assert_string_equal(output.err, "");
         output_free(&output);
     }
+}
+
+static void test_bench_measures(void **state) {
+    (void)state;
+    const char *const precisions[] = {"fp32", "auto"}, *const rates[] = {"samples_per_second", "gflops", "gemm_gflops"};
+    for (size_t i = 0; i < 2; i++) {
+        json_t *bench = site_json("sweep-worker", "bench", "--depth", "2", "--width", "16", "--batch", "32", "--seconds", "0",
+                                  "--precision", precisions[i], "--json", NULL);
+        assert_int_equal(json_integer_value(json_object_get(bench, "schema_version")), 1);
+        assert_int_equal(json_integer_value(json_object_get(bench, "width")), 16);
+        assert_true(json_is_string(json_object_get(bench, "backend")));
+        for (size_t j = 0; j < 3; j++)
+            assert_true(json_real_value(json_object_get(bench, rates[j])) > 0);
+        json_decref(bench);
+    }
+    site_expect(2, "sweep-worker", "bench", "--precision", "fp8", NULL);
+    site_expect(2, "sweep-worker", "bench", "--width", "0", NULL);
+    site_expect(2, "sweep-worker", "bench", "more", NULL);
 }
 
 static void test_rate_is_measured(void **state) {
@@ -205,7 +223,7 @@ static void test_rate_is_measured(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         CASE(test_trains_once),         CASE(test_goes_on_after_signals), CASE(test_starts_from_weights), CASE(test_divergence_is_said),
-        CASE(test_bad_usage_is_code_2), CASE(test_help_and_version),      CASE(test_rate_is_measured),
+        CASE(test_bad_usage_is_code_2), CASE(test_help_and_version),      CASE(test_rate_is_measured),    CASE(test_bench_measures),
     };
     return cmocka_run_group_tests_name("by hand", tests, NULL, NULL);
 }

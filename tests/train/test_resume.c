@@ -82,6 +82,9 @@ static void test_resumed_equals_uninterrupted(void **state) {
     run.model.kind = MODEL_SMLP;
     run.model.expansion = 0;
     assert_resume_is_exact(&run);
+    run = fixture_run();
+    run.precision = PRECISION_AUTO;
+    assert_resume_is_exact(&run);
 }
 
 static void make_checkpoint(const Run *run, const char *path) {

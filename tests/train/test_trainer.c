@@ -113,12 +113,50 @@ static void test_weights_round_trip(void **state) {
     assert_refused(&run, path, "this model has no tensor blocks.0.expand.weight");
 }
 
+/* bf16 trains where the processor has it and is refused elsewhere; auto trains everywhere. The environment says what was used. */
+static void test_precision(void **state) {
+    (void)state;
+    Run run = fixture_run();
+    BackendKind fastest;
+    assert_int_equal(backend_choose(BACKEND_AUTO, &fastest, NULL), 0);
+    run.precision = PRECISION_AUTO;
+    Trainer *trainer = fixture_trainer(&run);
+    assert_string_equal(trainer->environment.backend, backend_text(fastest));
+    trainer_free(trainer);
+    run.precision = PRECISION_BF16;
+    if (!backend_available(BACKEND_ONEDNN_BF16)) {
+        assert_refused(&run, NULL, "precision bf16 needs ");
+        return;
+    }
+    trainer = fixture_trainer(&run);
+    assert_string_equal(trainer->environment.backend, backend_text(BACKEND_ONEDNN_BF16));
+    trainer_free(trainer);
+}
+
+/* From the same weights on the same batches, bf16 comes to nearly the losses of fp32. */
+static void test_bf16_trains_alike(void **state) {
+    (void)state;
+    double losses[2];
+    for (int i = 0; i < 2; i++) {
+        Run run = fixture_run();
+        FixturePoints points;
+        TrainLoop loop = fixture_loop(&points, NULL);
+        run.precision = i ? PRECISION_AUTO : PRECISION_FP32;
+        Trainer *trainer = fixture_trainer(&run);
+        assert_int_equal(train_run(trainer, &loop, NULL), 0);
+        assert_string_equal(points.points[points.count - 1].metrics[0].name, "train_loss");
+        losses[i] = points.points[points.count - 1].metrics[0].value;
+        trainer_free(trainer);
+    }
+    assert_true(losses[0] > 0);
+    if (!(losses[1] > 0.95 * losses[0] && losses[1] < 1.05 * losses[0]))
+        fail_msg("the training loss comes to %g, in fp32 to %g", losses[1], losses[0]);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_flops),
-        cmocka_unit_test(test_batch_is_cut_to_the_examples),
-        cmocka_unit_test(test_weights_round_trip),
+        cmocka_unit_test(test_refusals),           cmocka_unit_test(test_flops),     cmocka_unit_test(test_batch_is_cut_to_the_examples),
+        cmocka_unit_test(test_weights_round_trip), cmocka_unit_test(test_precision), cmocka_unit_test(test_bf16_trains_alike),
     };
     return cmocka_run_group_tests(tests, fixture_setup, fixture_teardown);
 }
