@@ -221,7 +221,7 @@ static void test_workers_that_cannot_write(void **state) {
     Lease lease;
     char name[64], log[128];
     double times[3];
-    make_worker(harness, "#!/bin/sh\ndate +%s.%N\nwhile [ ! -e \"$3/$7\" ]; do sleep 0.02; done\nexit 1\n");
+    make_worker(harness, "#!/bin/sh\ndate +%s.%N\nwhile [ -d \"$3\" ] && [ ! -e \"$3/$7\" ]; do sleep 0.02; done\nexit 1\n");
     harness_start(harness, (const char *[]){"--workers", "1", NULL});
     harness_submit(harness, harness_sweep, 200);
     for (int number = 1; number <= 2; number++) {
@@ -251,7 +251,7 @@ static void test_orphans_take_places(void **state) {
     Harness *harness = *state;
     Lease lease;
     StatusRecord record;
-    make_worker(harness, "#!/bin/sh\nwhile :; do sleep 0.05; done\n");
+    make_worker(harness, "#!/bin/sh\nwhile [ -d \"$3\" ]; do sleep 0.05; done\n");
     harness->here = true;
     harness_start(harness, no_workers);
     harness_submit(harness, harness_sweep, 200);
@@ -291,7 +291,8 @@ static void test_stopped_and_continued(void **state) {
 static void test_workers_are_stopped(void **state) {
     Harness *harness = *state;
     char left[128];
-    make_worker(harness, "#!/bin/sh\ntrap 'echo > \"$3/left\"; exit 0' TERM\n: > \"$3/started\"\nwhile :; do sleep 0.05; done\n");
+    make_worker(harness,
+                "#!/bin/sh\ntrap 'echo > \"$3/left\"; exit 0' TERM\n: > \"$3/started\"\nwhile [ -d \"$3\" ]; do sleep 0.05; done\n");
     harness_start(harness, (const char *[]){"--workers", "1", NULL});
     harness_submit(harness, harness_sweep, 200);
     snprintf(left, sizeof left, "%s/started", harness->home);
@@ -336,7 +337,7 @@ static void test_orphans_are_stopped(void **state) {
     Lease lease;
     char name[64], left[128];
     make_worker(harness, "#!/bin/sh\ntrap 'sleep 0.5; echo > \"$3/left\"; exit 0' TERM\necho $$ > \"$3/pid\"\n"
-                         "while :; do sleep 0.05; done\n");
+                         "while [ -d \"$3\" ]; do sleep 0.05; done\n");
     harness_start(harness, (const char *[]){"--workers", "1", NULL});
     harness_submit(harness, harness_sweep, 200);
     harness->here = true;
@@ -355,7 +356,7 @@ static void test_orphans_are_stopped(void **state) {
 
 static void test_no_sweep_for_a_daemon_that_stops(void **state) {
     Harness *harness = *state;
-    make_worker(harness, "#!/bin/sh\ntrap '' TERM\n: > \"$3/started\"\nwhile [ ! -e \"$3/go\" ]; do sleep 0.05; done\n");
+    make_worker(harness, "#!/bin/sh\ntrap '' TERM\n: > \"$3/started\"\nwhile [ -d \"$3\" ] && [ ! -e \"$3/go\" ]; do sleep 0.05; done\n");
     harness_start(harness, (const char *[]){"--workers", "1", NULL});
     harness_submit(harness, harness_sweep, 200);
     await_file(harness, "started");
