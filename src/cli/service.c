@@ -206,8 +206,7 @@ int service_join(const char *home, const char *workers, pid_t *pid, Source **sou
 
 /* ---- stopping ---- */
 
-/* A daemon that is no child of this process has gone when its socket no longer answers and nobody holds its home's lock: between the two
- * it closes its database. */
+/* A daemon that is no child of this process has gone when its socket no longer answers. */
 static bool has_gone(const Source *source, pid_t pid) {
     int status;
     Source *probe = NULL;
@@ -218,7 +217,7 @@ static bool has_gone(const Source *source, pid_t pid) {
     }
     int result = source_open_quietly(&probe, source_home(source), SOURCE_DAEMON, &ignored);
     source_free(probe);
-    return result == CLI_NO_DAEMON && lock_holder(source_home(source)) == 0;
+    return result == CLI_NO_DAEMON;
 }
 
 static int ask_to_stop(Source *source, const char *sweep, Error *error) {
