@@ -75,6 +75,7 @@ typedef struct IsoflopBudget {
     double misfit;                        /* the share of the losses' variance that the parabola leaves */
     size_t points;                        /* one of each size */
     size_t first;                         /* into Fit.budget_points */
+    double weight;                        /* in the regression: 1 / variance of the vertex's ln params, up to a common factor */
     bool refused;                         /* the vertex or the lowest loss is not between the sizes: not in the regression */
 } IsoflopBudget;
 
@@ -117,10 +118,12 @@ typedef struct Fit {
      * (FIT_FRONTIER_COLUMNS, where the method has a frontier), then the parameters in their order. */
     double *cloud;
     size_t cloud_count, cloud_columns;
+    double flops_lowest, flops_highest; /* of what carries the fit: runs, used budgets, winners */
+    char refusal[FIT_CODE_MAX];         /* after FIT_REFUSED: why, as a code that docs/fits.md lists; else "" */
     FitWarnings warnings;
 } Fit;
 
-/* 0, FIT_REFUSED, -1. After FIT_REFUSED `out` holds nothing but method and warnings. */
+/* 0, FIT_REFUSED, -1. After FIT_REFUSED `out` holds nothing but method, refusal and warnings. */
 int fit_make(Fit *out, FitMethod method, const FitPoint *points, size_t count, const FitOptions *options, Error *error);
 void fit_deinit(Fit *fit);
 /* "params_exponent", "params_coefficient", "examples_exponent", "examples_coefficient", then the parameters' names. */
@@ -202,3 +205,15 @@ enum { FIT_CSV_INVALID = 2, FIT_POINTS_MAX = 10000000 };
 
 int fit_points_read_csv(FitPoint **out, size_t *count, const char *text, size_t size, const char *path,
                         Error *error); /* malloc'ed; errors name path:line */
+
+/* Which rows are wanted, by what they have in every column, trimmed and cut at 127 bytes. keep sets *wanted; what it
+ * returns other than 0 ends the reading and is handed back. */
+typedef struct FitCsvFilter {
+    int (*keep)(void *context, const char *const *names, const char *const *values, size_t count, bool *wanted, Error *error);
+    void *context;
+} FitCsvFilter;
+
+/* The same, of the rows that the filter wants; *count may be 0 then. filter NULL: all. Of a row that is not wanted nothing
+ * is read but its fields. */
+int fit_points_read_csv_filtered(FitPoint **out, size_t *count, const char *text, size_t size, const char *path, const FitCsvFilter *filter,
+                                 Error *error);
