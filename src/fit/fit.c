@@ -81,6 +81,8 @@ static FitPoint *choose_points(Fit *out, const FitPoint *points, size_t count, E
             usable[out->points] = points[i];
             usable[out->points].weight = points[i].weight == 0 ? 1 : points[i].weight;
             out->points++;
+            out->flops_lowest = fmin(out->flops_lowest, points[i].flops);
+            out->flops_highest = fmax(out->flops_highest, points[i].flops);
         }
     }
     if (out->points < count) {
@@ -93,14 +95,16 @@ static FitPoint *choose_points(Fit *out, const FitPoint *points, size_t count, E
 
 int fit_make(Fit *out, FitMethod method, const FitPoint *points, size_t count, const FitOptions *options, Error *error) {
     const FitFrontier none = {fit_estimate(NAN), fit_estimate(NAN)};
-    *out = (Fit){.method = method, .params = none, .examples = none, .c = NAN, .objective = NAN, .condition = NAN};
+    *out =
+        (Fit){.method = method, .params = none, .examples = none, .c = NAN, .objective = NAN, .condition = NAN, .flops_lowest = INFINITY};
     FitPoint *usable = choose_points(out, points, count, error);
     int result = usable == NULL ? -1 : METHODS[method].make(out, usable, out->points, options, error);
     free(usable);
     if (result != 0) {
-        FitWarnings warnings = out->warnings;
+        Fit refused = {.method = method, .warnings = out->warnings};
+        text_copy(refused.refusal, sizeof refused.refusal, out->refusal);
         fit_deinit(out);
-        *out = (Fit){.method = method, .warnings = warnings};
+        *out = refused;
     }
     return result;
 }

@@ -15,6 +15,9 @@ int fit_make_parametric(Fit *out, const FitPoint *points, size_t count, const Fi
 int fit_make_vpnls(Fit *out, const FitPoint *points, size_t count, const FitOptions *options, Error *error);
 int fit_make_power(Fit *out, const FitPoint *points, size_t count, const FitOptions *options, Error *error);
 
+/* Sets the error and out->refusal; returns FIT_REFUSED. The text says what run would mend it. */
+int fit_refuse(Fit *out, const char *code, Error *error, const char *format, ...) __attribute__((format(printf, 4, 5)));
+
 /* ---- points ---- */
 
 bool fit_point_usable(const FitPoint *point);
@@ -29,7 +32,7 @@ int fit_points_recipes(const FitPoint *points, size_t count, FitWarnings *warnin
 
 /* Which configuration each point belongs to, as an index below count. */
 typedef struct FitGroups {
-    size_t count;
+    size_t count, points;
     size_t *of_point; /* [points], owned */
 } FitGroups;
 

@@ -21,6 +21,17 @@ void fit_warn(FitWarnings *warnings, const char *code, const char *format, ...) 
     va_end(arguments);
 }
 
+int fit_refuse(Fit *out, const char *code, Error *error, const char *format, ...) {
+    char text[ERROR_TEXT_MAX];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    error_set(error, "%s", text);
+    text_copy(out->refusal, sizeof out->refusal, code);
+    return FIT_REFUSED;
+}
+
 static bool is_positive(double value) {
     return isfinite(value) && value > 0;
 }
