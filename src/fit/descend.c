@@ -98,16 +98,17 @@ static bool newton_step(const Surface *surface, double *variables, double *value
     return true;
 }
 
-double surface_polish(const Surface *surface, double *variables) {
-    enum { STEPS = 100 };
+/* Steps until three in a row gain less than `gain` of the value. */
+static double descend(const Surface *surface, double *variables, double gain) {
+    enum { STEPS = 100, STILL = 3 };
     double gradient[SURFACE_PADDED], damping = 1e-2;
     double hessian[SURFACE_VARIABLES][SURFACE_VARIABLES], majorant[SURFACE_VARIABLES][SURFACE_VARIABLES];
     double value = surface_evaluate(surface, variables, gradient, hessian, majorant);
-    for (int i = 0, still = 0; i < STEPS && damping < 1e8 && still < 3; i++) {
+    for (int i = 0, still = 0; i < STEPS && damping < 1e8 && still < STILL; i++) {
         double before = value;
         if (newton_step(surface, variables, &value, gradient, hessian, majorant, damping)) {
             damping = fmax(damping / 8, 1e-12);
-            still = before - value > 1e-10 * before ? 0 : still + 1;
+            still = before - value > gain * before ? 0 : still + 1;
             surface_evaluate(surface, variables, gradient, hessian, majorant);
         } else {
             damping *= 8;
@@ -116,7 +117,16 @@ double surface_polish(const Surface *surface, double *variables) {
     return isfinite(value) ? value : NAN;
 }
 
-double surface_descend(const Surface *surface, double *variables) {
-    surface_approach(surface, variables);
+double surface_polish(const Surface *surface, double *variables) {
+    return descend(surface, variables, 1e-10);
+}
+
+double surface_follow(const Surface *surface, double *variables) {
+    if (surface->threshold < SURFACE_NO_THRESHOLD) {
+        Surface wider = *surface;
+        for (wider.threshold = 64 * surface->threshold; wider.threshold > surface->threshold; wider.threshold /= 4) {
+            descend(&wider, variables, 1e-2);
+        }
+    }
     return surface_polish(surface, variables);
 }

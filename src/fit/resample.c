@@ -20,7 +20,7 @@ static int keyed_compare(const void *left, const void *right) {
 }
 
 int fit_groups_init(FitGroups *groups, const FitPoint *points, size_t count, Error *error) {
-    *groups = (FitGroups){0};
+    *groups = (FitGroups){.points = count};
     Keyed *keyed = calloc(count + 1, sizeof *keyed);
     groups->of_point = calloc(count + 1, sizeof *groups->of_point);
     if (keyed == NULL || groups->of_point == NULL) {

@@ -40,7 +40,7 @@ static inline size_t law_grid(const TrueLaw *law, FitPoint *points, size_t sizes
             double p = size_range[0] * pow(size_range[1] / size_range[0], (double)i / (double)(sizes - 1));
             double n = example_range[0] * pow(example_range[1] / example_range[0], (double)j / (double)(examples - 1));
             double loss = law_loss(law, p, n) * exp(noise == 0 ? 0 : noise * rng_normal(&rng));
-            points[count] = (FitPoint){p, n, 6 * p * n, loss, (int64_t)count};
+            points[count] = (FitPoint){p, n, 6 * p * n, loss, 0, (int64_t)count};
             count++;
         }
     }
