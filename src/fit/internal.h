@@ -63,6 +63,8 @@ void fit_parallel(int64_t count, const FitOptions *options, bool report, void (*
 /* ---- estimates ---- */
 
 FitEstimate fit_estimate(double value);
+/* Whether the bootstrap kept enough draws to state intervals. */
+bool fit_has_intervals(const Fit *fit);
 /* The p-quantile of sorted values, interpolated. NaN of none. */
 double fit_quantile(const double *sorted, size_t count, double p);
 /* Sets the interval of an estimate from a column of a cloud; stride counts doubles. */
