@@ -143,7 +143,7 @@ typedef struct FitPrediction {
     bool beyond; /* flops lie outside what was fitted */
 } FitPrediction;
 
-/* level: of the intervals, percentiles over the cloud at this compute. */
+/* level: of the intervals, percentiles over the cloud at this compute; NaN where the fit states none. 0 or -1. */
 int fit_predict(FitPrediction *out, const Fit *fit, double flops, double level, Error *error);
 /* The loss of a run that need not be optimal, with its interval: parametric and vpnls. */
 FitEstimate fit_predict_loss(const Fit *fit, double params, double examples, double level);
@@ -161,11 +161,11 @@ typedef struct FitHoldout {
     size_t count;
     double error;  /* mean of |ln predicted - ln loss| */
     double bias;   /* mean of ln predicted - ln loss */
-    double inside; /* share of points within their interval; the interval is of the law, without the noise of one run */
+    double inside; /* share of points within their interval, which is of the law, without the noise of one run; NaN without intervals */
 } FitHoldout;
 
-/* Methods with a law of the loss; others are FIT_REFUSED. share in (0, 1). power scores the winners above the budget. 0, FIT_REFUSED, -1.
- */
+/* Methods with a law of the loss; others are FIT_REFUSED. share in (0, 1), of the configurations; runs whose compute agrees within 1 % stay
+ * on one side. power scores the winners above the budget. 0, FIT_REFUSED, -1. */
 int fit_holdout(FitHoldout *out, FitMethod method, const FitPoint *points, size_t count, double share, const FitOptions *options,
                 Error *error);
 void fit_holdout_deinit(FitHoldout *holdout);
@@ -176,6 +176,7 @@ typedef struct FitComparison {
     double params_p, examples_p;  /* two-sided: twice the share of differences on the far side of 0, at least 2 / draws */
 } FitComparison;
 
+/* 0, FIT_REFUSED when one of them states no interval of its exponents, -1. */
 int fit_compare(FitComparison *out, const Fit *a, const Fit *b, double level, Error *error);
 
 /* ---- tuning inside a cell ---- */

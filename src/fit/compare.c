@@ -69,6 +69,9 @@ out:
 
 int fit_compare(FitComparison *out, const Fit *a, const Fit *b, double level, Error *error) {
     const Fit *const fits[] = {a, b};
+    if (!(level > 0 && level < 1)) {
+        return error_set(error, "the level must lie between 0 and 1, and is %g", level);
+    }
     for (int i = 0; i < 2; i++) {
         if (!fit_has_intervals(fits[i]) || !fit_method_has_frontier(fits[i]->method)) {
             error_set(error, "%s states no interval of its exponents to compare: %s", fit_method_text(fits[i]->method),

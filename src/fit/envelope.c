@@ -10,7 +10,7 @@
 #include <stdlib.h>
 
 /* BUDGETS is the method's number; past WORK_MAX sizes times budgets there are fewer, so that no table takes minutes. */
-enum { BUDGETS = 1500, BUDGETS_MIN = 100, WORK_MAX = 3000000, SIZES_MIN = 3, WINNERS_MIN = 3, COMFORTABLE = 5 };
+enum { BUDGETS = 1500, BUDGETS_MIN = 100, WORK_MAX = 3000000, WINNERS_MIN = 3, SIZES_MIN = WINNERS_MIN + 2, COMFORTABLE = 5 };
 
 #define SIZE_NONE ((size_t)-1)
 
@@ -73,7 +73,7 @@ static int plan_init(EnvelopePlan *plan, Fit *out, const FitPoint *points, const
     free(cells);
     if (plan->size_count < SIZES_MIN) {
         return fit_refuse(out, "few_sizes", error,
-                          "the envelope needs at least 3 model sizes with runs of more than one compute, and has %zu: add model sizes, or "
+                          "the envelope needs at least 5 model sizes with runs of more than one compute, and has %zu: add model sizes, or "
                           "more numbers of examples for each",
                           plan->size_count);
     }
@@ -193,7 +193,7 @@ static Edges count_edges(const EnvelopePlan *plan, const Winner *winners) {
     return edges;
 }
 
-static void warn_about_winners(Fit *fit, const EnvelopePlan *plan, const Edges *edges, size_t winning) {
+static void warn_about_winners(Fit *fit, const Edges *edges, size_t winning) {
     if (edges->smallest + edges->largest > 0) {
         fit_warn(
             &fit->warnings, "edge_optimum",
@@ -203,9 +203,6 @@ static void warn_about_winners(Fit *fit, const EnvelopePlan *plan, const Edges *
     if (winning < COMFORTABLE) {
         fit_warn(&fit->warnings, "few_winners",
                  "Only %zu sizes win at some budget: a staircase of so few steps hardly shows a slope. Add model sizes.", winning);
-    }
-    if (plan->size_count < COMFORTABLE) {
-        fit_warn(&fit->warnings, "few_sizes", "Only %zu model sizes have runs of more than one compute.", plan->size_count);
     }
     if (fit->flops_highest < 10 * fit->flops_lowest) {
         fit_warn(&fit->warnings, "short_extent", "The winners span a factor of %.3g in compute, under one decade.",
@@ -257,7 +254,7 @@ static int fit_plan(Fit *fit, const EnvelopePlan *plan, const FitGroups *groups,
     keep_winners(fit, plan, winners);
     regress(plan, winners, frontier);
     frontier_publish(fit, frontier);
-    warn_about_winners(fit, plan, &edges, winning);
+    warn_about_winners(fit, &edges, winning);
     const FitRefit again = {refit, plan, scratch_size(plan)};
     result = fit_bootstrap(fit, groups, &again, options, error);
 out:

@@ -52,7 +52,7 @@ static void choose(const Entry *entries, size_t first, size_t end, size_t *from,
             mean += entries[j].candidate.selection / (double)(last - i);
         }
         /* A setting with fewer seeds than another is not finished. */
-        if (last - i == seeds && mean < lowest) {
+        if (last - i == seeds && isfinite(mean) && mean < lowest) {
             lowest = mean;
             *from = i;
             *to = last;
