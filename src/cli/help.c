@@ -6,8 +6,8 @@
 enum { TEXT_COLUMN = 22, TEXT_WIDTH = 80 };
 
 static void print_option(const Option *option, FILE *out) {
-    char left[64], text[256];
-    bool takes = option->argument.kind != ARGUMENT_NONE, chooses = option->argument.kind == ARGUMENT_CHOICE;
+    char left[64], text[320];
+    bool takes = option->argument.kind != ARGUMENT_NONE, chooses = option->argument.choices != NULL;
     snprintf(left, sizeof left, "--%s%s%s", option->name, takes ? " " : "", takes ? option->argument.name : "");
     snprintf(text, sizeof text, "%s%s%s", option->help, chooses ? ": " : "", chooses ? option->argument.choices : "");
     fprintf(out, "  %-*s", TEXT_COLUMN - 2, left);

@@ -1,28 +1,8 @@
 /* Settings are read from runs' canonical text, so that whatever a later version adds to it is told apart here, too. */
 #include "settings.h"
 
-#include "sweepd/store.h"
-
 #include <stdio.h>
 #include <string.h>
-
-/* ---- the sweep's file ---- */
-
-static int read_text(Source *source, const SweepRecord *sweep, Buffer *out, Error *error) {
-    char path[PATH_TEXT_MAX];
-    Store *store;
-    int result;
-    if (source_is_daemon(source)) {
-        result = source_path(path, "/v1/sweeps/", sweep->name, "/file", error);
-        return result ? result : source_call(source, path, NULL, 30, out, error);
-    }
-    result = store_open(&store, source_home(source), STORE_READ_ONLY, error);
-    if (result)
-        return result;
-    result = store_sweep_text(store, sweep->id, out, error);
-    store_free(store);
-    return result;
-}
 
 /* ---- one run's settings, as an object without depth ---- */
 
@@ -102,7 +82,7 @@ int settings_load(Study *study, Source *source, Error *error) {
     int result = 1;
     if (!known || !study->settings)
         result = error_set(error, "out of memory");
-    else if (read_text(source, &study->sweep, &file, &ignored) == 0 &&
+    else if (source_sweep_text(source, &study->sweep, &file, &ignored) == 0 &&
              sweep_parse(&sweep, file.data ? file.data : "", file.size, study->sweep.name, &ignored) == 0)
         result = match_runs(study, sweep, known, &text, error);
     if (result) {

@@ -1,5 +1,6 @@
 #include "source.h"
 
+#include "sweepd/fit.h"
 #include "sweepd/store.h"
 
 #include <errno.h>
@@ -352,8 +353,10 @@ int source_log(Source *source, const char *name, int64_t bytes, Buffer *out, Err
     return result ? result : source_call(source, path, NULL, call_seconds, out, error);
 }
 
-static int text_from_daemon(Source *source, const SweepRecord *sweep, Buffer *out, Error *error) {
+int source_sweep_text(Source *source, const SweepRecord *sweep, Buffer *out, Error *error) {
     char path[PATH_TEXT_MAX];
+    if (source->store)
+        return store_sweep_text(source->store, sweep->id, out, error);
     int result = source_path(path, "/v1/sweeps/", sweep->name, "/file", error);
     return result ? result : source_call(source, path, NULL, call_seconds, out, error);
 }
@@ -362,10 +365,9 @@ int source_fit_settings(Source *source, const SweepRecord *sweep, FitSettings *o
     Buffer text;
     Sweep *parsed = NULL;
     Error ignored = {0};
-    *out = (FitSettings){.metric = "test_error", .methods = FIT_PARAMETRIC | FIT_ISOFLOP, .bootstrap = 1000};
+    *out = (FitSettings){.metric = "test_error", .methods = 1u << FIT_PARAMETRIC | 1u << FIT_ISOFLOP, .bootstrap = 1000};
     buffer_init(&text, WIRE_BODY_MAX);
-    int result =
-        source->store ? store_sweep_text(source->store, sweep->id, &text, &ignored) : text_from_daemon(source, sweep, &text, &ignored);
+    int result = source_sweep_text(source, sweep, &text, &ignored);
     if (result < 0)
         result = error_set(error, "%s", ignored.text);
     else if (result == 0 && sweep_parse(&parsed, text.data ? text.data : "", text.size, sweep->name, &ignored) == 0)

@@ -1,11 +1,13 @@
 #include "internal.h"
 
 #include <ctype.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-static const char *const KINDS[PLOT_KINDS] = {"error-compute", "frontier", "curves"};
-static const char *const FORMATS[] = {"png", "svg"};
+static const char *const KINDS[PLOT_KINDS] = {"error-compute", "frontier", "curves",  "isoflop",   "contours",
+                                              "residuals",     "cloud",    "holdout", "comparison"};
+static const char *const FORMATS[] = {"png", "svg", "pdf"};
 
 const char *plot_kind_text(PlotKind kind) {
     return KINDS[kind];
@@ -62,13 +64,30 @@ static size_t wrap(char *text, size_t width) {
     return lines;
 }
 
-void figure_set_lines(Figure *figure, const char *name, const char *text) {
-    enum { WIDTH = 46 };
+static void set_wrapped(Figure *figure, const char *name, const char *text, size_t width) {
     char lines[512], rows[64];
     text_copy(lines, sizeof lines, text);
     snprintf(rows, sizeof rows, "%s_ROWS", name);
-    figure_set_count(figure, rows, wrap(lines, WIDTH));
+    figure_set_count(figure, rows, *text != '\0' ? wrap(lines, width) : 0);
     figure_set_text(figure, name, lines);
+}
+
+void figure_set_lines(Figure *figure, const char *name, const char *text) {
+    enum { WIDTH = 46 };
+    set_wrapped(figure, name, text, WIDTH);
+}
+
+void figure_set_note(Figure *figure, const char *name, const char *text) {
+    enum { WIDTH = 58 };
+    set_wrapped(figure, name, text, WIDTH);
+}
+
+void figure_format_exponent(const FitEstimate *exponent, char out[96]) {
+    if (isfinite(exponent->lo) && isfinite(exponent->hi)) {
+        snprintf(out, 96, "%.2f (95 %% interval %.2f to %.2f)", exponent->value, exponent->lo, exponent->hi);
+    } else {
+        snprintf(out, 96, "%.2f (no interval)", exponent->value);
+    }
 }
 
 /* The sweep's name as the beginning of a file's name: no path, nothing that a shell or gnuplot reads as more than a name. */
@@ -138,7 +157,8 @@ static int draw_format(Figure *figure, PlotKind kind, const char *format) {
 }
 
 int plot_draw(const PlotStudy *study, PlotKind kind, const char *directory, Buffer *paths, Error *error) {
-    static int (*const tables[PLOT_KINDS])(Figure *) = {table_error_compute, table_frontier, table_curves};
+    static int (*const tables[PLOT_KINDS])(Figure *) = {table_error_compute, table_frontier, table_curves,  table_isoflop,   table_contours,
+                                                        table_residuals,     table_cloud,    table_holdout, table_comparison};
     Figure figure = {.study = study, .directory = directory, .paths = paths, .error = error};
     if (directory_make(directory, 0777, error) < 0) {
         return -1;
@@ -147,7 +167,11 @@ int plot_draw(const PlotStudy *study, PlotKind kind, const char *directory, Buff
     buffer_init(&figure.tables, PLOT_TEXT_MAX);
     make_stem(figure.stem, study->sweep, kind);
     figure_set_text(&figure, "STEM", figure.stem);
-    set_title(&figure, kind == PLOT_CURVES ? study->curve_count : study->point_count);
+    if (kind == PLOT_COMPARISON) {
+        figure_set_lines(&figure, "TITLE", study->data_title);
+    } else {
+        set_title(&figure, kind == PLOT_CURVES ? study->curve_count : study->point_count);
+    }
     figure_set_lines(&figure, "FLOPS", study->flops_text);
     set_metric(&figure);
     int result = tables[kind](&figure);
