@@ -15,7 +15,16 @@ enum {
 };
 
 typedef enum { PRECISION_FP32, PRECISION_BF16, PRECISION_AUTO } Precision; /* auto: bf16 where the processor has it, else fp32 */
-typedef enum { TRAINER_BUILTIN } TrainerKind;
+typedef enum { TRAINER_BUILTIN, TRAINER_SIMULATED } TrainerKind;
+
+/* What a simulated run comes to, with nothing trained: every metric is
+ *   (E + A P^-alpha + B N^-beta) exp(noise z) exp(curvature ln(lr / best_lr)^2),
+ * P the model's parameters, N the examples, z a standard normal number that the run's key decides. docs/sweep-file.md tells the rest. */
+typedef struct Simulation {
+    double E, A, alpha, B, beta;
+    double noise;
+    double best_lr, curvature; /* both 0: the rate does not matter */
+} Simulation;
 
 /* Everything that decides a run's result. */
 typedef struct Run {
@@ -34,6 +43,7 @@ typedef struct Run {
     double label_smoothing;
     Precision precision;
     TrainerKind trainer;
+    Simulation simulation; /* TRAINER_SIMULATED only; 0 otherwise */
 } Run;
 
 Training run_training(const Run *run);
@@ -81,8 +91,9 @@ void sweep_free(Sweep *sweep);
 const char *sweep_name(const Sweep *sweep);
 const char *sweep_data_name(const Sweep *sweep); /* "" when it is plan-only */
 const FitSettings *sweep_fit_settings(const Sweep *sweep);
-/* The file states sizes instead of naming data: it can be planned, not run. */
+/* The file states sizes instead of naming data, and its trainer needs data: it can be planned, not run. */
 bool sweep_is_plan_only(const Sweep *sweep);
+bool sweep_is_simulated(const Sweep *sweep);
 
 /* Distinct runs, after include and exclude. Cheap: found once, while parsing. */
 int64_t sweep_run_count(const Sweep *sweep);

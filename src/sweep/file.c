@@ -63,9 +63,15 @@ static int refuse_missing(Reader *reader, const Field *field) {
 }
 
 static int check_required(Reader *reader) {
-    for (size_t i = 0; i < FIELD_RULE_VALUE; i++)
-        if (schema_fields[i].file && schema_fields[i].required && !reader->sweep->given[i])
-            return refuse_missing(reader, &schema_fields[i]);
+    const Run *run = &reader->sweep->draft.run;
+    for (size_t i = 0; i < FIELD_RULE_VALUE; i++) {
+        const Field *field = &schema_fields[i];
+        if (field->file && field->required && schema_applies(field, run) && !reader->sweep->given[i])
+            return refuse_missing(reader, field);
+    }
+    const bool *given = reader->sweep->given;
+    if (given[FIELD_BEST_LR] != given[FIELD_CURVATURE])
+        return refuse_missing(reader, &schema_fields[given[FIELD_BEST_LR] ? FIELD_CURVATURE : FIELD_BEST_LR]);
     return 0;
 }
 
@@ -198,7 +204,8 @@ static int check_largest(Reader *reader) {
 
 static int check_metric(Reader *reader) {
     const Draft *draft = &reader->sweep->draft;
-    if (strncmp(draft->fit.metric, "validation_", strlen("validation_")) != 0 || draft->run.validation > 0)
+    bool measured = draft->run.validation > 0 || draft->run.trainer == TRAINER_SIMULATED;
+    if (strncmp(draft->fit.metric, "validation_", strlen("validation_")) != 0 || measured)
         return 0;
     return node_refuse(&reader->tree, reader->nodes[FIELD_FIT_METRIC], AT_VALUE,
                        "found \"%s\", but data.validation is 0; expected a metric of train or test, or examples for validation",

@@ -32,7 +32,11 @@ const FitSettings *sweep_fit_settings(const Sweep *sweep) {
 }
 
 bool sweep_is_plan_only(const Sweep *sweep) {
-    return *sweep->draft.run.data_name == '\0';
+    return *sweep->draft.run.data_name == '\0' && sweep->draft.run.trainer == TRAINER_BUILTIN;
+}
+
+bool sweep_is_simulated(const Sweep *sweep) {
+    return sweep->draft.run.trainer == TRAINER_SIMULATED;
 }
 
 int64_t sweep_run_count(const Sweep *sweep) {

@@ -9,7 +9,7 @@ static const char *const smlp_forms[] = {"text", "code", NULL};
 static const char *const optimizer_kinds[] = {"lion", "adamw", "sgd", NULL};
 static const char *const schedule_kinds[] = {"constant", "linear", "cosine", "wsd", NULL};
 static const char *const precisions[] = {"fp32", "bf16", "auto", NULL};
-static const char *const trainers[] = {"builtin", NULL};
+static const char *const trainers[] = {"builtin", "simulated", NULL};
 static const char *const metrics[] = {"test_error", "test_loss", "validation_error", "validation_loss", "train_error", "train_loss", NULL};
 static const char *const fit_methods[] = {"parametric", "isoflop", NULL};
 
@@ -20,6 +20,7 @@ enum {
     ON_ADAMW = 1 << OPTIMIZER_ADAMW,
     ON_SGD = 1 << OPTIMIZER_SGD,
     ON_WSD = 1 << SCHEDULE_WSD,
+    ON_SIMULATED = 1 << TRAINER_SIMULATED,
 };
 
 const Field schema_fields[FIELDS] = {
@@ -91,8 +92,26 @@ const Field schema_fields[FIELDS] = {
                            .standard = "5", .axis = true, .meaning = "points measured along the run"},
     [FIELD_PRECISION] = {"train.precision", "train.precision", TYPE_CHOICE, AT(run.precision), .choices = precisions, .standard = "fp32",
                          .axis = true, .meaning = "arithmetic of the matrix products"},
-    [FIELD_TRAINER] = {NULL, "trainer.kind", TYPE_CHOICE, AT(run.trainer), .choices = trainers, .standard = "builtin",
+    [FIELD_TRAINER] = {"trainer.kind", "trainer.kind", TYPE_CHOICE, AT(run.trainer), .choices = trainers, .standard = "builtin",
                        .meaning = "what trains the run"},
+    [FIELD_LAW_E] = {"trainer.law.E", "trainer.law.E", TYPE_NUMBER, AT(run.simulation.E), .low = 0, .high = 1e6, .required = true,
+                     .chooser = FIELD_TRAINER, .chosen = ON_SIMULATED, .meaning = "loss of an endless model on endless data"},
+    [FIELD_LAW_A] = {"trainer.law.A", "trainer.law.A", TYPE_NUMBER, AT(run.simulation.A), .low = 0, .high = 1e30, .required = true,
+                     .chooser = FIELD_TRAINER, .chosen = ON_SIMULATED, .meaning = "what a finite model adds, times parameters^-alpha"},
+    [FIELD_LAW_ALPHA] = {"trainer.law.alpha", "trainer.law.alpha", TYPE_NUMBER, AT(run.simulation.alpha), .low = 0, .high = 10,
+                         .required = true, .chooser = FIELD_TRAINER, .chosen = ON_SIMULATED, .meaning = "exponent of the parameters"},
+    [FIELD_LAW_B] = {"trainer.law.B", "trainer.law.B", TYPE_NUMBER, AT(run.simulation.B), .low = 0, .high = 1e30, .required = true,
+                     .chooser = FIELD_TRAINER, .chosen = ON_SIMULATED, .meaning = "what finite data add, times examples^-beta"},
+    [FIELD_LAW_BETA] = {"trainer.law.beta", "trainer.law.beta", TYPE_NUMBER, AT(run.simulation.beta), .low = 0, .high = 10,
+                        .required = true, .chooser = FIELD_TRAINER, .chosen = ON_SIMULATED, .meaning = "exponent of the examples"},
+    [FIELD_NOISE] = {"trainer.noise", "trainer.noise", TYPE_NUMBER, AT(run.simulation.noise), .low = 0, .high = 10, .standard = "0",
+                     .chooser = FIELD_TRAINER, .chosen = ON_SIMULATED, .meaning = "standard deviation of the loss's logarithm"},
+    [FIELD_BEST_LR] = {"trainer.tuning.lr.best", "trainer.tuning.lr.best", TYPE_NUMBER, AT(run.simulation.best_lr), .low = 0, .high = 1000,
+                       .low_open = true, .optional = true, .chooser = FIELD_TRAINER, .chosen = ON_SIMULATED,
+                       .meaning = "rate at which the loss is the law's"},
+    [FIELD_CURVATURE] = {"trainer.tuning.lr.curvature", "trainer.tuning.lr.curvature", TYPE_NUMBER, AT(run.simulation.curvature), .low = 0,
+                         .high = 1000, .low_open = true, .optional = true, .chooser = FIELD_TRAINER, .chosen = ON_SIMULATED,
+                         .meaning = "the loss is multiplied by exp(curvature ln(lr / best)^2)"},
 
     [FIELD_INCLUDE] = {"include", NULL, TYPE_CELLS, .meaning = "cells to add to the grid"},
     [FIELD_EXCLUDE] = {"exclude", NULL, TYPE_CELLS, .meaning = "cells to drop from the grid"},

@@ -68,6 +68,14 @@ typedef enum {
     FIELD_EVALUATIONS,
     FIELD_PRECISION,
     FIELD_TRAINER,
+    FIELD_LAW_E,
+    FIELD_LAW_A,
+    FIELD_LAW_ALPHA,
+    FIELD_LAW_B,
+    FIELD_LAW_BETA,
+    FIELD_NOISE,
+    FIELD_BEST_LR,
+    FIELD_CURVATURE,
     FIELD_INCLUDE,
     FIELD_EXCLUDE,
     FIELD_FIT_METRIC,
@@ -91,6 +99,7 @@ typedef struct Field {
     const char *const *choices; /* ends with NULL */
     const char *standard;       /* the default as text; NULL: none, or one that depends on the optimizer or the schedule */
     bool required;
+    bool optional;   /* TYPE_NUMBER; 0 stands for "not given", and is left out of a run's text */
     bool axis;       /* may be in grid, include and exclude */
     FieldId chooser; /* with `chosen`: the field exists only for these of the chooser's values (a bit each); 0: always */
     unsigned chosen;

@@ -57,24 +57,23 @@ bool schema_applies(const Field *field, const Run *run) {
     return field->chosen >> value_load(&schema_fields[field->chooser], run).choice & 1U;
 }
 
-static const char *last_segment(const char *path) {
-    const char *dot = strrchr(path, '.');
-    return dot ? dot + 1 : path;
-}
-
+/* What stands beside the chooser: the next part of each path below its group, once. */
 void schema_absence(const Field *field, const Run *run, Buffer *out) {
     const Field *chooser = &schema_fields[field->chooser];
-    const char *separator = "";
-    buffer_printf(out, "%s has no %s; expected one of ", chooser->choices[value_load(chooser, run).choice], last_segment(field->file));
-    for (size_t i = 0; i < FIELDS; i++) {
+    size_t group = (size_t)(strrchr(chooser->file, '.') + 1 - chooser->file);
+    const char *separator = "", *last = "";
+    buffer_printf(out, "%s has no %.*s; expected one of ", chooser->choices[value_load(chooser, run).choice],
+                  (int)strcspn(field->file + group, "."), field->file + group);
+    for (size_t i = 0; i < FIELD_RULE_VALUE; i++) {
         const Field *other = &schema_fields[i];
-        if (!other->file || !schema_applies(other, run))
+        if (!other->file || !schema_applies(other, run) || strncmp(other->file, chooser->file, group) != 0)
             continue;
-        size_t group = (size_t)(last_segment(field->file) - field->file);
-        if (strncmp(other->file, field->file, group) != 0 || strchr(other->file + group, '.'))
-            continue;
-        buffer_printf(out, "%s%s", separator, other->file + group);
+        const char *name = other->file + group;
+        size_t length = strcspn(name, ".");
+        if (strcspn(last, ".") != length || strncmp(last, name, length) != 0)
+            buffer_printf(out, "%s%.*s", separator, (int)length, name);
         separator = ", ";
+        last = name;
     }
 }
 
@@ -156,6 +155,10 @@ int schema_check_run(const Run *run, char *reason, size_t capacity) {
     if (step > 9.0e18) {
         snprintf(reason, capacity, "a step of %lld examples through %lld parameters is more FLOPs than can be counted",
                  (long long)run->batch, (long long)arch_params_total(&run->model));
+        return 1;
+    }
+    if ((run->simulation.best_lr > 0) != (run->simulation.curvature > 0)) {
+        snprintf(reason, capacity, "trainer.tuning.lr has best or curvature alone; expected both, or neither");
         return 1;
     }
     const Dataset *data = sweep_dataset_find(run->data_name);
