@@ -62,7 +62,7 @@ bool grid_cells(const Sweep *sweep, int64_t *cells, double *about) {
     return fits;
 }
 
-static double rule_rate(const RateRule *rule, int64_t width) {
+double rule_rate(const RateRule *rule, int64_t width) {
     return fmin(rule->max, rule->value * pow((double)width / (double)rule->base_width, rule->power));
 }
 

@@ -11,7 +11,10 @@ static const char *const schedule_kinds[] = {"constant", "linear", "cosine", "ws
 static const char *const precisions[] = {"fp32", "bf16", "auto", NULL};
 static const char *const trainers[] = {"builtin", "simulated", NULL};
 static const char *const metrics[] = {"test_error", "test_loss", "validation_error", "validation_loss", "train_error", "train_loss", NULL};
-static const char *const fit_methods[] = {"parametric", "isoflop", NULL};
+static const char *const fit_methods[] = {SWEEP_FIT_NAMES, NULL};
+static const char *const fit_losses[] = {"huber", "mse", "asymmetric", NULL};
+static const char *const flop_counts[] = {"exact", "paper", "6nd", NULL};
+static const char *const param_counts[] = {"total", "body", NULL};
 
 enum {
     ON_BMLP = 1 << MODEL_BMLP,
@@ -113,13 +116,24 @@ const Field schema_fields[FIELDS] = {
                          .high = 1000, .low_open = true, .optional = true, .chooser = FIELD_TRAINER, .chosen = ON_SIMULATED,
                          .meaning = "the loss is multiplied by exp(curvature ln(lr / best)^2)"},
 
+    [FIELD_TUNE] = {"tune", NULL, TYPE_AXES, .meaning = "train keys of which every cell tries every value"},
     [FIELD_INCLUDE] = {"include", NULL, TYPE_CELLS, .meaning = "cells to add to the grid"},
     [FIELD_EXCLUDE] = {"exclude", NULL, TYPE_CELLS, .meaning = "cells to drop from the grid"},
 
     [FIELD_FIT_METRIC] = {"fit.metric", NULL, TYPE_NAME, AT(fit.metric), .choices = metrics, .standard = "test_error",
                           .meaning = "metric that is fitted"},
+    [FIELD_FIT_SELECT] = {"fit.select", NULL, TYPE_NAME, AT(fit.select), .choices = metrics,
+                          .meaning = "metric that chooses among tuned settings"},
     [FIELD_FIT_METHODS] = {"fit.methods", NULL, TYPE_CHOICES, AT(fit.methods), .choices = fit_methods, .standard = "parametric, isoflop",
                            .meaning = "fits to make"},
+    [FIELD_FIT_LOSS] = {"fit.loss", NULL, TYPE_CHOICE, AT(fit.loss), .choices = fit_losses, .standard = "huber",
+                        .meaning = "what the fit minimises"},
+    [FIELD_FIT_FLOPS] = {"fit.flops", NULL, TYPE_CHOICE, AT(fit.flops), .choices = flop_counts, .standard = "exact",
+                         .meaning = "how compute is counted"},
+    [FIELD_FIT_PARAMS] = {"fit.params", NULL, TYPE_CHOICE, AT(fit.params), .choices = param_counts, .standard = "total",
+                          .meaning = "which parameters are counted"},
+    [FIELD_FIT_DROP_FIRST] = {"fit.drop_first_share", NULL, TYPE_NUMBER, AT(fit.drop_first_share), .low = 0, .high = 1, .high_open = true,
+                              .standard = "0", .meaning = "share of the runs, those of least compute, that the fit leaves out"},
     [FIELD_FIT_BOOTSTRAP] = {"fit.bootstrap", NULL, TYPE_INTEGER, AT(fit.bootstrap), .least = 0, .most = 1000000, .standard = "1000",
                              .meaning = "resamples behind the intervals; 0 for none"},
 

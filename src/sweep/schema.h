@@ -33,6 +33,7 @@ typedef enum {
     TYPE_NAME,    /* char[SWEEP_NAME_MAX]; one of `choices` when there are any */
     TYPE_DIGEST,  /* char[SHA256_HEX_MAX] */
     TYPE_CELLS,   /* a list of maps of grid keys; kept as a Sweep's exclusions and includes */
+    TYPE_AXES,    /* a map of train keys, each an axis */
 } FieldType;
 
 typedef enum {
@@ -76,10 +77,16 @@ typedef enum {
     FIELD_NOISE,
     FIELD_BEST_LR,
     FIELD_CURVATURE,
+    FIELD_TUNE,
     FIELD_INCLUDE,
     FIELD_EXCLUDE,
     FIELD_FIT_METRIC,
+    FIELD_FIT_SELECT,
     FIELD_FIT_METHODS,
+    FIELD_FIT_LOSS,
+    FIELD_FIT_FLOPS,
+    FIELD_FIT_PARAMS,
+    FIELD_FIT_DROP_FIRST,
     FIELD_FIT_BOOTSTRAP,
     FIELD_RULE_VALUE, /* from here on: the keys of an lr rule */
     FIELD_RULE_BASE_WIDTH,

@@ -48,6 +48,9 @@ void schema_expected(const Field *field, Buffer *out) {
     case TYPE_CELLS:
         buffer_append_text(out, "a list of cells, each a map of grid keys");
         break;
+    case TYPE_AXES:
+        buffer_append_text(out, "a map of train keys, each with its values");
+        break;
     }
 }
 
@@ -107,8 +110,12 @@ void schema_fill(Draft *draft, const bool given[FIELDS]) {
     }
     if (!given[FIELD_FIT_METRIC])
         text_copy(draft->fit.metric, sizeof draft->fit.metric, schema_fields[FIELD_FIT_METRIC].standard);
+    if (!given[FIELD_FIT_SELECT]) {
+        const char *kind = strchr(draft->fit.metric, '_');
+        snprintf(draft->fit.select, sizeof draft->fit.select, "validation%s", kind ? kind : "_error");
+    }
     if (!given[FIELD_FIT_METHODS])
-        draft->fit.methods = FIT_PARAMETRIC | FIT_ISOFLOP;
+        draft->fit.methods = SWEEP_FIT_PARAMETRIC | SWEEP_FIT_ISOFLOP;
 }
 
 /* Edits (a letter more, less, or other; two swapped) between two short words. */

@@ -87,7 +87,8 @@ static void wrong_keys(void **state) {
          "f:4:21: model.expansoin: unknown key; did you mean \"expansion\"? Expected one of kind, expansion, form"},
         {"expansion: 4", "heads: 4", "f:4:21: model.heads: unknown key; expected one of kind, expansion, form"},
         {"name: test", "nmae: test",
-         "f:2:1: nmae: unknown key; did you mean \"name\"? Expected one of version, name, data, model, grid, train, trainer, include, "
+         "f:2:1: nmae: unknown key; did you mean \"name\"? Expected one of version, name, data, model, grid, train, trainer, tune, "
+         "include, "
          "exclude, fit"},
         {"depth: [1, 2]", "depht: [1, 2]",
          "f:6:3: grid.depht: unknown key; did you mean \"depth\"? Expected one of depth, width, examples, seed, epochs, batch, "
@@ -191,10 +192,13 @@ static void wrong_data_and_sizes(void **state) {
          "f:14:15: fit.metric: found \"tset_error\"; expected one of test_error, test_loss, validation_error, validation_loss, "
          "train_error, "
          "train_loss"},
-        {"[parametric]", "parametric", "f:14:36: fit.methods: found \"parametric\"; expected a list of one or more of parametric, isoflop"},
+        {"[parametric]", "parametric",
+         "f:14:36: fit.methods: found \"parametric\"; expected a list of one or more of envelope, isoflop, parametric, vpnls, power"},
         {"[parametric]", "[isoflop, isoflop]",
-         "f:14:46: fit.methods[1]: found \"isoflop\"; expected a list of one or more of parametric, isoflop, each once"},
-        {"[parametric]", "[]", "f:14:36: fit.methods: found a list; expected a list of one or more of parametric, isoflop"},
+         "f:14:46: fit.methods[1]: found \"isoflop\"; expected a list of one or more of envelope, isoflop, parametric, vpnls, power, each "
+         "once"},
+        {"[parametric]", "[]",
+         "f:14:36: fit.methods: found a list; expected a list of one or more of envelope, isoflop, parametric, vpnls, power"},
     };
     CHECK(wrongs);
 }

@@ -48,7 +48,7 @@ static void quickstart_is_its_eighty_runs(void **state) {
     }
     const FitSettings *fit = sweep_fit_settings(sweep);
     assert_string_equal(fit->metric, "test_error");
-    assert_int_equal(fit->methods, FIT_PARAMETRIC | FIT_ISOFLOP);
+    assert_int_equal(fit->methods, SWEEP_FIT_PARAMETRIC | SWEEP_FIT_ISOFLOP);
     assert_int_equal(fit->bootstrap, 1000);
     free(runs);
     sweep_free(sweep);
@@ -138,7 +138,7 @@ static void what_is_not_said_has_its_default(void **state) {
     assert_int_equal(run->precision, PRECISION_FP32);
     assert_int_equal(run->trainer, TRAINER_BUILTIN);
     assert_string_equal(sweep_fit_settings(sweep)->metric, "test_error");
-    assert_int_equal(sweep_fit_settings(sweep)->methods, FIT_PARAMETRIC | FIT_ISOFLOP);
+    assert_int_equal(sweep_fit_settings(sweep)->methods, SWEEP_FIT_PARAMETRIC | SWEEP_FIT_ISOFLOP);
     assert_int_equal(sweep_fit_settings(sweep)->bootstrap, 1000);
     free(run);
     sweep_free(sweep);
@@ -236,7 +236,7 @@ static void fit_settings_are_read(void **state) {
     (void)state;
     Sweep *sweep = sweep_good(sweep_text(GRID, TRAIN, "fit: {metric: train_loss, methods: [isoflop], bootstrap: 0}\n"));
     assert_string_equal(sweep_fit_settings(sweep)->metric, "train_loss");
-    assert_int_equal(sweep_fit_settings(sweep)->methods, FIT_ISOFLOP);
+    assert_int_equal(sweep_fit_settings(sweep)->methods, SWEEP_FIT_ISOFLOP);
     assert_int_equal(sweep_fit_settings(sweep)->bootstrap, 0);
     sweep_free(sweep);
 }
