@@ -3,10 +3,11 @@
 # Table: STEM.tsv.
 BANDED = (ALPHA_LO == ALPHA_LO) && (BETA_LO == BETA_LO)
 KEY_HEIGHT = 0.145 * (2 + BANDED) + 0.08
-HEIGHT = TITLE_HEIGHT + 2.5 + 0.32 + KEY_HEIGHT
+HEIGHT = TITLE_HEIGHT + 2.5 + 0.42 + KEY_HEIGHT
 @OPEN
 set output STEM.'.'.FORMAT
 eval SIDES
+set lmargin at screen 0.62 / WIDTH
 set tmargin at screen 1 - TITLE_HEIGHT / HEIGHT
 set bmargin at screen 1 - (TITLE_HEIGHT + 2.5) / HEIGHT
 unset logscale
@@ -14,11 +15,9 @@ set format x '%g'
 set format y '%g'
 set xrange [ALPHA_FROM:ALPHA_TO]
 set yrange [BETA_FROM:BETA_TO]
-stats STEM.'.tsv' using ($1 < ALPHA_FROM || $1 > ALPHA_TO || $2 < BETA_FROM || $2 > BETA_TO ? 1 : NaN) skip 1 nooutput
-BEYOND = DRAWS - STATS_records
 set title TITLE
 set xlabel ALPHA_LABEL offset 0,0.3
-set ylabel BETA_LABEL offset Y_SHIFT,0
+set ylabel BETA_LABEL offset Y_SHIFT + 0.5,0
 set key at screen 0.03, screen KEY_HEIGHT / HEIGHT top left vertical maxcols 1 Left reverse
 SIZE = DRAWS > 2000 ? 0.12 : 0.2
 if (BANDED) { set object 1 rectangle from ALPHA_LO, BETA_LO to ALPHA_HI, BETA_HI front fillstyle empty border linecolor rgb LAW_COLOUR linewidth 0.9 dashtype (5,3) }

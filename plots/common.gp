@@ -34,4 +34,4 @@ set xlabel X_LABEL noenhanced offset 0,0.3
 # Margins in inches, so that the page below the axes belongs to the legend alone.
 SIDES = "set lmargin at screen 0.52 / WIDTH; set rmargin at screen 1 - 0.1 / WIDTH"
 # A logarithmic axis of less than two decades needs marks between its powers of ten.
-MARK_AXIS = "if (HIGH / LOW < 100) { set ytics (); do for [e = floor(log10(LOW)):ceil(log10(HIGH))] { do for [m in (HIGH / LOW < 6 ? '1 1.5 2 3 4 5 7' : '1 2 5')] { MARK = m * 10.0**e; if (MARK >= LOW && MARK <= HIGH) { set ytics add (sprintf('%g', MARK) MARK) } } } }"
+MARK_AXIS = "if (HIGH / LOW < 100) { set ytics (); do for [e = floor(log10(LOW)):ceil(log10(HIGH))] { do for [m in (HIGH / LOW < 2.5 ? '1 1.2 1.4 1.6 1.8 2 2.25 2.5 3 3.5 4 4.5 5 6 7 8 9' : HIGH / LOW < 6 ? '1 1.5 2 3 4 5 7' : '1 2 5')] { MARK = m * 10.0**e; if (MARK >= LOW && MARK <= HIGH) { set ytics add (sprintf('%g', MARK) MARK) } } } }"

@@ -1,15 +1,16 @@
 # Lines of equal loss over size and data, the runs, and the efficient frontier. Given: AMONG and BEYOND (parts of the frontier), LAW_PARAMS.
 # Tables: STEM.tsv (runs), STEM-lines.tsv (a blank line after each level), STEM-labels.tsv, STEM-frontier.tsv.
 KEY_HEIGHT = 0.145 * (2 + AMONG + BEYOND) + 0.08
-HEIGHT = TITLE_HEIGHT + 2.6 + 0.3 + KEY_HEIGHT
+HEIGHT = TITLE_HEIGHT + 2.6 + 0.42 + KEY_HEIGHT
 @OPEN
 set output STEM.'.'.FORMAT
 eval SIDES
 set tmargin at screen 1 - TITLE_HEIGHT / HEIGHT
 set bmargin at screen 1 - (TITLE_HEIGHT + 2.6) / HEIGHT
 stats STEM.'.tsv' using 1 skip 1 nooutput
-set xrange [STATS_min / 1.3:STATS_max * 1.3]
+FIRST = STATS_min; LAST = STATS_max
 stats STEM.'.tsv' using 2 skip 1 nooutput
+set xrange [FIRST / 1.3:LAST * 1.3]
 set yrange [STATS_min / 1.3:STATS_max * 1.3]
 set format y '10^{%T}'
 set title TITLE

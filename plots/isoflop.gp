@@ -4,7 +4,7 @@ COLUMNS = 3
 SERIES_ROWS = (SERIES + COLUMNS - 1) / COLUMNS
 LINE_ROWS = 1 + (REFUSED > 0)
 KEY_HEIGHT = 0.145 * (LINE_ROWS + (SERIES > 0 ? SERIES_ROWS + 1 : 3)) + 0.1
-HEIGHT = TITLE_HEIGHT + 2.4 + 0.3 + KEY_HEIGHT
+HEIGHT = TITLE_HEIGHT + 2.4 + 0.42 + KEY_HEIGHT
 @OPEN
 set output STEM.'.'.FORMAT
 set multiplot
@@ -41,7 +41,7 @@ if (SERIES > 0) {
 COMMAND = COMMAND."STEM.'-vertices.tsv' using 3:5 skip 1 with points pointtype 7 pointsize 0.6 linecolor rgb LAW_COLOUR title 'vertex: the best size at its budget'"
 if (SERIES == 0) {
     set colorbox horizontal user origin screen 0.2, screen 0.36 / HEIGHT size screen 0.7, screen 0.09 / HEIGHT
-    set cbtics (sprintf('%.0e', CHEAPEST) 0, sprintf('%.0e', sqrt(CHEAPEST * DEAREST)) 0.5, sprintf('%.0e', DEAREST) 1)
+    set cbtics (gprintf('%.0t*10^{%T}', CHEAPEST) 0, gprintf('%.0t*10^{%T}', sqrt(CHEAPEST * DEAREST)) 0.5, gprintf('%.0t*10^{%T}', DEAREST) 1)
     set cblabel 'budget [floating-point operations]' offset 0,0.4
 }
 eval COMMAND

@@ -23,7 +23,7 @@ typedef struct PlotSeries {
 
 typedef struct PlotStudy {
     const char *sweep;      /* its name */
-    const char *data_title; /* "Fashion-MNIST" */
+    const char *data_title; /* "Fashion-MNIST", or ""; of a comparison the whole title */
     const char *metric;     /* "test_error" */
     const char *flops_text; /* the convention in words: "exact FLOPs executed in training" */
     const FitPoint *points; /* finished runs */

@@ -67,6 +67,12 @@ static int curves_load(Curves *curves, const Study *study, Source *source, Error
     return result;
 }
 
+/* Of a path the file's name. */
+static const char *last_part(const char *name) {
+    const char *slash = strrchr(name, '/');
+    return slash ? slash + 1 : name;
+}
+
 static PlotStudy describe(const Fits *fits, const Curves *curves) {
     const Study *study = fits->study;
     const Dataset *dataset = sweep_dataset_find(study->sweep.data);
@@ -81,9 +87,8 @@ static PlotStudy describe(const Fits *fits, const Curves *curves) {
         .curve_count = curves->count,
     };
     if (study->of_table) {
-        const char *slash = strrchr(study->name, '/');
-        plot.sweep = slash ? slash + 1 : study->name;
-        plot.data_title = "a table";
+        plot.sweep = last_part(study->name);
+        plot.data_title = "";
         plot.flops_text = "as the table's column flops counts them";
     }
     for (FitMethod method = 0; method < FIT_METHODS; method++) {
@@ -160,7 +165,8 @@ int figures_compare(const Fits *fits, size_t count, const char *directory, bool 
     if (!series)
         return error_set(error, "out of memory");
     for (size_t i = 0; i < count; i++)
-        series[i] = (PlotSeries){fits[i].study->name, fits_find(&fits[i], method), fits[i].study->points, fits[i].study->point_count};
+        series[i] =
+            (PlotSeries){last_part(fits[i].study->name), fits_find(&fits[i], method), fits[i].study->points, fits[i].study->point_count};
     snprintf(title, sizeof title, "frontiers of %zu studies (%s)", count, fit_method_text(method));
     const Curves none = {0};
     PlotStudy plot = describe(&fits[0], &none);

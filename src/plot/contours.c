@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 enum { LEVELS = 8 };
+static const double EDGE = 0.07; /* of an axis */
 
 static double parameter(const Fit *fit, const char *name) {
     const FitParameter *found = fit_parameter(fit, name);
@@ -22,10 +23,13 @@ static double round_to(double value, int digits) {
     return round(value / unit) * unit;
 }
 
-/* Evenly spaced in the logarithm of the loss, rounded to as few digits as tell them apart. */
-static void choose_levels(const Fit *fit, const Ranges *ranges, double levels[LEVELS]) {
-    double high = fit_loss_at(fit, ranges->params.low, ranges->examples.low);
-    double low = fit_loss_at(fit, ranges->params.high, ranges->examples.high);
+/* Evenly spaced in the logarithm of the loss that the law gives the runs, rounded to as few digits as tell them apart. */
+static void choose_levels(const PlotStudy *study, const Fit *fit, double levels[LEVELS]) {
+    Range losses = PLOT_NO_RANGE;
+    for (size_t i = 0; i < study->point_count; i++) {
+        range_take(&losses, fit_loss_at(fit, study->points[i].params, study->points[i].examples));
+    }
+    double high = losses.high, low = losses.low;
     int digits = log(high / low) > 1.2 ? 2 : log(high / low) > 0.12 ? 3 : 5;
     for (int i = 0; i < LEVELS; i++) {
         levels[i] = round_to(low * pow(high / low, (i + 0.5) / LEVELS), digits);
@@ -37,10 +41,12 @@ static Range widened(Range range) {
     return (Range){range.low / 1.3, range.high * 1.3};
 }
 
-/* The label stands where the line comes nearest to the diagonal from many parameters and few examples to few and many. */
+/* The label stands where the line comes nearest to a line along the diagonal, off the middle where the frontier is, and clear of the axes;
+ * else nowhere. */
 static double off_diagonal(const Range *sizes, const Range *data, double params, double examples) {
     double x = log(params / sizes->low) / log(sizes->high / sizes->low), y = log(examples / data->low) / log(data->high / data->low);
-    return fabs(x - y + 0.25);
+    bool inside = x > EDGE && x < 1 - EDGE && y > EDGE / 2 && y < 1 - EDGE / 2;
+    return inside ? fabs(x - y + 0.25) : INFINITY;
 }
 
 static int write_contours(Figure *figure, const Fit *fit, const Ranges *ranges) {
@@ -49,7 +55,7 @@ static int write_contours(Figure *figure, const Fit *fit, const Ranges *ranges) 
     Buffer lines, labels;
     buffer_init(&lines, PLOT_TEXT_MAX);
     buffer_init(&labels, PLOT_TEXT_MAX);
-    choose_levels(fit, ranges, levels);
+    choose_levels(figure->study, fit, levels);
     buffer_printf(&lines, "%s\tparams\texamples\n", figure->study->metric);
     buffer_printf(&labels, "%s\tparams\texamples\n", figure->study->metric);
     for (int i = 0; i < LEVELS; i++) {

@@ -14,14 +14,15 @@ const char *plot_kind_text(PlotKind kind) {
 }
 
 /* A gnuplot string. In double quotes gnuplot runs backquotes and expands macros, in single ones it stumbles over quotes: so
- * whatever is not plainly harmless is written as an octal escape. */
+ * whatever is not plainly harmless is written as an octal escape. The string ends behind an escape and another is joined to it, for gnuplot
+ * would read a digit that follows as part of it. */
 static void append_quoted(Buffer *buffer, const char *text) {
     buffer_append_text(buffer, "\"");
     for (const unsigned char *c = (const unsigned char *)text; *c != '\0'; c++) {
         if (isalnum(*c) || *c >= 0x80 || strchr(" .,:;()[]-_/+*=%", *c) != NULL) {
             buffer_append(buffer, c, 1);
         } else if ((*c > ' ' && *c < 0x7f) || *c == '\n') {
-            buffer_printf(buffer, "\\%03o", *c);
+            buffer_printf(buffer, "\\%03o\".\"", *c);
         }
     }
     buffer_append_text(buffer, "\"\n");
@@ -133,8 +134,8 @@ static void set_metric(Figure *figure) {
 
 static void set_title(Figure *figure, size_t runs) {
     char title[400];
-    snprintf(title, sizeof title, "%.160s on %.160s: %zu run%s", figure->study->sweep, figure->study->data_title, runs,
-             runs == 1 ? "" : "s");
+    const char *data = figure->study->data_title;
+    snprintf(title, sizeof title, "%.160s%s%.160s: %zu run%s", figure->study->sweep, *data ? " on " : "", data, runs, runs == 1 ? "" : "s");
     figure_set_lines(figure, "TITLE", title);
 }
 

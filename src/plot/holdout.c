@@ -59,7 +59,7 @@ int table_holdout(Figure *figure) {
     format_power_of_ten(holdout->budget, budget);
     snprintf(text, sizeof text, "fitted: %zu runs below %s FLOP", holdout->fit.points, budget);
     figure_set_text(figure, "FITTED_TITLE", text);
-    snprintf(text, sizeof text, "predicted: %zu runs above it, off by %.2g %% on average", holdout->count, 100 * holdout->error);
+    snprintf(text, sizeof text, "predicted: %zu runs above it, mean miss %.2g %%", holdout->count, 100 * holdout->error);
     figure_set_text(figure, "SCORED_TITLE", text);
     figure_set_count(figure, "FITTED", fitted);
     figure_set_count(figure, "BANDED", banded);
