@@ -255,7 +255,7 @@ static int fit_plan(Fit *fit, const EnvelopePlan *plan, const FitGroups *groups,
     regress(plan, winners, frontier);
     frontier_publish(fit, frontier);
     warn_about_winners(fit, &edges, winning);
-    const FitRefit again = {refit, plan, scratch_size(plan)};
+    const FitRefit again = {refit, plan, scratch_size(plan), 0};
     result = fit_bootstrap(fit, groups, &again, options, error);
 out:
     free(winners);

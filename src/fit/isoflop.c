@@ -10,6 +10,8 @@
 enum { BUDGETS_MIN = 3, BUDGETS_COMFORTABLE = 5, SIZES_COMFORTABLE = 5 };
 /* The drift is a share of the half width of the sizes, in logs. */
 static const double MISFIT_MAX = 0.25, DRIFT_MAX = 0.25;
+/* Of the square of a deviation in the bootstrap; the rest is the mean's. */
+static const double OWN_SHARE = 0.5;
 
 /* What became of a budget. */
 typedef enum { VERTEX_INSIDE, VERTEX_BELOW, VERTEX_ABOVE, VERTEX_NONE, VERTEX_FEW_SIZES, VERTEX_OUTCOMES } VertexOutcome;
@@ -37,15 +39,15 @@ static double parabola_u(const Parabola *parabola, const BudgetPoint *point) {
 }
 
 /* Weighted least squares. */
-static bool parabola_fit(Parabola *parabola, const BudgetPoint *points, const double *weights, size_t count) {
-    double low = log(points[0].params), high = log(points[count - 1].params), sides[3] = {0};
+static bool parabola_fit(Parabola *parabola, const IsoflopSample *samples, size_t count) {
+    double low = log(samples[0].point.params), high = log(samples[count - 1].point.params), sides[3] = {0};
     *parabola = (Parabola){.centre = (low + high) / 2, .scale = (high - low) / 2};
     for (size_t i = 0; i < count; i++) {
-        double u = parabola_u(parabola, &points[i]), power = weights[i];
+        double u = parabola_u(parabola, &samples[i].point), power = samples[i].weight;
         for (int k = 0; k < 5; k++, power *= u) {
             parabola->moments[k] += power;
             if (k < 3) {
-                sides[k] += power * points[i].loss;
+                sides[k] += power * samples[i].point.loss;
             }
         }
     }
@@ -68,21 +70,22 @@ static double vertex_variance(const Parabola *parabola, double loss) {
 
 /* Examples at a size between two sizes of the budget: for C = c P N with one c this is C / (c P); with exact FLOPs c drifts with the
  * size, and the neighbours know it. */
-static double examples_at(const BudgetPoint *points, size_t count, double ln_params) {
+static double examples_at(const IsoflopSample *samples, size_t count, double ln_params) {
     size_t i = 1;
-    while (i + 1 < count && log(points[i].params) < ln_params) {
+    while (i + 1 < count && log(samples[i].point.params) < ln_params) {
         i++;
     }
-    double x0 = log(points[i - 1].params), x1 = log(points[i].params), y0 = log(points[i - 1].examples), y1 = log(points[i].examples);
+    double x0 = log(samples[i - 1].point.params), x1 = log(samples[i].point.params), y0 = log(samples[i - 1].point.examples),
+           y1 = log(samples[i].point.examples);
     return exp(y0 + (ln_params - x0) / (x1 - x0) * (y1 - y0));
 }
 
 /* Where the losses themselves are lowest. Losses that fall to an end and level off there give a parabola with a bottom inside, and yet
  * nothing that was run shows an optimum. */
-static VertexOutcome lowest_side(const BudgetPoint *points, size_t count) {
-    double first = points[0].loss, last = points[count - 1].loss, between = INFINITY;
+static VertexOutcome lowest_side(const IsoflopSample *samples, size_t count) {
+    double first = samples[0].point.loss, last = samples[count - 1].point.loss, between = INFINITY;
     for (size_t i = 1; i + 1 < count; i++) {
-        between = fmin(between, points[i].loss);
+        between = fmin(between, samples[i].point.loss);
     }
     if (between <= fmin(first, last)) {
         return VERTEX_INSIDE;
@@ -91,24 +94,24 @@ static VertexOutcome lowest_side(const BudgetPoint *points, size_t count) {
 }
 
 /* The share of the losses' variance that the parabola leaves. */
-static double parabola_misfit(const Parabola *parabola, const BudgetPoint *points, const double *weights, size_t count) {
+static double parabola_misfit(const Parabola *parabola, const IsoflopSample *samples, size_t count) {
     const double *c = parabola->c;
     double total = 0, mean = 0, left = 0, all = 0;
     for (size_t i = 0; i < count; i++) {
-        total += weights[i];
-        mean += weights[i] * points[i].loss;
+        total += samples[i].weight;
+        mean += samples[i].weight * samples[i].point.loss;
     }
     mean /= total;
     for (size_t i = 0; i < count; i++) {
-        double u = parabola_u(parabola, &points[i]), residual = points[i].loss - (c[0] + u * (c[1] + u * c[2]));
-        left += weights[i] * residual * residual;
-        all += weights[i] * (points[i].loss - mean) * (points[i].loss - mean);
+        double u = parabola_u(parabola, &samples[i].point), residual = samples[i].point.loss - (c[0] + u * (c[1] + u * c[2]));
+        left += samples[i].weight * residual * residual;
+        all += samples[i].weight * (samples[i].point.loss - mean) * (samples[i].point.loss - mean);
     }
     return all > 0 ? left / all : 0;
 }
 
 /* Which side of the sizes the optimum is on. u: of the vertex. */
-static VertexOutcome vertex_side(const double c[3], double u, const BudgetPoint *points, size_t count) {
+static VertexOutcome vertex_side(const double c[3], double u, const IsoflopSample *samples, size_t count) {
     if (!(c[2] > 0) || !isfinite(u)) {
         /* Without a bottom the lowest side still tells where the optimum lies. */
         return c[2] <= 0 && fabs(c[1]) > fabs(c[2]) ? (c[1] > 0 ? VERTEX_BELOW : VERTEX_ABOVE) : VERTEX_NONE;
@@ -116,11 +119,11 @@ static VertexOutcome vertex_side(const double c[3], double u, const BudgetPoint 
     if (u <= -1 || u >= 1) {
         return u <= -1 ? VERTEX_BELOW : VERTEX_ABOVE;
     }
-    return lowest_side(points, count);
+    return lowest_side(samples, count);
 }
 
 /* Fits one budget from its points: one of each size, in order of params. */
-static VertexOutcome budget_fit(IsoflopBudget *budget, const BudgetPoint *points, const double *weights, size_t count) {
+static VertexOutcome budget_fit(IsoflopBudget *budget, const IsoflopSample *samples, size_t count) {
     budget->points = count;
     budget->refused = true;
     budget->params = budget->examples = budget->loss = NAN;
@@ -128,20 +131,20 @@ static VertexOutcome budget_fit(IsoflopBudget *budget, const BudgetPoint *points
     if (count < BUDGET_SIZES_MIN) {
         return VERTEX_FEW_SIZES;
     }
-    if (!parabola_fit(&parabola, points, weights, count)) {
+    if (!parabola_fit(&parabola, samples, count)) {
         return VERTEX_NONE;
     }
     const double *c = parabola.c, centre = parabola.centre, scale = parabola.scale, vertex = -c[1] / (2 * c[2]);
     budget->curvature[2] = c[2] / (scale * scale);
     budget->curvature[1] = c[1] / scale - 2 * centre * budget->curvature[2];
     budget->curvature[0] = c[0] - c[1] * centre / scale + c[2] * centre * centre / (scale * scale);
-    VertexOutcome side = vertex_side(c, vertex, points, count);
+    VertexOutcome side = vertex_side(c, vertex, samples, count);
     if (side != VERTEX_INSIDE) {
         return side;
     }
-    budget->misfit = parabola_misfit(&parabola, points, weights, count);
+    budget->misfit = parabola_misfit(&parabola, samples, count);
     budget->params = exp(centre + scale * vertex);
-    budget->examples = examples_at(points, count, centre + scale * vertex);
+    budget->examples = examples_at(samples, count, centre + scale * vertex);
     budget->loss = c[0] - c[1] * c[1] / (4 * c[2]);
     budget->weight = 1 / vertex_variance(&parabola, budget->loss);
     if (!(budget->weight > 0) || !isfinite(budget->weight)) {
@@ -164,33 +167,91 @@ static void regress(const IsoflopBudget *budgets, size_t count, double draw[FIT_
     frontier_set(draw, &params, &examples);
 }
 
-/* All budgets of one (re)sample: returns how many carry the frontier. points: room for cell_count; keep, where given, takes the points
- * of all budgets instead. weights: room for cell_count. */
-static size_t plan_fit(const IsoflopPlan *plan, const double *group_weights, IsoflopBudget *budgets, BudgetPoint *points, double *weights,
-                       Fit *keep, size_t outcomes[VERTEX_OUTCOMES]) {
-    size_t used = 0;
-    memset(outcomes, 0, VERTEX_OUTCOMES * sizeof *outcomes);
-    for (size_t i = 0; i < plan->budget_count; i++) {
-        budgets[i] = (IsoflopBudget){.flops = plan->budgets[i], .first = keep == NULL ? 0 : keep->budget_point_count};
-        BudgetPoint *target = keep == NULL ? points : keep->budget_points + keep->budget_point_count;
-        size_t count = isoflop_plan_points(plan, i, group_weights, target, weights);
-        VertexOutcome outcome = budget_fit(&budgets[i], target, weights, count);
-        outcomes[outcome]++;
-        used += outcome == VERTEX_INSIDE;
-        if (keep != NULL) {
-            keep->budget_point_count += count;
+static size_t fit_one(IsoflopBudget *budget, const IsoflopSample *samples, size_t count, size_t outcomes[VERTEX_OUTCOMES]) {
+    VertexOutcome outcome = budget_fit(budget, samples, count);
+    outcomes[outcome]++;
+    return outcome == VERTEX_INSIDE;
+}
+
+/* ---- bootstrap ----
+ *
+ * On a plain grid a resample drops runs, and what is interpolated between is dropped with them. At measured budgets that would be more than
+ * the noise: of few sizes around a vertex each lost one bends the parabola, and intervals came out twice as wide as they had to be
+ * (simulated). There the sizes stay and each configuration's deviation from its parabola is drawn: it comes (times drawn - 1)-fold, a
+ * multiplier of mean 0 and variance 1 that is the same for all that a configuration has (a wild bootstrap). Deviations are divided by
+ * sqrt(1 - leverage), since the parabola has been drawn towards its points. */
+
+typedef struct Deviation {
+    IsoflopSample sample; /* on the parabola */
+    double amount;
+} Deviation;
+
+typedef struct Resampling {
+    const IsoflopPlan *plan;
+    const Fit *fit;
+    Deviation *deviations; /* owned; measured: as budget_points of the fit */
+    bool known;            /* some budget has more sizes than the parabola has constants */
+} Resampling;
+
+/* How far the parabola follows a point: weight x' (X' W X)^-1 x. */
+static double leverage(const Parabola *parabola, const IsoflopSample *sample) {
+    double u = parabola_u(parabola, &sample->point), row[3] = {1, u, u * u}, solved[3];
+    if (!normal_solve(parabola->moments, row, solved)) {
+        return 1;
+    }
+    return sample->weight * (solved[0] + u * (solved[1] + u * solved[2]));
+}
+
+/* Sets the deviations of one budget; adds to the mean square of relative deviations where the budget tells them. */
+static void set_deviations(Deviation *deviations, const IsoflopSample *samples, size_t count, double *squares, double *freedom) {
+    Parabola parabola;
+    bool fitted = count >= BUDGET_SIZES_MIN && parabola_fit(&parabola, samples, count);
+    for (size_t i = 0; i < count; i++) {
+        deviations[i] = (Deviation){samples[i], NAN};
+        if (fitted && count > BUDGET_SIZES_MIN) {
+            double u = parabola_u(&parabola, &samples[i].point), loss = parabola.c[0] + u * (parabola.c[1] + u * parabola.c[2]);
+            double residual = samples[i].point.loss - loss;
+            deviations[i].sample.point.loss = loss;
+            deviations[i].amount = residual / sqrt(fmax(1 - leverage(&parabola, &samples[i]), 1e-6));
+            *squares += samples[i].weight * residual * residual / (loss * loss);
         }
     }
-    return used;
+    *freedom += fitted && count > BUDGET_SIZES_MIN ? (double)(count - BUDGET_SIZES_MIN) : 0;
+}
+
+/* A deviation alone is a poor guide to its own size, and intervals from few of them are too narrow: a part of its square is the mean's of
+ * all, which is right where the noise is relative and equal in all budgets. Where a budget has three sizes, its parabola meets them
+ * whatever the noise, and the mean is all there is. */
+static void complete_deviations(Resampling *resampling, double squares, double freedom) {
+    resampling->known = freedom > 0;
+    for (size_t i = 0; resampling->known && i < resampling->fit->budget_point_count; i++) {
+        Deviation *deviation = &resampling->deviations[i];
+        double loss = deviation->sample.point.loss, mean = loss * loss * squares / freedom / deviation->sample.weight;
+        double own = isnan(deviation->amount) ? mean : deviation->amount * deviation->amount;
+        deviation->amount = copysign(sqrt(OWN_SHARE * own + (1 - OWN_SHARE) * mean), deviation->amount);
+    }
 }
 
 static bool refit(const void *context, const double *group_weights, void *scratch, double *draw) {
-    const IsoflopPlan *plan = context;
-    BudgetPoint *points = scratch;
-    IsoflopBudget *budgets = (IsoflopBudget *)(points + plan->cell_count);
-    double *weights = (double *)(budgets + plan->budget_count);
-    size_t outcomes[VERTEX_OUTCOMES];
-    if (plan_fit(plan, group_weights, budgets, points, weights, NULL, outcomes) < BUDGETS_MIN) {
+    const Resampling *resampling = context;
+    const IsoflopPlan *plan = resampling->plan;
+    IsoflopSample *samples = scratch;
+    IsoflopBudget *budgets = (IsoflopBudget *)(samples + plan->cell_count);
+    size_t used = 0, outcomes[VERTEX_OUTCOMES] = {0};
+    if (plan->measured && !resampling->known) {
+        return false;
+    }
+    for (size_t i = 0; i < plan->budget_count; i++) {
+        budgets[i] = (IsoflopBudget){.flops = plan->budgets[i]};
+        size_t count = plan->measured ? resampling->fit->budgets[i].points : isoflop_plan_samples(plan, i, group_weights, samples);
+        for (size_t j = 0; plan->measured && j < count; j++) {
+            const Deviation *deviation = &resampling->deviations[resampling->fit->budgets[i].first + j];
+            samples[j] = deviation->sample;
+            samples[j].point.loss += (group_weights[deviation->sample.group] - 1) * deviation->amount;
+        }
+        used += fit_one(&budgets[i], samples, count, outcomes);
+    }
+    if (used < BUDGETS_MIN) {
         return false;
     }
     regress(budgets, plan->budget_count, draw);
@@ -198,7 +259,28 @@ static bool refit(const void *context, const double *group_weights, void *scratc
 }
 
 static size_t scratch_size(const IsoflopPlan *plan) {
-    return plan->cell_count * (sizeof(BudgetPoint) + sizeof(double)) + plan->budget_count * sizeof(IsoflopBudget);
+    return plan->cell_count * sizeof(IsoflopSample) + plan->budget_count * sizeof(IsoflopBudget);
+}
+
+/* All budgets, with their points, and what the bootstrap needs of them. samples: room for cell_count. */
+static void fit_budgets(Fit *fit, Resampling *resampling, IsoflopSample *samples, size_t outcomes[VERTEX_OUTCOMES]) {
+    const IsoflopPlan *plan = resampling->plan;
+    double squares = 0, freedom = 0;
+    memset(outcomes, 0, VERTEX_OUTCOMES * sizeof *outcomes);
+    for (size_t i = 0; i < plan->budget_count; i++) {
+        fit->budgets[i] = (IsoflopBudget){.flops = plan->budgets[i], .first = fit->budget_point_count};
+        size_t count = isoflop_plan_samples(plan, i, NULL, samples);
+        fit->budgets_used += fit_one(&fit->budgets[i], samples, count, outcomes);
+        if (plan->measured) {
+            set_deviations(&resampling->deviations[fit->budget_point_count], samples, count, &squares, &freedom);
+        }
+        for (size_t j = 0; j < count; j++) {
+            fit->budget_points[fit->budget_point_count++] = samples[j].point;
+        }
+    }
+    if (plan->measured) {
+        complete_deviations(resampling, squares, freedom);
+    }
 }
 
 /* ---- the fit ---- */
@@ -275,7 +357,7 @@ static void warn_about_drift(Fit *fit, const BudgetSurvey *found) {
     }
     double range = log(found->high / found->low), drift = xy / xx * range;
     double scatter = range * sqrt(fmax(0, yy - xy * xy / xx) / (n - 2) / xx);
-    if (fabs(drift) > DRIFT_MAX * width && fabs(drift) > 2 * scatter) {
+    if (fabs(drift) > DRIFT_MAX * width && fabs(drift) > 3 * scatter) {
         fit_warn(&fit->warnings, "drifting_centre",
                  "From the lowest to the highest budget the middle of the sizes moves by a factor of %.3g %s the optimum: the parabolas' "
                  "bias moves with it and enters the exponent. Centre the sizes of each budget on its optimum.",
@@ -329,18 +411,21 @@ static void warn_about_extent(Fit *fit, const BudgetSurvey *found) {
 
 static int fit_plan(Fit *fit, const IsoflopPlan *plan, const FitGroups *groups, const FitOptions *options, Error *error) {
     size_t outcomes[VERTEX_OUTCOMES], points = plan->measured ? plan->cell_count : plan->cell_count * plan->budget_count;
-    double *weights = calloc(plan->cell_count + 1, sizeof *weights), frontier[FIT_FRONTIER_COLUMNS];
+    double frontier[FIT_FRONTIER_COLUMNS];
+    Resampling resampling = {.plan = plan, .fit = fit, .deviations = calloc(plan->cell_count + 1, sizeof(Deviation))};
+    IsoflopSample *samples = calloc(plan->cell_count + 1, sizeof *samples);
+    int result = -1;
     fit->budgets = calloc(plan->budget_count + 1, sizeof *fit->budgets);
     fit->budget_points = calloc(points + 1, sizeof *fit->budget_points);
-    if (weights == NULL || fit->budgets == NULL || fit->budget_points == NULL) {
-        free(weights);
-        return error_set(error, "out of memory for %zu budgets", plan->budget_count);
+    if (resampling.deviations == NULL || samples == NULL || fit->budgets == NULL || fit->budget_points == NULL) {
+        error_set(error, "out of memory for %zu budgets", plan->budget_count);
+        goto out;
     }
     fit->budget_count = plan->budget_count;
-    fit->budgets_used = plan_fit(plan, NULL, fit->budgets, NULL, weights, fit, outcomes);
-    free(weights);
+    fit_budgets(fit, &resampling, samples, outcomes);
     if (fit->budgets_used < BUDGETS_MIN) {
-        return refuse_few_budgets(fit, plan, outcomes, error);
+        result = refuse_few_budgets(fit, plan, outcomes, error);
+        goto out;
     }
     regress(fit->budgets, fit->budget_count, frontier);
     frontier_publish(fit, frontier);
@@ -350,8 +435,12 @@ static int fit_plan(Fit *fit, const IsoflopPlan *plan, const FitGroups *groups, 
     warn_about_budgets(fit, plan, outcomes);
     warn_about_extent(fit, &found);
     warn_about_drift(fit, &found);
-    const FitRefit again = {refit, plan, scratch_size(plan)};
-    return fit_bootstrap(fit, groups, &again, options, error);
+    const FitRefit again = {.make = refit, .context = &resampling, .scratch_size = scratch_size(plan)};
+    result = fit_bootstrap(fit, groups, &again, options, error);
+out:
+    free(samples);
+    free(resampling.deviations);
+    return result;
 }
 
 int fit_make_isoflop(Fit *out, const FitPoint *points, size_t count, const FitOptions *options, Error *error) {

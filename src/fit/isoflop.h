@@ -18,6 +18,12 @@ enum { BUDGET_SIZES_MIN = 3 };
 /* 0, FIT_REFUSED (told in out), -1. */
 int isoflop_plan_init(IsoflopPlan *plan, Fit *out, const FitPoint *points, const FitGroups *groups, size_t count, Error *error);
 void isoflop_plan_deinit(IsoflopPlan *plan);
-/* The sizes known at one budget, by params, with their weights; returns how many. group_weights: of a resample, or NULL.
- * points and weights hold cell_count. */
-size_t isoflop_plan_points(const IsoflopPlan *plan, size_t budget, const double *group_weights, BudgetPoint *points, double *weights);
+/* A size at a budget. */
+typedef struct IsoflopSample {
+    BudgetPoint point;
+    double weight;
+    size_t group; /* of the run; of an interpolation one of the two */
+} IsoflopSample;
+
+/* The sizes known at one budget, by params; returns how many. group_weights: of a resample, or NULL. samples: room for cell_count. */
+size_t isoflop_plan_samples(const IsoflopPlan *plan, size_t budget, const double *group_weights, IsoflopSample *samples);

@@ -114,15 +114,15 @@ void isoflop_plan_deinit(IsoflopPlan *plan) {
 }
 
 /* Between two runs of a size, a and b, at the share t of the way in ln compute. The weight is the inverse of the mixture's variance. */
-static BudgetPoint mix(const Cell *a, const Cell *b, double budget, const double *group_weights, double *weight) {
+static IsoflopSample mix(const Cell *a, const Cell *b, double budget, const double *group_weights) {
     double t = a == b ? 0 : log(budget / a->flops) / log(b->flops / a->flops);
-    *weight = 1 / ((1 - t) * (1 - t) / cell_weight(a, group_weights) + t * t / cell_weight(b, group_weights));
-    return (BudgetPoint){budget, a->params, a->examples * pow(b->examples / a->examples, t), a->loss * pow(b->loss / a->loss, t)};
+    double variance = (1 - t) * (1 - t) / cell_weight(a, group_weights) + t * t / cell_weight(b, group_weights);
+    BudgetPoint point = {budget, a->params, a->examples * pow(b->examples / a->examples, t), a->loss * pow(b->loss / a->loss, t)};
+    return (IsoflopSample){point, 1 / variance, a->group};
 }
 
 /* One size's cells, ascending in compute; where several have the same compute the lowest loss comes first and counts. */
-static bool interpolate_size(const Cell *cells, size_t count, double budget, const double *group_weights, BudgetPoint *out,
-                             double *weight) {
+static bool interpolate_size(const Cell *cells, size_t count, double budget, const double *group_weights, IsoflopSample *out) {
     const Cell *below = NULL;
     for (size_t i = 0; i < count; i++) {
         const Cell *cell = &cells[i];
@@ -133,7 +133,7 @@ static bool interpolate_size(const Cell *cells, size_t count, double budget, con
             if (below == NULL && cell->flops > budget) {
                 return false;
             }
-            *out = mix(below == NULL ? cell : below, cell, budget, group_weights, weight);
+            *out = mix(below == NULL ? cell : below, cell, budget, group_weights);
             return true;
         }
         below = cell;
@@ -143,7 +143,7 @@ static bool interpolate_size(const Cell *cells, size_t count, double budget, con
 
 /* One size's run with the lowest loss of those made at a budget; where several configurations have one size and one compute, that is the
  * one that counts. */
-static bool lowest_of_size(const Cell *cells, size_t count, const double *group_weights, BudgetPoint *out, double *weight) {
+static bool lowest_of_size(const Cell *cells, size_t count, const double *group_weights, IsoflopSample *out) {
     const Cell *lowest = NULL;
     for (size_t i = 0; i < count; i++) {
         if (cell_weight(&cells[i], group_weights) > 0 && (lowest == NULL || cells[i].loss < lowest->loss)) {
@@ -153,20 +153,18 @@ static bool lowest_of_size(const Cell *cells, size_t count, const double *group_
     if (lowest == NULL) {
         return false;
     }
-    *out = (BudgetPoint){lowest->flops, lowest->params, lowest->examples, lowest->loss};
-    *weight = cell_weight(lowest, group_weights);
+    BudgetPoint point = {lowest->flops, lowest->params, lowest->examples, lowest->loss};
+    *out = (IsoflopSample){point, cell_weight(lowest, group_weights), lowest->group};
     return true;
 }
 
-size_t isoflop_plan_points(const IsoflopPlan *plan, size_t budget, const double *group_weights, BudgetPoint *points, double *weights) {
+size_t isoflop_plan_samples(const IsoflopPlan *plan, size_t budget, const double *group_weights, IsoflopSample *samples) {
     size_t written = 0, last = plan->measured ? plan->first[budget + 1] : plan->cell_count;
     for (size_t first = plan->measured ? plan->first[budget] : 0, end; first < last; first = end) {
         const Cell *cells = &plan->cells[first];
         end = cell_size_end(plan->cells, last, first);
-        bool known = plan->measured
-                         ? lowest_of_size(cells, end - first, group_weights, &points[written], &weights[written])
-                         : interpolate_size(cells, end - first, plan->budgets[budget], group_weights, &points[written], &weights[written]);
-        written += known;
+        written += plan->measured ? lowest_of_size(cells, end - first, group_weights, &samples[written])
+                                  : interpolate_size(cells, end - first, plan->budgets[budget], group_weights, &samples[written]);
     }
     return written;
 }

@@ -290,7 +290,7 @@ int fit_make_power(Fit *out, const FitPoint *points, size_t count, const FitOpti
     }
     result = fit_plan(out, &plan, scratch, error);
     if (result == 0) {
-        const FitRefit again = {refit, &plan, scratch_size(&plan)};
+        const FitRefit again = {refit, &plan, scratch_size(&plan), 0};
         result = fit_bootstrap(out, &groups, &again, options, error);
     }
 out:

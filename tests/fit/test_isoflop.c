@@ -300,6 +300,58 @@ static void test_weights_are_inverse_variances(void **state) {
     assert_true(weights[1] < 0.8 * weights[0] && weights[4] < 0.8 * weights[0]);
 }
 
+/* The interval of the exponent is about as wide as the estimates of many studies scatter. */
+static void test_intervals_have_the_width_of_the_scatter(void **state) {
+    (void)state;
+    enum { STUDIES = 60 };
+    FitOptions options = plain_options();
+    options.resamples = 200;
+    double sum = 0, squares = 0, width = 0;
+    Rng rng;
+    rng_init(&rng, 8, 8);
+    for (uint64_t study = 0; study < STUDIES; study++) {
+        FitPoint points[75];
+        size_t count = make_budgets(&BIASED, points, 5, 9, 4, 1);
+        for (size_t i = 0; i < count; i++) {
+            points[i].loss *= exp(0.003 * rng_normal(&rng));
+        }
+        Fit fit;
+        options.seed = study;
+        assert_int_equal(fit_make(&fit, FIT_ISOFLOP, points, count, &options, NULL), 0);
+        sum += fit.params.exponent.value / STUDIES;
+        squares += fit.params.exponent.value * fit.params.exponent.value / STUDIES;
+        width += (fit.params.exponent.hi - fit.params.exponent.lo) / STUDIES;
+        fit_deinit(&fit);
+    }
+    double ratio = width / (2 * 1.96 * sqrt(squares - sum * sum));
+    assert_true(ratio > 0.75 && ratio < 1.35);
+}
+
+/* Three sizes a budget leave no deviation to draw: no interval, rather than one of no width. One budget with more tells the size of all. */
+static void test_intervals_of_three_sizes(void **state) {
+    (void)state;
+    FitPoint points[75];
+    FitOptions options = plain_options();
+    options.resamples = 50;
+    size_t count = make_budgets(&BIASED, points, 5, 3, 4, 1);
+    Fit fit;
+    assert_int_equal(fit_make(&fit, FIT_ISOFLOP, points, count, &options, NULL), 0);
+    assert_true(isnan(fit.params.exponent.lo) && law_warned(&fit.warnings, "resamples_refused"));
+    assert_true(law_warned(&fit.warnings, "few_sizes"));
+    fit_deinit(&fit);
+    for (int i = 0; i < 4; i++) {
+        points[count] = points[13];
+        points[count].params *= 1.1 + 0.2 * i;
+        points[count].examples /= 1.1 + 0.2 * i;
+        points[count].loss = law_loss(&BIASED, points[count].params, points[count].examples) * (1 + 0.002 * (i % 2));
+        points[count].configuration = (int64_t)count;
+        count++;
+    }
+    assert_int_equal(fit_make(&fit, FIT_ISOFLOP, points, count, &options, NULL), 0);
+    assert_true(fit.params.exponent.hi - fit.params.exponent.lo > 1e-4);
+    fit_deinit(&fit);
+}
+
 /* Compute within 1 % is one budget; beyond it, it is not. */
 static void test_budgets_agree_within_a_hundredth(void **state) {
     (void)state;
@@ -441,6 +493,8 @@ int main(void) {
         cmocka_unit_test(test_warns_of_losses_that_are_no_parabola),
         cmocka_unit_test(test_flat_losses_are_refused),
         cmocka_unit_test(test_weights_are_inverse_variances),
+        cmocka_unit_test(test_intervals_have_the_width_of_the_scatter),
+        cmocka_unit_test(test_intervals_of_three_sizes),
         cmocka_unit_test(test_budgets_agree_within_a_hundredth),
         cmocka_unit_test(test_warns_of_a_drifting_centre),
         cmocka_unit_test(test_large_tables_are_bounded),
