@@ -1,5 +1,6 @@
 /* Fits as JSON. Every method's object has the same keys; what a method does not have is null or empty. */
 #include "fits.h"
+#include "tuning.h"
 
 #include <math.h>
 #include <string.h>
@@ -59,6 +60,7 @@ void study_encode(const Study *study, Buffer *out) {
     buffer_printf(out, ",\"loss\":\"%s\",\"bootstrap\":%lld,\"seed\":%llu,\"left_out\":{\"where\":%lld,\"first\":%lld}",
                   fit_loss_text(options->loss), (long long)options->resamples, (unsigned long long)options->seed,
                   (long long)study->left_out.unwanted, (long long)study->left_out.first);
+    tuning_encode(study, out);
 }
 
 /* ---- one method ---- */

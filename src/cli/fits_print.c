@@ -2,6 +2,7 @@
 #include "fits.h"
 #include "format.h"
 #include "table.h"
+#include "tuning.h"
 
 #include <math.h>
 #include <string.h>
@@ -180,6 +181,7 @@ static void print_heading(const Study *study, const char *title, bool intervals,
         cli_say(cli, "C: %s. P: %s. N: distinct training examples.", flop_count_words(options->flops),
                 options->body_params ? "parameters of the blocks" : "all parameters");
     print_left_out(study, cli);
+    tuning_print(study, cli);
     if (intervals)
         cli_say(cli, "Intervals: percentiles of %lld bootstrap resamples of the configurations.", (long long)options->resamples);
     putchar('\n');

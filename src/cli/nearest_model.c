@@ -31,22 +31,10 @@ static void collect(NearestModels *out, const Sweep *sweep) {
         out->depth_count = 0;
 }
 
-int nearest_models_load(NearestModels *out, const Study *study, Source *source, Error *error) {
-    Buffer text;
-    Sweep *sweep = NULL;
-    Error ignored = {0};
+void nearest_models_find(NearestModels *out, const Study *study) {
     *out = (NearestModels){.body_params = study->options.body_params};
-    if (study->of_table)
-        return 0;
-    buffer_init(&text, WIRE_BODY_MAX);
-    int result = source_sweep_text(source, &study->sweep, &text, &ignored);
-    if (result < 0)
-        result = error_set(error, "%s", ignored.text);
-    else if (result == 0 && sweep_parse(&sweep, text.data ? text.data : "", text.size, study->name, &ignored) == 0)
-        collect(out, sweep);
-    sweep_free(sweep);
-    buffer_deinit(&text);
-    return result < 0 ? result : 0;
+    if (study->file)
+        collect(out, study->file);
 }
 
 int64_t nearest_model_params(const NearestModels *models, const Architecture *arch) {

@@ -12,8 +12,8 @@ typedef struct NearestModels {
     bool body_params;   /* counted is what the study counts */
 } NearestModels;
 
-/* Reads the sweep's file; where it cannot be had, or its runs are of several kinds, there are no depths. 0 or negative. */
-int nearest_models_load(NearestModels *out, const Study *study, Source *source, Error *error);
+/* From the sweep's file; where it is not known, or its runs are of several kinds, there are no depths. */
+void nearest_models_find(NearestModels *out, const Study *study);
 /* The parameters that the study counts. */
 int64_t nearest_model_params(const NearestModels *models, const Architecture *arch);
 /* Of one depth, by the ratio of the counts; false where depths are not known or params is no count. */

@@ -365,7 +365,8 @@ int source_fit_settings(Source *source, const SweepRecord *sweep, FitSettings *o
     Buffer text;
     Sweep *parsed = NULL;
     Error ignored = {0};
-    *out = (FitSettings){.metric = "test_error", .methods = 1u << FIT_PARAMETRIC | 1u << FIT_ISOFLOP, .bootstrap = 1000};
+    *out = (FitSettings){
+        .metric = "test_error", .select = "validation_error", .methods = 1u << FIT_PARAMETRIC | 1u << FIT_ISOFLOP, .bootstrap = 1000};
     buffer_init(&text, WIRE_BODY_MAX);
     int result = source_sweep_text(source, sweep, &text, &ignored);
     if (result < 0)

@@ -1,5 +1,6 @@
 /* A study is loaded, then narrowed: --where, then what has no result, then --drop-first-share. */
 #include "settings.h"
+#include "tuning.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -48,14 +49,16 @@ int study_options_read(StudyOptions *out, const Arguments *arguments, const FitS
     const char *where = arguments_text(arguments, "where", NULL);
     *out = (StudyOptions){0};
     text_copy(out->metric, sizeof out->metric, arguments_text(arguments, "metric", settings->metric));
-    out->flops = count_chosen(arguments, COUNT_EXACT);
-    out->body_params = params && !strcmp(params, "body");
+    text_copy(out->select, sizeof out->select, settings->select);
+    out->flops = count_chosen(arguments, (FlopCount)settings->flops);
+    out->body_params = params ? !strcmp(params, "body") : settings->params == SWEEP_PARAMS_BODY;
     out->methods = methods_chosen(arguments, settings->methods);
+    out->loss = (FitLoss)settings->loss;
     if (loss)
         fit_loss_find(loss, &out->loss);
     out->resamples = (int64_t)arguments_number(arguments, "bootstrap", (double)settings->bootstrap);
     out->seed = (uint64_t)arguments_number(arguments, "seed", 0);
-    out->drop_first_share = arguments_number(arguments, "drop-first-share", 0);
+    out->drop_first_share = arguments_number(arguments, "drop-first-share", settings->drop_first_share);
     return where ? where_parse(&out->where, where, error) : 0;
 }
 
@@ -82,6 +85,8 @@ static int keep_run(void *context, const RunRecord *record, Error *error) {
         .lr = record->lr,
         .flops = record->flops,
         .metric = record->has_point && record->state == RUN_DONE ? point_metric(&record->last, study->options.metric) : NAN,
+        .selection = record->has_point ? point_metric(&record->last, study->options.select) : NAN,
+        .position = study->run_count - 1,
     };
     text_copy(run->model, sizeof run->model, record->model);
     text_copy(run->key, sizeof run->key, record->key);
@@ -110,6 +115,8 @@ int study_load(Study *out, Source *source, const SweepRecord *sweep, const Study
         result = settings_load(out, source, error);
     if (!result)
         result = study_keep_wanted(out, error);
+    if (!result)
+        result = tuning_select(out, error);
     if (!result)
         result = study_make_points(out, error);
     if (!result)
@@ -154,6 +161,8 @@ void study_deinit(Study *study) {
         return;
     free(study->runs);
     free(study->points);
+    free(study->tuning.wins);
+    sweep_free(study->file);
     json_decref(study->settings);
     *study = (Study){0};
 }

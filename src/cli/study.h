@@ -12,6 +12,7 @@ typedef enum { COUNT_EXACT, COUNT_PAPER, COUNT_6ND } FlopCount;
 
 typedef struct StudyOptions {
     char metric[SWEEP_NAME_MAX];
+    char select[SWEEP_NAME_MAX]; /* chooses among tuned settings */
     FlopCount flops;
     bool body_params; /* parameters of the blocks alone */
     unsigned methods; /* bit m: FitMethod m */
@@ -33,12 +34,29 @@ typedef struct StudyRun {
     double lr;
     size_t setting; /* into Study.settings; runs of one setting differ in model, examples and seed alone */
     Flops flops;
-    double metric; /* of the last point; NaN: none */
+    double metric;        /* of the last point; NaN: none */
+    double selection;     /* likewise of what chooses among tuned settings */
+    size_t position;      /* in the sweep's order */
+    size_t cell;          /* runs of one cell differ in tuned keys and seed alone */
+    int64_t tuned;        /* the combination of tuned values, the same in every cell */
+    bool chosen, outdone; /* of a tuned study: it is of its cell's best setting; it finished, and is not */
 } StudyRun;
+
+/* How often a tuned value was the best of its cell. */
+typedef struct TunedWin {
+    TunedValue value;
+    int64_t cells;
+} TunedWin;
+
+typedef struct Tuning {
+    TunedWin *wins; /* owned; by key and value */
+    size_t count;
+    int64_t cells; /* of which a setting was chosen */
+} Tuning;
 
 /* What the points are without, and what in them is not alike. */
 typedef struct LeftOut {
-    int64_t unwanted, first;                         /* by --where, by --drop-first-share */
+    int64_t unwanted, first, outdone;                /* by --where, by --drop-first-share, by a better setting of the cell */
     int64_t diverged, failed, cancelled, unfinished; /* by their state */
     int64_t without_metric, not_positive;            /* by what they measured */
     int64_t cells;                                   /* pairs of model and examples of which no run is left */
@@ -54,10 +72,12 @@ typedef struct Study {
     StudyOptions options;
     StudyRun *runs; /* owned; in the sweep's order */
     size_t run_count, run_capacity;
+    Sweep *file;      /* owned; NULL: not known, or of other runs */
     json_t *settings; /* owned; an array of objects, name to value, in the sweep's order; NULL: not known (settings.h) */
     FitPoint *points; /* owned; the runs that are done and have a positive metric */
     size_t point_count;
     Point seen; /* the last point of some run, for the names of the metrics that there are */
+    Tuning tuning;
     LeftOut left_out;
 } Study;
 

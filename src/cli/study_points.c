@@ -1,5 +1,6 @@
 /* Runs become points. What does not is counted, and named where a whole cell goes. */
 #include "settings.h"
+#include "tuning.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -110,10 +111,10 @@ static int compare_runs(const void *left, const void *right) {
 /* ---- what is left out ---- */
 
 static bool run_usable(const StudyRun *run) {
-    return run->state == RUN_DONE && isfinite(run->metric) && run->metric > 0;
+    return run->state == RUN_DONE && !run->outdone && isfinite(run->metric) && run->metric > 0;
 }
 
-/* Why it is not: a word for people, and a place to count it. */
+/* Why it is not, unless it was outdone: a word for people, and a place to count it. */
 static const char *count_unusable(LeftOut *out, const StudyRun *run) {
     const struct {
         int64_t *count;
@@ -147,11 +148,11 @@ static size_t keep_usable(Study *study, const StudyRun **sorted) {
         for (end = first; end < study->run_count && !compare_cells(cell, sorted[end]); end++) {
             if (run_usable(sorted[end]))
                 sorted[kept++] = sorted[end];
-            else
+            else if (!sorted[end]->outdone)
                 why = count_unusable(&study->left_out, sorted[end]);
         }
         if (kept == before)
-            note_cell(&study->left_out, cell, why);
+            note_cell(&study->left_out, cell, why ? why : "no setting finished with every seed");
     }
     return kept;
 }
@@ -245,6 +246,7 @@ void study_warnings(const Study *study, FitWarnings *out) {
     if (left->cells > 0)
         fit_warn(out, "cells_missing", "no run of %lld pair%s of model and examples is in the fit: %s%s", (long long)left->cells,
                  left->cells == 1 ? "" : "s", left->cell_names, left->cells > 3 ? ", ..." : "");
+    tuning_warn(study, out);
     if (left->mixed > 0)
         fit_warn(out, "settings_mixed",
                  "in %lld pair%s of model and examples the runs differ in more than the seed (%s); the fit takes them all: fit one setting "

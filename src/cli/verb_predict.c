@@ -201,7 +201,7 @@ static int print_text(const Predictions *all, const Cli *cli, Error *error) {
     return 0;
 }
 
-static int predict_budgets(const Cli *cli, const Arguments *arguments, const Study *study, Source *source, Error *error) {
+static int predict_budgets(const Cli *cli, const Arguments *arguments, const Study *study, Error *error) {
     Fits fits;
     Predictions all = {.fits = &fits};
     bool json = arguments_flag(arguments, "json");
@@ -212,8 +212,7 @@ static int predict_budgets(const Cli *cli, const Arguments *arguments, const Stu
     if (result)
         return result;
     result = fits_result(&fits, false, error);
-    if (!result)
-        result = nearest_models_load(&all.models, study, source, error);
+    nearest_models_find(&all.models, study);
     if (!result)
         result = json ? print_json(&all, error) : print_text(&all, cli, error);
     fits_deinit(&fits);
@@ -227,7 +226,7 @@ int verb_predict(const Cli *cli, const Arguments *arguments, Error *error) {
         return cli_usage(error, "predict takes either --flops C or --holdout SHARE");
     int result = study_open_either(&study, &source, cli, arguments, error);
     if (!result)
-        result = arguments_flag(arguments, "flops") ? predict_budgets(cli, arguments, &study, source, error)
+        result = arguments_flag(arguments, "flops") ? predict_budgets(cli, arguments, &study, error)
                                                     : holdouts_tell(cli, arguments, &study, error);
     study_deinit(&study);
     source_free(source);
