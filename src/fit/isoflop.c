@@ -359,8 +359,8 @@ static void warn_about_drift(Fit *fit, const BudgetSurvey *found) {
     double scatter = range * sqrt(fmax(0, yy - xy * xy / xx) / (n - 2) / xx);
     if (fabs(drift) > DRIFT_MAX * width && fabs(drift) > 3 * scatter) {
         fit_warn(&fit->warnings, "drifting_centre",
-                 "From the lowest to the highest budget the middle of the sizes moves by a factor of %.3g %s the optimum: the parabolas' "
-                 "bias moves with it and enters the exponent. Centre the sizes of each budget on its optimum.",
+                 "Over the budgets the middle of the sizes moves by a factor of %.3g %s the optimum: the parabolas' "
+                 "bias moves with it and enters the exponent, not its interval. Centre the sizes of each budget on its optimum.",
                  exp(fabs(drift)), drift > 0 ? "ahead of" : "behind");
     }
 }
