@@ -98,13 +98,13 @@ static bool newton_step(const Surface *surface, double *variables, double *value
     return true;
 }
 
-/* Steps until three in a row gain less than `gain` of the value. */
-static double descend(const Surface *surface, double *variables, double gain) {
-    enum { STEPS = 100, STILL = 3 };
+/* Steps until `patience` in a row gain less than `gain` of the value. */
+static double descend(const Surface *surface, double *variables, double gain, int patience) {
+    enum { STEPS = 300 };
     double gradient[SURFACE_PADDED], damping = 1e-2;
     double hessian[SURFACE_VARIABLES][SURFACE_VARIABLES], majorant[SURFACE_VARIABLES][SURFACE_VARIABLES];
     double value = surface_evaluate(surface, variables, gradient, hessian, majorant);
-    for (int i = 0, still = 0; i < STEPS && damping < 1e8 && still < STILL; i++) {
+    for (int i = 0, still = 0; i < STEPS && damping < 1e8 && still < patience; i++) {
         double before = value;
         if (newton_step(surface, variables, &value, gradient, hessian, majorant, damping)) {
             damping = fmax(damping / 8, 1e-12);
@@ -118,14 +118,14 @@ static double descend(const Surface *surface, double *variables, double gain) {
 }
 
 double surface_polish(const Surface *surface, double *variables) {
-    return descend(surface, variables, 1e-10);
+    return descend(surface, variables, 1e-10, 3);
 }
 
 double surface_follow(const Surface *surface, double *variables) {
     if (surface->threshold < SURFACE_NO_THRESHOLD) {
         Surface wider = *surface;
         for (wider.threshold = 64 * surface->threshold; wider.threshold > surface->threshold; wider.threshold /= 4) {
-            descend(&wider, variables, 1e-2);
+            descend(&wider, variables, 1e-2, 1);
         }
     }
     return surface_polish(surface, variables);

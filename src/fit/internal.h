@@ -38,8 +38,8 @@ typedef struct FitGroups {
 
 int fit_groups_init(FitGroups *groups, const FitPoint *points, size_t count, Error *error);
 void fit_groups_deinit(FitGroups *groups);
-/* Draws groups->count configurations with replacement; weights[group] is how often each came. Decided by (seed, index) alone. */
-void fit_groups_draw(const FitGroups *groups, uint64_t seed, int64_t index, double *weights);
+/* Draws `draws` configurations with replacement; weights[group] is how often each came. Decided by (seed, index) alone. */
+void fit_groups_draw(const FitGroups *groups, size_t draws, uint64_t seed, int64_t index, double *weights);
 
 /* How a method fits again. weights: [groups], how often each configuration was drawn; draw: [cloud_columns], in the cloud's order.
  * scratch: scratch_size bytes of the calling thread, aligned to 64, with whatever the last refit left there. False: this resample is
@@ -48,6 +48,7 @@ typedef struct FitRefit {
     bool (*make)(const void *context, const double *weights, void *scratch, double *draw);
     const void *context;
     size_t scratch_size;
+    size_t more_draws; /* a resample has this many configurations more than there are; 0 for the plain bootstrap */
 } FitRefit;
 
 /* Fits options->resamples resamples: sets the cloud, its warnings, and the intervals of the frontiers and parameters (not of those at a

@@ -65,6 +65,15 @@ bool law_can_refit(const LawStudy *study, const double *weights) {
     return drawn == CONFIGURATIONS_MIN;
 }
 
+size_t law_more_draws(const Fit *fit, const LawStudy *study) {
+    enum { FOR_EACH_UNKNOWN = 4 };
+    size_t linear = 0;
+    for (size_t i = 0; i < study->count; i++) {
+        linear += fabs(fit->residuals[i]) > study->surface.threshold * HUBER_DELTA;
+    }
+    return (size_t)lround((double)(FOR_EACH_UNKNOWN * LAW_PARAMETERS) * (double)linear / (double)study->count);
+}
+
 /* ln c: as given, or the mean over the points, each as often as it was drawn. */
 static double mean_ln_c(const LawStudy *study, const double *weights) {
     if (study->options->flops_per_param_example > 0) {

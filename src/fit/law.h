@@ -24,6 +24,11 @@ void law_study_deinit(LawStudy *study);
 int law_report(Fit *fit, const LawStudy *study, const double *variables, double objective, Error *error);
 /* Whether a resample has as many configurations as a fit wants. weights: [groups.count]. */
 bool law_can_refit(const LawStudy *study, const double *weights);
+/* How many more configurations a resample draws than there are. Where most residuals lie in the linear part of the loss, the bootstrap of
+ * as many as there are overstates the spread at the sizes of real studies: 95 % intervals held the truth in 98 to 99 % of simulated ones.
+ * With four more for each unknown, times the share of residuals that lie there, they hold it in 94 to 97 %, from 48 runs to 240;
+ * docs/fits.md. */
+size_t law_more_draws(const Fit *fit, const LawStudy *study);
 /* Sets a row of the cloud from the minimum of a resample. False: it has no frontier. */
 bool law_draw(const LawStudy *study, const Surface *surface, const double *variables, const double *weights, double *draw);
 /* The ratio of the largest and smallest eigenvalue of a symmetric matrix [size][size], of which the lower triangle is read and all is

@@ -49,11 +49,11 @@ void fit_groups_deinit(FitGroups *groups) {
     }
 }
 
-void fit_groups_draw(const FitGroups *groups, uint64_t seed, int64_t index, double *weights) {
+void fit_groups_draw(const FitGroups *groups, size_t draws, uint64_t seed, int64_t index, double *weights) {
     Rng rng;
     rng_init(&rng, seed, (uint64_t)index);
     memset(weights, 0, groups->count * sizeof *weights);
-    for (size_t i = 0; i < groups->count; i++) {
+    for (size_t i = 0; i < draws; i++) {
         weights[rng_below(&rng, groups->count)] += 1;
     }
 }
@@ -131,7 +131,7 @@ static void bootstrap_refit(void *context, int member, int64_t index) {
     char *scratch = work->memory + (size_t)member * work->room;
     double *weights = (double *)(void *)(scratch + round_to_cache_lines(work->refit->scratch_size));
     double *draw = work->cloud + (size_t)index * work->columns;
-    fit_groups_draw(work->groups, work->options->seed, index, weights);
+    fit_groups_draw(work->groups, work->groups->count + work->refit->more_draws, work->options->seed, index, weights);
     if (!work->refit->make(work->refit->context, weights, scratch, draw)) {
         draw[0] = NAN;
     }

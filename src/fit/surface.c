@@ -12,7 +12,7 @@ const SurfaceKernels *surface_kernels(size_t index) {
 #else
     static const SurfaceKernels *const kernels[] = {&surface_kernels_generic};
 #endif
-    return index <= (size_t)machine_vector_level() ? kernels[index] : NULL;
+    return index < sizeof kernels / sizeof *kernels && index <= (size_t)machine_vector_level() ? kernels[index] : NULL;
 }
 
 static size_t round_to_lanes(size_t count) {

@@ -3,7 +3,9 @@
  * For fixed exponents the law is linear in E, A and B, none of which may be negative. So the search has two variables: at each node of a
  * grid over (alpha, beta) the other three come from non-negative least squares of the relative residuals, exactly, by trying every set of
  * terms. The nodes that are lower than their neighbours are where minima lie; there the least squares are reweighted until they
- * minimise the objective of log residuals, and Newton steps in all five variables finish. A resample does all of it again. The sums of a
+ * minimise the objective of log residuals, and Newton steps in all five variables finish. The estimate takes an even pattern of other nodes
+ * too, since the least squares of few points may not show every minimum of the objective; a resample does all of it again with the estimate
+ * instead of the pattern. The sums of a
  * node are products of columns that depend on one exponent each, so that the whole grid costs as much as a few descents. */
 #include "law.h"
 
@@ -11,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { GRID = 32, MINIMA = 8, REWEIGHTINGS = 12, TERMS = 3 };
+enum { GRID = 32, MINIMA = 8, PATTERN = 4, NODES = MINIMA + (GRID / PATTERN) * (GRID / PATTERN), REWEIGHTINGS = 12, TERMS = 3 };
 static const double EXPONENT_LOWEST = 0.02, EXPONENT_HIGHEST = 4;
 
 static double grid_exponent(int index) {
@@ -29,6 +31,7 @@ typedef struct Grid {
 typedef struct Projection {
     const LawStudy *study;
     Grid grid;
+    Law estimate; /* of all points, for the resamples */
 } Projection;
 
 /* One thread's memory. */
@@ -261,40 +264,45 @@ static Law node_law(const Projection *work, const Scratch *scratch, const Node *
 
 typedef struct Minima {
     int count;
-    double values[MINIMA];
-    double variables[SURFACE_PADDED]; /* of the lowest */
+    double values[NODES + 1];
+    double lowest, variables[SURFACE_PADDED]; /* of the lowest */
 } Minima;
+
+static void add_minimum(Minima *minima, const Surface *surface, const Law *law) {
+    double variables[SURFACE_PADDED];
+    surface_from_law(surface, law, variables);
+    double value = surface_follow(surface, variables);
+    if (value < minima->lowest) {
+        minima->lowest = value;
+        memcpy(minima->variables, variables, sizeof variables);
+    }
+    minima->values[minima->count++] = value;
+}
 
 /* weights: [groups], or NULL for all points. surface: the points so weighted. */
 static Minima project(const Projection *work, const Surface *surface, const double *weights, const Scratch *scratch) {
     const FitGroups *groups = &work->study->groups;
     double grid[GRID][GRID];
-    Node nodes[MINIMA];
+    Node nodes[NODES];
     for (size_t i = 0; i < work->grid.count; i++) {
         scratch->weight[i] = work->study->surface.weight[i] * (weights == NULL ? 1 : weights[groups->of_point[i]]);
     }
     grid_evaluate(work, scratch, grid);
-    Minima minima = {.count = grid_minima(grid, nodes)};
-    double lowest = INFINITY;
-    for (int i = 0; i < minima.count; i++) {
-        double variables[SURFACE_PADDED];
-        Law law = node_law(work, scratch, &nodes[i]);
-        surface_from_law(surface, &law, variables);
-        minima.values[i] = surface_follow(surface, variables);
-        if (minima.values[i] < lowest) {
-            lowest = minima.values[i];
-            memcpy(minima.variables, variables, sizeof variables);
+    Minima minima = {.lowest = INFINITY};
+    int count = grid_minima(grid, nodes);
+    for (int i = 0; weights == NULL && i < GRID * GRID; i++) {
+        if (i / GRID % PATTERN == PATTERN / 2 && i % GRID % PATTERN == PATTERN / 2) {
+            nodes[count++] = (Node){NAN, i / GRID, i % GRID};
         }
     }
-    return minima;
-}
-
-static double minima_lowest(const Minima *minima) {
-    double lowest = INFINITY;
-    for (int i = 0; i < minima->count; i++) {
-        lowest = fmin(lowest, minima->values[i]);
+    for (int i = 0; i < count; i++) {
+        Law law = node_law(work, scratch, &nodes[i]);
+        add_minimum(&minima, surface, &law);
     }
-    return lowest;
+    if (weights != NULL) {
+        add_minimum(&minima, surface, &work->estimate);
+    }
+    return minima;
 }
 
 static bool refit(const void *context, const double *weights, void *memory, double *draw) {
@@ -306,7 +314,7 @@ static bool refit(const void *context, const double *weights, void *memory, doub
     Surface surface;
     surface_resample(&surface, &work->study->surface, &work->study->groups, weights, scratch.surface);
     Minima minima = project(work, &surface, weights, &scratch);
-    return isfinite(minima_lowest(&minima)) && law_draw(work->study, &surface, minima.variables, weights, draw);
+    return isfinite(minima.lowest) && law_draw(work->study, &surface, minima.variables, weights, draw);
 }
 
 /* ---- the fit ---- */
@@ -363,7 +371,7 @@ static int search_run(Fit *fit, const Projection *work, Minima *minima, Error *e
     Scratch scratch = scratch_at(work->study, memory);
     *minima = project(work, &work->study->surface, NULL, &scratch);
     free(memory);
-    double best = minima_lowest(minima);
+    double best = minima->lowest;
     if (!isfinite(best)) {
         return fit_refuse(
             fit, "starts_failed", error,
@@ -392,12 +400,13 @@ int fit_make_vpnls(Fit *out, const FitPoint *points, size_t count, const FitOpti
     if (result != 0) {
         goto out;
     }
-    result = law_report(out, &study, minima.variables, minima_lowest(&minima), error);
+    result = law_report(out, &study, minima.variables, minima.lowest, error);
     if (result != 0) {
         goto out;
     }
     out->condition = projected_condition(&study, minima.variables);
-    FitRefit how = {refit, &work, scratch_size(&study)};
+    work.estimate = surface_to_law(&study.surface, minima.variables);
+    FitRefit how = {refit, &work, scratch_size(&study), law_more_draws(out, &study)};
     result = fit_bootstrap(out, &study.groups, &how, options, error);
 out:
     grid_deinit(&work.grid);

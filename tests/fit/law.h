@@ -47,6 +47,13 @@ static inline size_t law_grid(const TrueLaw *law, FitPoint *points, size_t sizes
     return count;
 }
 
+/* The estimate of a fit's parameter. */
+static inline FitEstimate law_estimate(const Fit *fit, const char *name) {
+    const FitParameter *parameter = fit_parameter(fit, name);
+    assert_non_null(parameter);
+    return parameter->estimate;
+}
+
 static inline bool law_warned(const FitWarnings *warnings, const char *code) {
     for (size_t i = 0; i < warnings->count; i++) {
         if (strcmp(warnings->items[i].code, code) == 0) {
