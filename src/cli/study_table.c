@@ -35,12 +35,16 @@ static WhereField row_field(const void *context, const char *name) {
     return (WhereField){NAN, NULL};
 }
 
+static void list_names(RowFilter *filter, const char *const *names, size_t count) {
+    for (size_t i = 0, used = 0; i < count && used < sizeof filter->names; i++)
+        used += (size_t)snprintf(filter->names + used, sizeof filter->names - used, "%s%s", i ? ", " : "", names[i]);
+}
+
 static int keep_row(void *context, const char *const *names, const char *const *values, size_t count, bool *wanted, Error *error) {
     RowFilter *filter = context;
     const RowFields row = {names, values, count};
-    size_t used = 0;
-    for (size_t i = 0; i < count && !filter->names[0] && used < sizeof filter->names; i++)
-        used += (size_t)snprintf(filter->names + used, sizeof filter->names - used, "%s%s", used ? ", " : "", names[i]);
+    if (!filter->names[0])
+        list_names(filter, names, count);
     int result = where_holds(&filter->study->options.where, row_field, &row, wanted, error);
     filter->study->left_out.unwanted += !result && !*wanted;
     return result;
