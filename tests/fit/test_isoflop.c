@@ -247,6 +247,59 @@ static void test_warns_of_losses_that_are_no_parabola(void **state) {
     fit_deinit(&fit);
 }
 
+/* A budget whose losses are highest in the middle has no optimum. */
+static void test_warns_of_budgets_without_a_bottom(void **state) {
+    (void)state;
+    FitPoint points[75];
+    FitOptions options = plain_options();
+    Fit fit;
+    size_t count = make_budgets(&BIASED, points, 5, 15, 4, 1);
+    for (size_t j = 0; j < 15; j++) {
+        double u = (double)j / 7 - 1;
+        points[j].loss = 3 - u * u;
+    }
+    assert_int_equal(fit_make(&fit, FIT_ISOFLOP, points, count, &options, NULL), 0);
+    assert_true(law_warned(&fit.warnings, "budgets_dropped"));
+    assert_false(law_warned(&fit.warnings, "edge_optimum"));
+    assert_true(fit.budgets[0].refused && fit.budgets_used == 4);
+    assert_near(fit.flops_lowest, 1e18, 1e-9);
+    assert_near(fit.flops_highest, 1e21, 1e-9);
+    fit_deinit(&fit);
+}
+
+/* Of little weight an outlier is as good as left out; a seed of three times the weight counts three times. */
+static void test_weights_of_points(void **state) {
+    (void)state;
+    FitPoint points[150];
+    FitOptions options = plain_options();
+    Fit clean, without, fit;
+    size_t count = make_budgets(&BIASED, points, 5, 15, 4, 1);
+    assert_int_equal(fit_make(&clean, FIT_ISOFLOP, points, count, &options, NULL), 0);
+    points[62].loss *= 1.003;
+    assert_int_equal(fit_make(&fit, FIT_ISOFLOP, points, count, &options, NULL), 0);
+    points[62].weight = 1e-9;
+    double moved = fit.params.exponent.value;
+    fit_deinit(&fit);
+    assert_int_equal(fit_make(&fit, FIT_ISOFLOP, points, count, &options, NULL), 0);
+    points[62].loss = NAN;
+    assert_int_equal(fit_make(&without, FIT_ISOFLOP, points, count, &options, NULL), 0);
+    assert_near(fit.params.exponent.value, without.params.exponent.value, 1e-7);
+    assert_true(fabs(moved - without.params.exponent.value) > 1e-5);
+    fit_deinit(&without);
+    fit_deinit(&fit);
+    count = make_budgets(&BIASED, points, 5, 15, 4, 1);
+    for (size_t i = 0; i < count; i++) {
+        points[count + i] = points[i];
+        points[i].loss *= 1.03;
+        points[count + i].loss *= 0.99;
+        points[count + i].weight = 3;
+    }
+    assert_int_equal(fit_make(&fit, FIT_ISOFLOP, points, 2 * count, &options, NULL), 0);
+    assert_near(fit.params.coefficient.value, clean.params.coefficient.value, 1e-8);
+    fit_deinit(&fit);
+    fit_deinit(&clean);
+}
+
 static void test_flat_losses_are_refused(void **state) {
     (void)state;
     FitPoint points[75];
@@ -491,6 +544,8 @@ int main(void) {
         cmocka_unit_test(test_losses_without_an_optimum_are_refused),
         cmocka_unit_test(test_vertex_beyond_the_sizes_is_left_out),
         cmocka_unit_test(test_warns_of_losses_that_are_no_parabola),
+        cmocka_unit_test(test_warns_of_budgets_without_a_bottom),
+        cmocka_unit_test(test_weights_of_points),
         cmocka_unit_test(test_flat_losses_are_refused),
         cmocka_unit_test(test_weights_are_inverse_variances),
         cmocka_unit_test(test_intervals_have_the_width_of_the_scatter),

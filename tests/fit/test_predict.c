@@ -149,7 +149,7 @@ static void test_holdout_splits_by_compute(void **state) {
     points[COUNT + 1].loss *= 1.01;
     const FitOptions options = options_with(0);
     FitHoldout holdout;
-    assert_int_equal(fit_holdout(&holdout, FIT_PARAMETRIC, points, COUNT + 2, 0.25, &options, NULL), 0);
+    assert_int_equal(fit_holdout(&holdout, FIT_VPNLS, points, COUNT + 2, 0.25, &options, NULL), 0);
     size_t above = 0;
     for (size_t i = 0; i < COUNT + 2; i++) {
         above += points[i].flops > holdout.budget && isfinite(points[i].loss);
@@ -189,7 +189,7 @@ static void test_holdout_does_not_cut_a_budget(void **state) {
     }
     const FitOptions options = options_with(0);
     FitHoldout holdout;
-    assert_int_equal(fit_holdout(&holdout, FIT_PARAMETRIC, points, count, 0.25, &options, NULL), 0);
+    assert_int_equal(fit_holdout(&holdout, FIT_VPNLS, points, count, 0.25, &options, NULL), 0);
     assert_int_equal(holdout.count, 20);
     assert_int_equal(holdout.fit.points, 40);
     assert_true(holdout.error < 1e-5);
@@ -202,7 +202,7 @@ static void test_holdout_error_is_the_noise(void **state) {
     const double noise = 0.02;
     const FitOptions options = options_with(0);
     double error = 0, bias = 0;
-    enum { STUDIES = 12 };
+    enum { STUDIES = 8 };
     for (uint64_t i = 0; i < STUDIES; i++) {
         FitPoint points[COUNT];
         FitHoldout holdout;
@@ -227,7 +227,7 @@ static void test_holdout_sees_a_broken_law(void **state) {
     }
     const FitOptions options = options_with(100);
     FitHoldout holdout;
-    assert_int_equal(fit_holdout(&holdout, FIT_PARAMETRIC, points, COUNT, 0.1, &options, NULL), 0);
+    assert_int_equal(fit_holdout(&holdout, FIT_VPNLS, points, COUNT, 0.1, &options, NULL), 0);
     assert_true(holdout.budget > 2e10);
     assert_true(holdout.error > 0.1 && holdout.bias < -0.1);
     assert_true(holdout.inside < 0.5);
@@ -236,7 +236,7 @@ static void test_holdout_sees_a_broken_law(void **state) {
     for (size_t i = 0; i < COUNT; i++) {
         points[i].loss *= exp(i % 2 == 0 ? 0.002 : -0.002);
     }
-    assert_int_equal(fit_holdout(&holdout, FIT_PARAMETRIC, points, COUNT, 0.1, &options, NULL), 0);
+    assert_int_equal(fit_holdout(&holdout, FIT_VPNLS, points, COUNT, 0.1, &options, NULL), 0);
     assert_true(holdout.error < 0.02);
     fit_holdout_deinit(&holdout);
 }
@@ -278,16 +278,16 @@ static void test_holdout_refuses(void **state) {
     Error error;
     assert_int_equal(fit_holdout(&holdout, FIT_ISOFLOP, points, COUNT, 0.2, &options, &error), FIT_REFUSED);
     assert_int_equal(fit_holdout(&holdout, FIT_ENVELOPE, points, COUNT, 0.2, &options, &error), FIT_REFUSED);
-    assert_int_equal(fit_holdout(&holdout, FIT_PARAMETRIC, points, COUNT, 0.98, &options, &error), FIT_REFUSED);
+    assert_int_equal(fit_holdout(&holdout, FIT_VPNLS, points, COUNT, 0.98, &options, &error), FIT_REFUSED);
     assert_non_null(strstr(error.text, "of the runs below"));
-    assert_int_equal(fit_holdout(&holdout, FIT_PARAMETRIC, NULL, 0, 0.2, &options, &error), FIT_REFUSED);
+    assert_int_equal(fit_holdout(&holdout, FIT_VPNLS, NULL, 0, 0.2, &options, &error), FIT_REFUSED);
     for (size_t i = 0; i < COUNT; i++) {
         points[i].flops = 1e9;
     }
-    assert_int_equal(fit_holdout(&holdout, FIT_PARAMETRIC, points, COUNT, 0.2, &options, &error), FIT_REFUSED);
+    assert_int_equal(fit_holdout(&holdout, FIT_VPNLS, points, COUNT, 0.2, &options, &error), FIT_REFUSED);
     const double wrong[] = {0, 1, -1, NAN};
     for (int i = 0; i < 4; i++) {
-        assert_int_equal(fit_holdout(&holdout, FIT_PARAMETRIC, points, COUNT, wrong[i], &options, &error), -1);
+        assert_int_equal(fit_holdout(&holdout, FIT_VPNLS, points, COUNT, wrong[i], &options, &error), -1);
     }
 }
 
