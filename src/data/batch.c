@@ -10,7 +10,6 @@
 #ifdef __x86_64__
 #include <immintrin.h>
 #endif
-#include <string.h>
 
 enum { CACHE_LINE = 64, VECTOR = 16, AHEAD = 4 /* rows */ };
 
@@ -30,17 +29,10 @@ static inline __attribute__((always_inline)) void row_floats(const Row *row, int
         x[i] = ((float)row->bytes[i] - row->centre) * row->scale;
 }
 
-/* bfloat16_from_float of a number that is no NaN. */
-static inline __attribute__((always_inline)) Bfloat16 round_number(float value) {
-    uint32_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    return (Bfloat16)((bits + 0x7fffU + ((bits >> 16) & 1U)) >> 16);
-}
-
 static inline __attribute__((always_inline)) void row_rounded(const Row *row, int64_t first) {
     Bfloat16 *restrict x = row->x;
     for (int64_t i = first; i < row->inputs; i++)
-        x[i] = round_number(((float)row->bytes[i] - row->centre) * row->scale);
+        x[i] = bfloat16_from_result(((float)row->bytes[i] - row->centre) * row->scale);
 }
 
 static inline void row_prefetch(const Row *row) {
@@ -87,7 +79,7 @@ AVX512 static void floats_avx512(const Row *row) {
     row_floats(row, i);
 }
 
-/* The processor's rounding differs from round_number in numbers too small to be normal, which (byte - centre) * scale is not. */
+/* The processor's rounding differs from bfloat16_from_result in numbers too small to be normal, which (byte - centre) * scale is not. */
 __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16"))) static void rounded_avx512(const Row *row) {
     int64_t i = 0;
     for (; i + 2 * VECTOR <= row->inputs; i += 2 * VECTOR) {
