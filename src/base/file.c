@@ -68,14 +68,16 @@ static void directory_sync(const char *path) {
     close(descriptor);
 }
 
-int file_write_atomic(const char *path, const void *data, size_t size, unsigned mode, Error *error) {
+int file_write_pieces(const char *path, const FilePiece *pieces, size_t count, unsigned mode, Error *error) {
     char temporary[PATH_TEXT_MAX];
     if (path_format(temporary, error, "%s" FILE_TEMPORARY "XXXXXX", path))
         return -1;
     int descriptor = mkostemp(temporary, O_CLOEXEC);
     if (descriptor < 0)
         return error_set_errno(error, errno, "cannot write %s", path);
-    int problem = write_whole(descriptor, data, size);
+    int problem = 0;
+    for (size_t i = 0; i < count && !problem; i++)
+        problem = write_whole(descriptor, pieces[i].data, pieces[i].size);
     if (!problem && fchmod(descriptor, (mode_t)mode))
         problem = -errno;
     if (!problem && fsync(descriptor))
@@ -90,6 +92,10 @@ int file_write_atomic(const char *path, const void *data, size_t size, unsigned 
     }
     directory_sync(path);
     return 0;
+}
+
+int file_write_atomic(const char *path, const void *data, size_t size, unsigned mode, Error *error) {
+    return file_write_pieces(path, &(FilePiece){data, size}, 1, mode, error);
 }
 
 void file_remove_temporaries(const char *directory) {

@@ -142,17 +142,19 @@ static int labels_check(const char *path, const uint8_t *labels, int64_t count, 
     return 0;
 }
 
+/* Each section and what aligns the next are a piece. */
 static int pack_write(const DataInfo *info, const Idx idx[PACK_PARTS], const char *out_path, Error *error) {
+    static const uint8_t zeros[PACK_PAGE];
+    uint8_t page[PACK_PAGE] = {0};
     Layout layout = layout_of(info);
-    uint8_t *bytes = calloc(1, layout.size);
-    if (!bytes)
-        return error_set(error, "%s: no memory for %llu bytes", out_path, (unsigned long long)layout.size);
-    header_put(bytes, info, &layout);
-    for (int i = 0; i < PACK_PARTS; i++)
-        memcpy(bytes + layout.offset[i], idx[i].bytes, idx[i].size);
-    int result = file_write_atomic(out_path, bytes, layout.size, 0644, error);
-    free(bytes);
-    return result;
+    FilePiece pieces[1 + 2 * PACK_PARTS] = {{page, sizeof page}};
+    header_put(page, info, &layout);
+    for (int i = 0; i < PACK_PARTS; i++) {
+        uint64_t end = i + 1 < PACK_PARTS ? layout.offset[i + 1] : layout.size;
+        pieces[1 + 2 * i] = (FilePiece){idx[i].bytes, idx[i].size};
+        pieces[2 + 2 * i] = (FilePiece){zeros, (size_t)(end - layout.offset[i]) - idx[i].size};
+    }
+    return file_write_pieces(out_path, pieces, sizeof pieces / sizeof *pieces, 0644, error);
 }
 
 static int pack_describe(DataInfo *out, const char *name, const Idx idx[PACK_PARTS], const char *const paths[PACK_PARTS], Error *error) {

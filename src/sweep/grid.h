@@ -12,6 +12,7 @@ enum {
 
 typedef struct Axis {
     const Field *field;
+    bool tuned; /* of `tune`; these come after those of the grid */
     size_t count;
     Value *values;   /* [count] */
     RateRule *rules; /* lr only: [count]; a rule whose value is 0 stands for the plain number */
@@ -21,6 +22,13 @@ typedef struct Axis {
 typedef struct Exclusion {
     bool *masks[FIELDS]; /* by axis: [count] or NULL */
 } Exclusion;
+
+/* The design's own axis is that of the examples: its values are budgets, and what a cell's examples are depends on its model. */
+typedef struct DesignGrid {
+    Design design;
+    size_t depth_axis, width_axis, budget_axis;
+    size_t *places; /* [depths * widths]: of the model among the budgets' cells */
+} DesignGrid;
 
 struct Sweep {
     Draft draft;        /* what all runs share; values of axes are unset */
@@ -34,12 +42,15 @@ struct Sweep {
     size_t exclusion_count;
     Run *includes; /* that are not in the grid */
     size_t include_count;
+    DesignGrid *design; /* owned; NULL: none */
 };
 
 typedef struct Cell {
     size_t at[FIELDS]; /* by axis */
 } Cell;
 
+/* The rate that a rule gives at a width. */
+double rule_rate(const RateRule *rule, int64_t width);
 const Axis *grid_axis(const Sweep *sweep, const Field *field); /* NULL when the field is none */
 /* The product of the axes. False when it overflows 64 bits; a double has the size then, too. */
 bool grid_cells(const Sweep *sweep, int64_t *cells, double *about);
@@ -48,6 +59,12 @@ void grid_finish_run(const Sweep *sweep, const bool given[FIELDS], const RateRul
 void grid_run(const Sweep *sweep, const Cell *cell, Run *out);
 /* Whether some cell that counts gives this very run. */
 bool grid_contains(const Sweep *sweep, const Run *run);
+int64_t grid_settings(const Sweep *sweep); /* combinations of tuned values; 1 when nothing is tuned */
+/* Sets the tuned keys to their values in combination `setting` [grid_settings]; the rule of the rate when that is one, else NULL. */
+const RateRule *grid_tune(const Sweep *sweep, int64_t setting, Run *run);
+/* What the design says of a cell of the grid. */
+const DesignCell *design_cell(const DesignGrid *grid, const Sweep *sweep, const Cell *cell);
+void design_free(DesignGrid *grid);
 /* Sets cells and runs, once everything else is in place. */
 void grid_count(Sweep *sweep);
 bool run_equal(const Run *a, const Run *b);

@@ -8,7 +8,8 @@
 
 static const double chunk_seconds = 0.05;
 
-enum { CHUNK_GROWTH = 8, CHUNK_MAX = 1 << 20 };
+static const double chunk_growth = 8;
+static const double chunk_max = 1e18; /* steps that take no time: simulated runs may have any number */
 
 typedef struct Progress {
     Trainer *trainer;
@@ -18,16 +19,20 @@ typedef struct Progress {
 } Progress;
 
 static int checkpoint(Progress *progress, Error *error) {
-    const char *path = progress->loop->checkpoint_path;
+    const TrainLoop *loop = progress->loop;
     progress->checkpointed = clock_monotonic();
-    return path ? progress->trainer->interface->save(progress->trainer, path, error) : 0;
+    if (!loop->checkpoint_path)
+        return 0;
+    if (loop->on_checkpoint && loop->on_checkpoint(loop->context, error))
+        return -1;
+    return progress->trainer->interface->save(progress->trainer, loop->checkpoint_path, error);
 }
 
 static int64_t chunk_next(int64_t steps, double seconds) {
-    double fitting = seconds > 0 ? (double)steps * chunk_seconds / seconds : (double)CHUNK_MAX;
-    double most = (double)steps * CHUNK_GROWTH;
+    double fitting = seconds > 0 ? (double)steps * chunk_seconds / seconds : chunk_max;
+    double most = (double)steps * chunk_growth;
     fitting = fitting < most ? fitting : most;
-    return fitting < 1 ? 1 : fitting > CHUNK_MAX ? CHUNK_MAX : (int64_t)fitting;
+    return fitting < 1 ? 1 : fitting > chunk_max ? (int64_t)chunk_max : (int64_t)fitting;
 }
 
 /* To the step `target`: 0, TRAIN_STOPPED, TRAIN_DIVERGED, TRAIN_UNSAVED, -1. */
