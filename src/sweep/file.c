@@ -66,16 +66,24 @@ static int refuse_missing(Reader *reader, const Field *field) {
     return SWEEP_INVALID;
 }
 
+static bool is_required(const Reader *reader, FieldId id) {
+    const Field *field = &schema_fields[id];
+    if (!field->file || !field->required || !schema_applies(field, &reader->sweep->draft.run))
+        return false;
+    if (id == FIELD_EXAMPLES)
+        return !node_child(reader->tree.root, "design");
+    return !field->within || node_child(reader->tree.root, field->within);
+}
+
 static int check_required(Reader *reader) {
-    const Run *run = &reader->sweep->draft.run;
-    for (size_t i = 0; i < FIELD_RULE_VALUE; i++) {
-        const Field *field = &schema_fields[i];
-        if (field->file && field->required && schema_applies(field, run) && !reader->sweep->given[i])
-            return refuse_missing(reader, field);
-    }
+    static const FieldId pairs[][2] = {{FIELD_BEST_LR, FIELD_CURVATURE}, {FIELD_CENTRE_COEFFICIENT, FIELD_CENTRE_EXPONENT}};
     const bool *given = reader->sweep->given;
-    if (given[FIELD_BEST_LR] != given[FIELD_CURVATURE])
-        return refuse_missing(reader, &schema_fields[given[FIELD_BEST_LR] ? FIELD_CURVATURE : FIELD_BEST_LR]);
+    for (size_t i = 0; i < FIELD_RULE_VALUE; i++)
+        if (!given[i] && is_required(reader, (FieldId)i))
+            return refuse_missing(reader, &schema_fields[i]);
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
+        if (given[pairs[i][0]] != given[pairs[i][1]])
+            return refuse_missing(reader, &schema_fields[pairs[i][given[pairs[i][0]]]]);
     return 0;
 }
 
@@ -194,20 +202,32 @@ static int check_size(Reader *reader) {
     return 0;
 }
 
-/* The largest of every axis at once is no smaller than any run of the grid. */
+static Value largest_value(const Axis *axis) {
+    Value most = axis->values[0];
+    for (size_t i = 1; i < axis->count; i++) {
+        Value value = axis->values[i];
+        bool larger = axis->field->type == TYPE_INTEGER ? value.integer > most.integer : value.number > most.number;
+        most = axis->field->type != TYPE_CHOICE && larger ? value : most;
+        if (axis->field == &schema_fields[FIELD_SCHEDULE] && value.choice == SCHEDULE_WSD)
+            most = value;
+    }
+    return most;
+}
+
+/* The largest of every axis at once is no smaller than any run of the grid, and no schedule of the grid has less room. */
 static int check_largest(Reader *reader) {
     Sweep *sweep = reader->sweep;
     Run largest = sweep->draft.run;
     char reason[256];
-    for (size_t i = 0; i < sweep->axis_count; i++) {
-        const Axis *axis = &sweep->axes[i];
-        Value most = axis->values[0];
-        for (size_t j = 1; axis->field->type == TYPE_INTEGER && j < axis->count; j++)
-            most = axis->values[j].integer > most.integer ? axis->values[j] : most;
-        value_store(axis->field, most, &largest);
-    }
+    for (size_t i = 0; i < sweep->axis_count; i++)
+        value_store(sweep->axes[i].field, largest_value(&sweep->axes[i]), &largest);
+    schema_fill_kinds(&largest, sweep->given);
     if (schema_check_run(&largest, reason, sizeof reason) != 0)
         return node_refuse(&reader->tree, node_child(reader->tree.root, "grid"), AT_KEY, "%s", reason);
+    if (schema_check_schedule(&largest, reason, sizeof reason) != 0) {
+        const Node *place = reader->nodes[FIELD_WARMUP] ? reader->nodes[FIELD_WARMUP] : reader->nodes[FIELD_DECAY];
+        return node_refuse(&reader->tree, place, AT_VALUE, "%s", reason);
+    }
     return 0;
 }
 
@@ -238,6 +258,8 @@ static int read_grid(Reader *reader, const Keys *keys) {
     Sweep *sweep = reader->sweep;
     int result = read_axes(reader, keys, "grid");
     if (result == 0)
+        result = design_read_axis(reader);
+    if (result == 0)
         result = read_axes(reader, keys, "tune");
     if (result == 0)
         result = check_applicable(reader);
@@ -247,6 +269,8 @@ static int read_grid(Reader *reader, const Keys *keys) {
         result = check_largest(reader);
     if (result == 0 && reader->nodes[FIELD_EXCLUDE])
         result = exclude_read(reader, reader->nodes[FIELD_EXCLUDE]);
+    if (result == 0)
+        result = design_make(reader);
     if (result == 0 && reader->nodes[FIELD_INCLUDE])
         result = include_read(reader, reader->nodes[FIELD_INCLUDE]);
     if (result != 0)
