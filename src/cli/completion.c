@@ -152,7 +152,7 @@ static void zsh_script(FILE *out) {
         zsh_options(command->options, out);
         zsh_options(cli_global_options, out);
         if (command->positional.kind != ARGUMENT_NONE) {
-            fputs(" '1", out);
+            fputs(command->positional.many ? " '*" : " '1", out);
             zsh_value(&command->positional, out);
             fputc('\'', out);
         }

@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { PAGE = 1000, SWEEPS_MAX = 4096, ATTEMPTS_MAX = 1024, POINTS_MAX = 4096, RUN_PREFIX_MIN = 6 };
+enum { PAGE = 1000, SWEEPS_MAX = 4096, ATTEMPTS_MAX = 1024, POINTS_MAX = 4096, EVENTS_MAX = 256, RUN_PREFIX_MIN = 6 };
 
 static const double call_seconds = 30;
 
@@ -290,11 +290,13 @@ static int run_from_store(Store *store, const char *name, RunDetail *out, Error 
         return no_run(result, name, error);
     out->attempts = calloc(ATTEMPTS_MAX, sizeof *out->attempts);
     out->points = calloc(POINTS_MAX, sizeof *out->points);
-    if (!out->attempts || !out->points)
+    out->events = calloc(EVENTS_MAX, sizeof *out->events);
+    if (!out->attempts || !out->points || !out->events)
         return error_set(error, "out of memory");
     int64_t id = out->record.id;
     if (store_run_spec(store, id, &out->spec, error) || store_point_list(store, id, out->points, POINTS_MAX, &out->point_count, error) ||
-        store_attempt_list(store, id, out->attempts, ATTEMPTS_MAX, &out->attempt_count, error))
+        store_attempt_list(store, id, out->attempts, ATTEMPTS_MAX, &out->attempt_count, error) ||
+        store_event_list(store, id, out->events, EVENTS_MAX, &out->event_count, error))
         return error_prefix(error, "run %s", name);
     return 0;
 }

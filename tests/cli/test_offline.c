@@ -338,6 +338,9 @@ static void test_cancelled(void **state) {
     check(store_open(&store, harness_home(), STORE_WRITE, &error), &error);
     check(store_run_cancel(store, RUNS, now, &changed, &error), &error);
     store_free(store);
+    sweepctl_expect(&said, CLI_OK, "show", "32");
+    assert_says(&said.out, "run_cancelled");
+    said_clear(&said);
     sweepctl_expect(&said, CLI_OK, "fit", "study", "--method=parametric", "--json");
     json_t *root = said_json(&said);
     assert_string_equal(warning_text(root, "runs_cancelled"), "1 run was cancelled and is left out");
