@@ -221,11 +221,6 @@ double fit_quantile(const double *sorted, size_t count, double p) {
     return part == 0 ? sorted[below] : sorted[below] * (1 - part) + sorted[below + 1] * part;
 }
 
-static int double_compare(const void *left, const void *right) {
-    double a = *(const double *)left, b = *(const double *)right;
-    return (a > b) - (a < b);
-}
-
 int fit_estimate_interval(FitEstimate *estimate, const double *column, size_t count, size_t stride, double level, Error *error) {
     double *sorted = calloc(count + 1, sizeof *sorted);
     if (sorted == NULL) {
@@ -234,7 +229,7 @@ int fit_estimate_interval(FitEstimate *estimate, const double *column, size_t co
     for (size_t i = 0; i < count; i++) {
         sorted[i] = column[i * stride];
     }
-    qsort(sorted, count, sizeof *sorted, double_compare);
+    qsort(sorted, count, sizeof *sorted, doubles_compare);
     estimate->lo = fit_quantile(sorted, count, (1 - level) / 2);
     estimate->hi = fit_quantile(sorted, count, (1 + level) / 2);
     free(sorted);

@@ -41,13 +41,8 @@ bool fit_point_usable(const FitPoint *point) {
            (point->weight == 0 || is_positive(point->weight));
 }
 
-static int double_compare(const void *left, const void *right) {
-    double a = *(const double *)left, b = *(const double *)right;
-    return (a > b) - (a < b);
-}
-
 size_t fit_distinct(double *values, size_t count) {
-    qsort(values, count, sizeof *values, double_compare);
+    qsort(values, count, sizeof *values, doubles_compare);
     size_t distinct = 0;
     double last = 0;
     for (size_t i = 0; i < count; i++) {

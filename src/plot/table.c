@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static const double SAME = 1 + 1e-9;
 
@@ -60,12 +61,14 @@ void format_quantity(double value, char *out, size_t capacity) {
     }
 }
 
+/* The digits are printf's, so that 9.99e10 is not told as ten times ten to the tenth. */
 void format_power_of_ten(double value, char out[64]) {
     static const char *const superscripts[] = {"⁰", "¹", "²", "³", "⁴", "⁵", "⁶", "⁷", "⁸", "⁹"};
-    char digits[32];
-    int exponent = (int)floor(log10(value) + 1e-9);
-    size_t used = (size_t)snprintf(out, 64, "%.2g × 10", value / pow(10, exponent));
-    snprintf(digits, sizeof digits, "%d", exponent);
+    char text[32], digits[32];
+    snprintf(text, sizeof text, "%.1e", value);
+    const char *exponent = strchr(text, 'e');
+    size_t used = (size_t)snprintf(out, 64, "%g × 10", strtod(text, NULL) / pow(10, exponent != NULL ? strtod(exponent + 1, NULL) : 0));
+    snprintf(digits, sizeof digits, "%ld", exponent != NULL ? strtol(exponent + 1, NULL, 10) : 0);
     for (const char *c = digits; *c != '\0'; c++) {
         used += (size_t)snprintf(out + used, 64 - used, "%s", *c == '-' ? "⁻" : superscripts[*c - '0']);
     }
