@@ -136,6 +136,9 @@ typedef struct Machine {
 } Machine;
 
 void machine_read(Machine *machine);
+/* "3.1 GiB", "900 MiB"; into out, which it returns. Negative numbers are 0. */
+enum { BYTES_TEXT_MAX = 32 };
+const char *bytes_text(double bytes, char out[BYTES_TEXT_MAX]);
 /* Resident memory that this process has for itself: without what it maps from files, which processes share. 0: the system does not tell. */
 double process_memory_bytes(void);
 

@@ -1,36 +1,23 @@
-/* room (layer queue): whether a run finds room on a host, why not, and how many threads it gets. Plain arithmetic: what is there and what is
- * taken is passed in. */
+/* room (layer queue): whether a run finds room on a host, why not, and how many threads it gets. Plain arithmetic: what is there and what
+ * is taken is passed in. */
 #pragma once
 
 #include "sweepd/base.h"
-#include "sweepd/record.h"
-#include "sweepd/sweep.h"
-
-/* Beside its tensors a worker takes at most so much (docs/worker.md). */
-enum { ROOM_RUN_BYTES = 64 << 20 };
+#include "sweepd/store.h"
 
 typedef struct RoomHost {
     int64_t cores;       /* 0: not known */
     double memory_bytes; /* that workers may take together; 0: not known, and then everything fits */
 } RoomHost;
 
-/* One worker that holds leases. It trains one run at a time, so it takes the most that any of them does. */
-typedef struct RoomWorker {
-    int64_t run_id; /* its dearest */
-    int64_t threads;
-    double memory_bytes;
-} RoomWorker;
-
 /* What a machine with so much memory leaves to workers: all but a tenth, at most 1 GiB. */
 double room_of_machine(double memory_bytes);
 
-/* What a run is said to need before one like it was measured: its tensors and ROOM_RUN_BYTES. */
-double room_of_tensors(double tensor_bytes);
-/* The same from the peak of a run with the same tensors; in steps of 4 MiB, so that what is known of many runs seldom changes. */
+/* What runs with these tensors need, one of which took so much; in steps of 4 MiB, so that what is known of many runs seldom changes. */
 double room_of_peak(double tensor_bytes, double peak_bytes);
 
-double room_free_bytes(const RoomHost *host, const RoomWorker *workers, size_t count); /* may be negative */
-int64_t room_free_cores(const RoomHost *host, const RoomWorker *workers, size_t count);
+double room_free_bytes(const RoomHost *host, const HostWorker *workers, size_t count); /* may be negative */
+int64_t room_free_cores(const RoomHost *host, const HostWorker *workers, size_t count);
 
 typedef enum {
     ROOM_FITS,
@@ -38,12 +25,12 @@ typedef enum {
     ROOM_NEVER, /* it is too large for the host by itself */
 } RoomVerdict;
 
-RoomVerdict room_check(const RoomHost *host, const RoomWorker *workers, size_t count, double needed);
+RoomVerdict room_check(const RoomHost *host, const HostWorker *workers, size_t count, double needed);
 /* Why the run does not fit, "" when it does: "needs 3.1 GiB; 2.0 GiB of 23.4 GiB are free until run 12 ends", "needs 40.0 GiB, more than
  * the 23.4 GiB of this machine". `where`: the host, as the sentence ends: "this machine", "node7". */
-void room_describe(const RoomHost *host, const RoomWorker *workers, size_t count, double needed, const char *where,
+void room_describe(const RoomHost *host, const HostWorker *workers, size_t count, double needed, const char *where,
                    char out[RECORD_TEXT_MAX]);
 
-/* Threads for a run on a host with so many free cores while `others` further runs could begin there at once: one as long as there are as many
- * runs as cores; else its share, rounded up, for the dearest goes first; no more than its products are large enough for. */
+/* Threads for a run on a host with so many free cores while `others` further runs could begin there at once: one as long as there are as
+ * many runs as cores; else its share, rounded up, for the dearest goes first; no more than its products are large enough for. */
 int64_t room_threads(const Run *run, int64_t free_cores, int64_t others);

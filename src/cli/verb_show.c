@@ -78,6 +78,10 @@ static void print_record(const RunRecord *record, const Run *run, const Cli *cli
     cli_say_row(cli, "FLOPs", "%s executed (%s in matrix products), %s by the paper's count, %s by 6ND",
                 format_scaled(record->flops.exact, "", exact), format_scaled(record->flops.gemm, "", gemm),
                 format_scaled(record->flops.paper, "", paper), format_scaled(record->flops.nd6, "", nd6));
+    if (*record->waiting)
+        cli_say_row(cli, "waiting", "%s", record->waiting);
+    else if (record->state == RUN_PENDING && record->memory_bytes > 0)
+        cli_say_row(cli, "memory", "%s wanted", bytes_text(record->memory_bytes, exact));
     if (record->has_point)
         cli_say_row(cli, "took", "%s of training", format_duration(record->seconds, exact));
 }
@@ -96,6 +100,7 @@ static int print_attempts(const RunDetail *detail, const Cli *cli, Error *error)
     table_column(table, "Host", TABLE_LEFT, 2);
     table_column(table, "Process", TABLE_RIGHT, 3);
     table_column(table, "Threads", TABLE_RIGHT, 3);
+    table_column(table, "Memory", TABLE_RIGHT, 2);
     table_column(table, "Version", TABLE_LEFT, 2);
     table_column(table, "Backend", TABLE_LEFT, 2);
     table_column(table, "Detail", TABLE_LEFT | TABLE_CUT, 1);
@@ -109,6 +114,7 @@ static int print_attempts(const RunDetail *detail, const Cli *cli, Error *error)
         table_cell(table, "%s", attempt->environment.host);
         table_cell(table, "%lld", (long long)attempt->environment.pid);
         table_cell(table, "%lld", (long long)attempt->environment.threads);
+        table_cell(table, "%s", attempt->environment.memory_bytes > 0 ? bytes_text(attempt->environment.memory_bytes, text) : "-");
         table_cell(table, "%s", attempt->environment.version);
         table_cell(table, "%s", attempt->environment.backend);
         table_cell(table, "%s", attempt->detail);

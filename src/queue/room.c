@@ -5,16 +5,12 @@
 
 static const double STEP_BYTES = 4 << 20, RESERVE_SHARE = 0.1, RESERVE_BYTES = 1 << 30;
 
-/* A product that several threads share ends with the slowest of them, and element-wise work stays on one. FLOPs of a product, on average over
- * a step, that a thread wants: a millisecond's. */
+/* A product that several threads share ends with the slowest of them, and element-wise work stays on one. FLOPs of a product, on average
+ * over a step, that a thread wants: a millisecond's. */
 static const double PRODUCT_FLOPS_PER_THREAD = 1 << 27;
 
 double room_of_machine(double memory_bytes) {
     return memory_bytes - fmin(memory_bytes * RESERVE_SHARE, RESERVE_BYTES);
-}
-
-double room_of_tensors(double tensor_bytes) {
-    return tensor_bytes + ROOM_RUN_BYTES;
 }
 
 double room_of_peak(double tensor_bytes, double peak_bytes) {
@@ -23,40 +19,35 @@ double room_of_peak(double tensor_bytes, double peak_bytes) {
 
 /* ---- memory ---- */
 
-double room_free_bytes(const RoomHost *host, const RoomWorker *workers, size_t count) {
+double room_free_bytes(const RoomHost *host, const HostWorker *workers, size_t count) {
     double left = host->memory_bytes;
     for (size_t i = 0; i < count; i++)
         left -= workers[i].memory_bytes;
     return left;
 }
 
-RoomVerdict room_check(const RoomHost *host, const RoomWorker *workers, size_t count, double needed) {
+RoomVerdict room_check(const RoomHost *host, const HostWorker *workers, size_t count, double needed) {
     if (host->memory_bytes <= 0 || needed <= room_free_bytes(host, workers, count))
         return ROOM_FITS;
     return needed <= host->memory_bytes ? ROOM_WAITS : ROOM_NEVER;
 }
 
-static void bytes_format(double bytes, char out[32]) {
-    bool large = bytes >= 0x1p30;
-    snprintf(out, 32, large ? "%.1f GiB" : "%.0f MiB", large ? bytes / 0x1p30 : fmax(0, bytes) / 0x1p20);
-}
-
 /* A run whose end alone would do; 0: there is none. */
-static int64_t run_to_wait_for(const RoomWorker *workers, size_t count, double missing) {
+static int64_t run_to_wait_for(const HostWorker *workers, size_t count, double missing) {
     for (size_t i = 0; i < count; i++)
         if (workers[i].memory_bytes >= missing)
             return workers[i].run_id;
     return 0;
 }
 
-void room_describe(const RoomHost *host, const RoomWorker *workers, size_t count, double needed, const char *where,
+void room_describe(const RoomHost *host, const HostWorker *workers, size_t count, double needed, const char *where,
                    char out[RECORD_TEXT_MAX]) {
-    char need[32], left[32], all[32];
+    char need[BYTES_TEXT_MAX], left[BYTES_TEXT_MAX], all[BYTES_TEXT_MAX];
     double free_bytes = room_free_bytes(host, workers, count);
     RoomVerdict verdict = room_check(host, workers, count, needed);
-    bytes_format(needed, need);
-    bytes_format(free_bytes, left);
-    bytes_format(host->memory_bytes, all);
+    bytes_text(needed, need);
+    bytes_text(free_bytes, left);
+    bytes_text(host->memory_bytes, all);
     int64_t run_id = run_to_wait_for(workers, count, needed - free_bytes);
     if (verdict == ROOM_FITS)
         *out = '\0';
@@ -71,7 +62,7 @@ void room_describe(const RoomHost *host, const RoomWorker *workers, size_t count
 
 /* ---- cores ---- */
 
-int64_t room_free_cores(const RoomHost *host, const RoomWorker *workers, size_t count) {
+int64_t room_free_cores(const RoomHost *host, const HostWorker *workers, size_t count) {
     int64_t left = host->cores;
     for (size_t i = 0; i < count; i++)
         left -= workers[i].threads;
