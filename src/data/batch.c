@@ -46,8 +46,19 @@ void rows_gather(const uint8_t *rows, int64_t inputs, const uint32_t *indices, i
     }
 }
 
+static void planes_gather(const DatasetMap *data, const uint8_t *rows, const uint32_t *indices, int64_t count, float *x) {
+    RowKernel row = row_kernel();
+    int64_t inputs = data->info.inputs, plane = data->info.height * data->info.width;
+    for (int64_t i = 0; i < count; i++) {
+        if (i + AHEAD < count)
+            row_prefetch(rows + (int64_t)indices[i + AHEAD] * inputs, inputs);
+        for (int64_t c = 0; c < data->info.channels; c++)
+            row(rows + (int64_t)indices[i] * inputs + c * plane, x + i * inputs + c * plane, plane, data->centre[c], data->scale[c]);
+    }
+}
+
 void batch_gather(const DatasetMap *data, DataSection section, const uint32_t *indices, int64_t count, float *x, uint16_t *labels) {
-    rows_gather(data->images[section], data->info.inputs, indices, count, data->centre, data->scale, x);
+    planes_gather(data, data->images[section], indices, count, x);
     for (int64_t i = 0; i < count; i++)
-        labels[i] = data->labels[section][indices[i]];
+        labels[i] = dataset_label(data, section, indices[i]);
 }

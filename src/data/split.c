@@ -27,21 +27,20 @@ typedef struct Groups {
 
 /* The examples whose `used` is not set. */
 static int groups_make(Groups *out, const DatasetMap *data, const uint8_t *used, uint64_t seed, uint64_t stream, Error *error) {
-    const uint8_t *labels = data->labels[DATA_TRAIN];
     int64_t count = data->info.train_count, fill[CLASSES_MAX];
     *out = (Groups){.classes = data->info.classes};
     out->items = malloc((size_t)count * sizeof *out->items);
     if (!out->items)
         return error_set(error, "no memory for the order of %lld examples", (long long)count);
     for (int64_t i = 0; i < count; i++)
-        out->start[labels[i] + 1] += !used[i];
+        out->start[dataset_label(data, DATA_TRAIN, i) + 1] += !used[i];
     for (int64_t c = 0; c < out->classes; c++) {
         out->start[c + 1] += out->start[c];
         fill[c] = out->start[c];
     }
     for (int64_t i = 0; i < count; i++)
         if (!used[i])
-            out->items[fill[labels[i]]++] = (uint32_t)i;
+            out->items[fill[dataset_label(data, DATA_TRAIN, i)]++] = (uint32_t)i;
     for (int64_t c = 0; c < out->classes; c++) {
         Rng rng;
         rng_init(&rng, seed, stream + (uint64_t)c);
