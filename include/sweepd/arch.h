@@ -52,6 +52,11 @@ uint64_t arch_step_flops(const Architecture *arch, int64_t batch, int64_t optimi
 /* FLOPs of the matrix products of a forward pass over `batch` examples, as evaluation runs it. */
 uint64_t arch_forward_gemm_flops(const Architecture *arch, int64_t batch);
 
+/* Bytes of memory that a training holds; what each allocation is rounded up by is left out. bf16: products multiply bfloat16 numbers.
+ * states: single-precision numbers that the optimizer keeps for each parameter (optim's optimizer_states). Exact below 2^53. */
+double arch_parameter_bytes(const Architecture *arch, int64_t states, bool bf16); /* parameters, gradients, optimizer; bf16: rounded ones */
+double arch_batch_bytes(const Architecture *arch, int64_t batch, bool bf16);      /* a batch of examples and its activations */
+
 /* The plan of a training: N distinct examples, T epochs. An epoch drops its last partial batch; a batch larger than N is
  * cut to N. */
 typedef struct Training {

@@ -107,6 +107,12 @@ int file_write_atomic(const char *path, const void *data, size_t size, unsigned 
  * descriptor, or -1; file_publish gives it the mode, syncs, closes and renames. A failed file_publish has closed and removed it, too. */
 int file_create_temporary(const char *path, char temporary[PATH_TEXT_MAX], Error *error);
 int file_publish(int descriptor, const char *temporary, const char *path, unsigned mode, Error *error);
+/* The same from pieces, one behind the other, so that what is large need not be copied together first. */
+typedef struct FilePiece {
+    const void *data;
+    size_t size;
+} FilePiece;
+int file_write_pieces(const char *path, const FilePiece *pieces, size_t count, unsigned mode, Error *error);
 /* Removes what file_write_atomic left in the directory when its process was killed. For a directory that nobody else writes to. */
 void file_remove_temporaries(const char *directory);
 /* Makes the directory and its parents; an existing directory is fine. */
@@ -135,10 +141,12 @@ typedef struct Machine {
     char host[MACHINE_TEXT_MAX];
     char cpu[MACHINE_TEXT_MAX]; /* the processor's own model name, with its vector extensions: "AMD EPYC (avx2 avx512)" */
     int cores;                  /* that this process may use (affinity) */
-    double memory_bytes;
+    double memory_bytes;        /* that its control groups allow */
 } Machine;
 
 void machine_read(Machine *machine);
+/* Resident memory that this process has for itself: without what it maps from files, which processes share. 0: the system does not tell. */
+double process_memory_bytes(void);
 
 /* The widest vector extension of which this processor has all parts: x86-64-v3 is VECTOR_AVX2, x86-64-v4 is VECTOR_AVX512. Files that are
  * compiled once per level (meson.build's vector_variants) are chosen from by it. */

@@ -22,6 +22,8 @@ int optimizer_kind_find(const char *name, OptimizerKind *out);
 void optimizer_settings_default(OptimizerKind kind, OptimizerSettings *out);
 /* Flops that a step executes per parameter, as counted in docs/flops.md. */
 int64_t optimizer_flops(OptimizerKind kind);
+/* Single-precision numbers that are kept for each parameter. */
+int64_t optimizer_states(OptimizerKind kind);
 
 /* Lion   (Chen et al. 2023): u = sign(beta1 m + (1-beta1) g); p <- p - lr (u + wd p); m <- beta2 m + (1-beta2) g.
  * AdamW  (Loshchilov and Hutter 2019, as PyTorch has it): p <- p (1 - lr wd); moments bias-corrected; p <- p - lr mh / (sqrt(vh) +

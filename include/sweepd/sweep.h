@@ -15,7 +15,16 @@ enum {
 };
 
 typedef enum { PRECISION_FP32, PRECISION_BF16, PRECISION_AUTO } Precision; /* auto: bf16 where the processor has it, else fp32 */
-typedef enum { TRAINER_BUILTIN } TrainerKind;
+typedef enum { TRAINER_BUILTIN, TRAINER_SIMULATED } TrainerKind;
+
+/* What a simulated run comes to, with nothing trained: every metric is
+ *   (E + A P^-alpha + B N^-beta) exp(noise z) exp(curvature ln(lr / best_lr)^2),
+ * P the model's parameters, N the examples, z a standard normal number that the run's key decides. docs/sweep-file.md tells the rest. */
+typedef struct Simulation {
+    double E, A, alpha, B, beta;
+    double noise;
+    double best_lr, curvature; /* both 0: the rate does not matter */
+} Simulation;
 
 /* Everything that decides a run's result. */
 typedef struct Run {
@@ -34,6 +43,7 @@ typedef struct Run {
     double label_smoothing;
     Precision precision;
     TrainerKind trainer;
+    Simulation simulation; /* TRAINER_SIMULATED only; 0 otherwise */
 } Run;
 
 Training run_training(const Run *run);
@@ -65,11 +75,28 @@ const Dataset *sweep_dataset_at(size_t index);       /* in turn, from 0; NULL pa
 
 enum { SWEEP_INVALID = 1 }; /* the input is wrong; the error names file:line:column, the key's path, what was found, what is allowed */
 
-typedef enum { FIT_PARAMETRIC = 1 << 0, FIT_ISOFLOP = 1 << 1 } FitMethod;
+/* The methods of fit.methods, in the order of their bits; the lists of losses, FLOP conventions and counts of parameters are those of the
+ * enums. They are in the order in which the layer fit has them, too. */
+#define SWEEP_FIT_NAMES "envelope", "isoflop", "parametric", "vpnls", "power"
+enum {
+    SWEEP_FIT_ENVELOPE = 1 << 0,
+    SWEEP_FIT_ISOFLOP = 1 << 1,
+    SWEEP_FIT_PARAMETRIC = 1 << 2,
+    SWEEP_FIT_VPNLS = 1 << 3,
+    SWEEP_FIT_POWER = 1 << 4,
+};
+typedef enum { SWEEP_LOSS_HUBER, SWEEP_LOSS_MSE, SWEEP_LOSS_ASYMMETRIC } SweepLoss;
+typedef enum { SWEEP_FLOPS_EXACT, SWEEP_FLOPS_PAPER, SWEEP_FLOPS_6ND } SweepFlops;
+typedef enum { SWEEP_PARAMS_TOTAL, SWEEP_PARAMS_BODY } SweepParams;
 
 typedef struct FitSettings {
     char metric[SWEEP_NAME_MAX]; /* default "test_error" */
-    unsigned methods;            /* FitMethod bits, default both */
+    char select[SWEEP_NAME_MAX]; /* chooses among tuned settings; default: the validation metric of the kind of `metric` */
+    unsigned methods;            /* SWEEP_FIT bits, default parametric and isoflop */
+    SweepLoss loss;              /* default huber */
+    SweepFlops flops;            /* what C is, default exact */
+    SweepParams params;          /* what P is, default total */
+    double drop_first_share;     /* of the runs, those of least compute; [0, 1), default 0 */
     int64_t bootstrap;           /* resamples, default 1000; 0: none */
 } FitSettings;
 
@@ -81,8 +108,9 @@ void sweep_free(Sweep *sweep);
 const char *sweep_name(const Sweep *sweep);
 const char *sweep_data_name(const Sweep *sweep); /* "" when it is plan-only */
 const FitSettings *sweep_fit_settings(const Sweep *sweep);
-/* The file states sizes instead of naming data: it can be planned, not run. */
+/* The file states sizes instead of naming data, and its trainer needs data: it can be planned, not run. */
 bool sweep_is_plan_only(const Sweep *sweep);
+bool sweep_is_simulated(const Sweep *sweep);
 
 /* Distinct runs, after include and exclude. Cheap: found once, while parsing. */
 int64_t sweep_run_count(const Sweep *sweep);
@@ -98,3 +126,24 @@ typedef struct SweepCursor {
 void sweep_cursor_init(SweepCursor *cursor, const Sweep *sweep);
 /* true with *out filled; false after the last run. */
 bool sweep_cursor_next(SweepCursor *cursor, Run *out);
+
+/* ---- tuning: the keys of `tune`, of which every cell tries every value ----
+ *
+ * The runs of a cell differ in tuned keys and seed alone; a fit takes of each cell one setting, the one that does best by
+ * FitSettings.select. */
+enum { SWEEP_TUNED_MAX = 8 };
+
+typedef struct TunedValue {
+    char name[SWEEP_NAME_MAX]; /* of the key, as it stands below train; "lr" is short for "optimizer.lr" */
+    char text[SWEEP_NAME_MAX]; /* the run's value: "0.003", "cosine" */
+    size_t index, count;       /* where it stands among the key's values: [0, count), ascending when `ordered` */
+    bool ordered;              /* numbers: the first and the last are the edges of what was tried; words are not */
+} TunedValue;
+
+size_t sweep_tuned_count(const Sweep *sweep); /* of keys; 0: nothing is tuned */
+/* Of a run of the sweep; key in [0, sweep_tuned_count). */
+void sweep_tuned_value(const Sweep *sweep, const Run *run, size_t key, TunedValue *out);
+/* A number for the run's combination of tuned values, the same in every cell; 0 when nothing is tuned. */
+int64_t sweep_tuned_setting(const Sweep *sweep, const Run *run);
+/* Sets the tuned keys to one value for all: what is left tells cells apart (and seeds). */
+void sweep_untune(const Sweep *sweep, Run *run);

@@ -89,17 +89,23 @@ int file_publish(int descriptor, const char *temporary, const char *path, unsign
     return 0;
 }
 
-int file_write_atomic(const char *path, const void *data, size_t size, unsigned mode, Error *error) {
+int file_write_pieces(const char *path, const FilePiece *pieces, size_t count, unsigned mode, Error *error) {
     char temporary[PATH_TEXT_MAX];
     int descriptor = file_create_temporary(path, temporary, error);
     if (descriptor < 0)
         return -1;
-    int problem = write_whole(descriptor, data, size);
+    int problem = 0;
+    for (size_t i = 0; i < count && !problem; i++)
+        problem = write_whole(descriptor, pieces[i].data, pieces[i].size);
     if (!problem)
         return file_publish(descriptor, temporary, path, mode, error);
     close(descriptor);
     unlink(temporary);
     return error_set_errno(error, -problem, "cannot write %s", path);
+}
+
+int file_write_atomic(const char *path, const void *data, size_t size, unsigned mode, Error *error) {
+    return file_write_pieces(path, &(FilePiece){data, size}, 1, mode, error);
 }
 
 void file_remove_temporaries(const char *directory) {

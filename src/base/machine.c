@@ -1,3 +1,4 @@
+#include "memory.h"
 #include "sweepd/base.h"
 #include "version.h"
 
@@ -81,7 +82,7 @@ void machine_read(Machine *machine) {
     cpu_set_t set;
     if (!sched_getaffinity(0, sizeof set, &set) && CPU_COUNT(&set) > 0)
         machine->cores = CPU_COUNT(&set);
-    machine->memory_bytes = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
+    machine->memory_bytes = memory_total();
 }
 
 VectorLevel machine_vector_level(void) {

@@ -187,7 +187,7 @@ void fits_encode(const Fits *fits, Buffer *out) {
 int fits_store(const Fits *fits, Source *source, const SweepRecord *sweep, Error *error) {
     char path[PATH_TEXT_MAX];
     int result = source_path(path, "/v1/sweeps/", sweep->name, "/fits", error);
-    for (unsigned method = FIT_PARAMETRIC; method <= FIT_ISOFLOP && !result; method <<= 1) {
+    for (unsigned method = FIT_ISOFLOP; method <= FIT_PARAMETRIC && !result; method <<= 1) {
         if (!(fits->fitted & method))
             continue;
         Buffer body, answer;

@@ -191,6 +191,8 @@ static double evaluated(const Run *run) {
 }
 
 double rate_run_seconds(const Rate *rate, const Run *run) {
+    if (run->trainer == TRAINER_SIMULATED)
+        return 0;
     Training training = run_training(run);
     double here = rate_at(rate, (double)run->model.width), there = rate_at(rate, (double)rate_evaluation_model.width);
     double size = (double)arch_forward_macs(&run->model) / (double)arch_forward_macs(&rate_evaluation_model);

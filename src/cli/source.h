@@ -6,6 +6,9 @@
 
 #include "sweepd/wire.h"
 
+/* The methods that are fitted, by their bits in FitSettings. */
+typedef enum { FIT_ISOFLOP = SWEEP_FIT_ISOFLOP, FIT_PARAMETRIC = SWEEP_FIT_PARAMETRIC } FitMethod;
+
 typedef struct Source Source;
 
 typedef enum { SOURCE_ANY, SOURCE_DAEMON } SourceNeed;

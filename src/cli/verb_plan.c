@@ -173,7 +173,9 @@ static int plan_print(const Plan *plan, const Cli *cli, Error *error) {
     if (table_new(&table, cli, error) < 0)
         return -1;
     printf("%s: %s runs, %s\n\n", sweep_name(plan->sweep), format_count(plan->runs, text),
-           sweep_is_plan_only(plan->sweep) ? "for planning (no data is named)" : sweep_data_name(plan->sweep));
+           sweep_is_simulated(plan->sweep)   ? "simulated"
+           : sweep_is_plan_only(plan->sweep) ? "for planning (no data is named)"
+                                             : sweep_data_name(plan->sweep));
     table_column(table, "Model", TABLE_LEFT, 0);
     table_column(table, "Parameters", TABLE_RIGHT, 0);
     table_column(table, "in blocks", TABLE_RIGHT, 1);

@@ -33,8 +33,9 @@ static int print_json(const RunDetail *detail, Error *error) {
 
 static void print_data(const Run *run, const Cli *cli) {
     char text[FORMAT_MAX], other[FORMAT_MAX];
-    cli_say_row(cli, "data", "%s: %s examples (subset seed %llu), %s set apart for validation", run->data_name,
-                format_count(run->examples, text), (unsigned long long)run->subset_seed, format_count(run->validation, other));
+    cli_say_row(cli, "data", "%s: %s examples (subset seed %llu), %s set apart for validation",
+                *run->data_name ? run->data_name : "sizes alone", format_count(run->examples, text), (unsigned long long)run->subset_seed,
+                format_count(run->validation, other));
 }
 
 static void print_training(const Run *run, const Cli *cli) {
@@ -56,6 +57,13 @@ static void print_training(const Run *run, const Cli *cli) {
                 rest);
 }
 
+static void print_trainer(const Run *run, const Cli *cli) {
+    const Simulation *law = &run->simulation;
+    if (run->trainer == TRAINER_SIMULATED)
+        cli_say_row(cli, "trainer", "simulated: loss = %g + %g P^-%g + %g N^-%g, noise %g", law->E, law->A, law->alpha, law->B, law->beta,
+                    law->noise);
+}
+
 static void print_record(const RunRecord *record, const Run *run, const Cli *cli) {
     char exact[FORMAT_MAX], gemm[FORMAT_MAX], paper[FORMAT_MAX], nd6[FORMAT_MAX];
     printf("run %lld: %s%s%s\n", (long long)record->id, run_state_text(record->state), *record->detail ? ", " : "", record->detail);
@@ -64,6 +72,7 @@ static void print_record(const RunRecord *record, const Run *run, const Cli *cli
                 format_count(record->params_body, gemm));
     print_data(run, cli);
     print_training(run, cli);
+    print_trainer(run, cli);
     cli_say_row(cli, "FLOPs", "%s executed (%s in matrix products), %s by the paper's count, %s by 6ND",
                 format_scaled(record->flops.exact, "", exact), format_scaled(record->flops.gemm, "", gemm),
                 format_scaled(record->flops.paper, "", paper), format_scaled(record->flops.nd6, "", nd6));

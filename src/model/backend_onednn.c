@@ -6,7 +6,8 @@
  * Layouts. The library takes plain matrices, transposed or not, and copies them piece by piece into the order that its kernels read. With
  * vector instructions that costs little: on one core with AVX-512 BF16, plain products run at 205 to 225 GFLOP/s and packed ones at 215 to
  * 228, less than packing them takes. AMX multiplies several times faster, so there the copies count: products with a transposed left factor
- * (weight gradients) and with a plain right one (input gradients) are packed first, by the library's own reorders. */
+ * (weight gradients) and with a plain right one (input gradients) are packed first, by the library's own reorders. A packed factor lives
+ * for one product, so all plans pack into the same two places. */
 #include "backend.h"
 
 #include <dnnl.h>
@@ -21,7 +22,7 @@ enum { PLAN_MAX = 128, MATRICES = 3, FACTORS = 2 };
 static const int64_t packed_product_min = 1 << 24; /* multiply-adds, for packing to pay */
 static const int64_t small_product = 2500000;      /* multiply-adds, below which a call of the library costs too much */
 
-/* A product's primitive. Factors that are packed have a reorder, which reads `plain` and fills the factor's memory. */
+/* A product's primitive. Factors that are packed have a reorder, which reads `plain` and fills the state's place for them. */
 typedef struct Plan {
     Product shape; /* its pointers mean nothing */
     int threads;
@@ -33,7 +34,9 @@ typedef struct State {
     dnnl_engine_t engine;
     dnnl_stream_t stream;
     bool pack_always, pack_never;
-    bool leaves_small;  /* products of floats to OpenBLAS's small kernels */
+    bool leaves_small; /* products of floats to OpenBLAS's small kernels */
+    void *packed[FACTORS];
+    size_t packed_bytes[FACTORS];
     size_t count, next; /* plans made; the one that makes room when there is none */
     Plan plans[PLAN_MAX];
 } State;
@@ -155,6 +158,18 @@ static dnnl_status_t attributes_make(const Product *p, dnnl_primitive_attr_t *ou
     return status;
 }
 
+static dnnl_status_t packed_reserve(State *state, int factor, size_t bytes) {
+    enum { ALIGNMENT = 64 };
+    if (bytes <= state->packed_bytes[factor]) {
+        return dnnl_success;
+    }
+    size_t rounded = (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    free(state->packed[factor]);
+    state->packed[factor] = aligned_alloc(ALIGNMENT, rounded);
+    state->packed_bytes[factor] = state->packed[factor] != NULL ? rounded : 0;
+    return state->packed[factor] != NULL ? dnnl_success : dnnl_out_of_memory;
+}
+
 static dnnl_status_t reorder_make(const State *state, Plan *plan, int factor, const dnnl_memory_desc_t *plain,
                                   const dnnl_memory_desc_t *packed) {
     dnnl_primitive_desc_t description = NULL;
@@ -166,22 +181,23 @@ static dnnl_status_t reorder_make(const State *state, Plan *plan, int factor, co
 }
 
 /* description: of the primitive, which chose the layouts. */
-static dnnl_status_t memories_make(const State *state, Plan *plan, const dnnl_memory_desc_t plain[MATRICES],
+static dnnl_status_t memories_make(State *state, Plan *plan, const dnnl_memory_desc_t plain[MATRICES],
                                    const_dnnl_primitive_desc_t description) {
     static const dnnl_query_t queries[MATRICES] = {dnnl_query_src_md, dnnl_query_weights_md, dnnl_query_dst_md};
     dnnl_status_t status = dnnl_success;
     for (int i = 0; i < MATRICES && !status; i++) {
         const dnnl_memory_desc_t *chosen = dnnl_primitive_desc_query_md(description, queries[i], 0);
         bool packed = i < FACTORS && !dnnl_memory_desc_equal(chosen, &plain[i]);
-        status = dnnl_memory_create(&plan->memories[i], chosen, state->engine, packed ? DNNL_MEMORY_ALLOCATE : DNNL_MEMORY_NONE);
+        status = dnnl_memory_create(&plan->memories[i], chosen, state->engine, DNNL_MEMORY_NONE);
         if (!status && packed) {
-            status = reorder_make(state, plan, i, &plain[i], chosen);
+            status = packed_reserve(state, i, dnnl_memory_desc_get_size(chosen));
+            status = status ? status : reorder_make(state, plan, i, &plain[i], chosen);
         }
     }
     return status;
 }
 
-static dnnl_status_t plan_make(const State *state, Plan *plan, const Product *p) {
+static dnnl_status_t plan_make(State *state, Plan *plan, const Product *p) {
     dnnl_memory_desc_t plain[MATRICES], wanted[MATRICES];
     dnnl_matmul_desc_t operation;
     dnnl_primitive_attr_t attributes = NULL;
@@ -239,6 +255,7 @@ static dnnl_status_t plan_run(const State *state, const Plan *plan, const Produc
         if (i < FACTORS && plan->reorders[i] != NULL) {
             const dnnl_exec_arg_t copy[] = {{DNNL_ARG_FROM, plan->plain[i]}, {DNNL_ARG_TO, plan->memories[i]}};
             status = dnnl_memory_set_data_handle(plan->plain[i], matrices[i]);
+            status = status ? status : dnnl_memory_set_data_handle(plan->memories[i], state->packed[i]);
             status = status ? status : dnnl_primitive_execute(plan->reorders[i], state->stream, 2, copy);
         } else {
             status = dnnl_memory_set_data_handle(plan->memories[i], matrices[i]);
@@ -280,6 +297,9 @@ static void close_onednn(void *opened) {
     State *state = opened;
     for (size_t i = 0; i < state->count; i++) {
         plan_free(&state->plans[i]);
+    }
+    for (int i = 0; i < FACTORS; i++) {
+        free(state->packed[i]);
     }
     dnnl_stream_destroy(state->stream);
     dnnl_engine_destroy(state->engine);

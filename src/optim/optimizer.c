@@ -53,6 +53,10 @@ int64_t optimizer_flops(OptimizerKind kind) {
     return infos[kind].flops;
 }
 
+int64_t optimizer_states(OptimizerKind kind) {
+    return (int64_t)infos[kind].states;
+}
+
 static const UpdateTable *fastest_table(void) {
     size_t index = 0;
     while (update_table(index + 1) != NULL) {

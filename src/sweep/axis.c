@@ -154,10 +154,11 @@ static bool drop_rules(Axis *axis) {
     return any;
 }
 
-int axis_read(Reader *reader, const Field *field, const Node *node) {
+int axis_read(Reader *reader, const Field *field, const Node *node, bool tuned) {
     Sweep *sweep = reader->sweep;
     Axis *axis = &sweep->axes[sweep->axis_count++];
     axis->field = field;
+    axis->tuned = tuned;
     int result;
     if (is_range(axis, node)) {
         result = range_read(reader, axis, node);

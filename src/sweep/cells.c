@@ -1,6 +1,7 @@
 /* exclude and include: maps of grid keys that name cells. */
 #include "reader.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -95,7 +96,7 @@ int exclude_read(Reader *reader, const Node *node) {
     return result;
 }
 
-/* ---- include ---- */
+/* ---- include: each entry is a cell, and makes a run of every combination of tuned values ---- */
 
 /* What the cell does not say comes from the grid, where that has one value. */
 static int take_grid_values(Reader *reader, const Node *item, const Keys *keys, Run *run, const RateRule **rule) {
@@ -104,7 +105,10 @@ static int take_grid_values(Reader *reader, const Node *item, const Keys *keys, 
     *rule = sweep->has_rule ? &sweep->draft.rule : NULL;
     for (size_t i = 0; i < sweep->axis_count; i++) {
         const Axis *axis = &sweep->axes[i];
-        if (keys->nodes[axis->field - schema_fields])
+        const Node *node = keys->nodes[axis->field - schema_fields];
+        if (axis->tuned && node)
+            return node_refuse(&reader->tree, node, AT_KEY, "found a key that is tuned; a cell tries every value of tune");
+        if (axis->tuned || node)
             continue;
         if (axis->count != 1)
             return node_refuse(&reader->tree, item, AT_VALUE, "%s is missing; the grid has %zu values of it, so the cell must say which",
@@ -150,41 +154,58 @@ static int check_cell(Reader *reader, const Node *item, const Keys *keys, const 
     return 0;
 }
 
-static int include_cell(Reader *reader, const Node *item, Run *out) {
+static void add_run(Sweep *sweep, const Run *run) {
+    bool known = grid_contains(sweep, run);
+    for (size_t i = 0; !known && i < sweep->include_count; i++)
+        known = run_equal(run, &sweep->includes[i]);
+    if (!known)
+        sweep->includes[sweep->include_count++] = *run;
+}
+
+static int add_cell(Reader *reader, const Node *item, const Keys *keys, const Run *cell, const RateRule *rule) {
+    Sweep *sweep = reader->sweep;
+    bool given[FIELDS];
+    memcpy(given, sweep->given, sizeof given);
+    for (size_t i = 0; i < keys->count; i++)
+        given[keys->order[i]] = true;
+    for (int64_t setting = 0, count = grid_settings(sweep); setting < count; setting++) {
+        Run run = *cell;
+        const RateRule *tuned = grid_tune(sweep, setting, &run);
+        grid_finish_run(sweep, given, tuned ? tuned : rule, &run);
+        int result = check_cell(reader, item, keys, &run);
+        if (result != 0)
+            return result;
+        add_run(sweep, &run);
+    }
+    return 0;
+}
+
+static int include_cell(Reader *reader, const Node *item) {
     Keys keys = {0};
     RateRule rule = {0};
     const RateRule *used = NULL;
-    bool given[FIELDS];
+    Run cell;
     int result = cell_keys(reader, item, &keys);
     if (result == 0)
-        result = take_grid_values(reader, item, &keys, out, &used);
-    memcpy(given, reader->sweep->given, sizeof given);
-    for (size_t i = 0; result == 0 && i < keys.count; i++) {
-        given[keys.order[i]] = true;
-        result = take_cell_value(reader, keys.order[i], keys.nodes[keys.order[i]], out, &rule, &used);
-    }
-    if (result == 0)
-        grid_finish_run(reader->sweep, given, used, out);
-    return result == 0 ? check_cell(reader, item, &keys, out) : result;
+        result = take_grid_values(reader, item, &keys, &cell, &used);
+    for (size_t i = 0; result == 0 && i < keys.count; i++)
+        result = take_cell_value(reader, keys.order[i], keys.nodes[keys.order[i]], &cell, &rule, &used);
+    return result == 0 ? add_cell(reader, item, &keys, &cell, used) : result;
 }
 
 int include_read(Reader *reader, const Node *node) {
     Sweep *sweep = reader->sweep;
+    int64_t settings = grid_settings(sweep);
     int result = cells_check(reader, node, INCLUDES_MAX);
     if (result != 0 || node->count == 0)
         return result;
-    sweep->includes = calloc(node->count, sizeof *sweep->includes);
+    if ((int64_t)node->count > INCLUDES_MAX / settings)
+        return node_refuse(&reader->tree, node, AT_VALUE, "found %zu cells of %" PRId64 " tuned settings each; expected at most %d runs",
+                           node->count, settings, INCLUDES_MAX);
+    sweep->includes = calloc(node->count * (size_t)settings, sizeof *sweep->includes);
     if (!sweep->includes)
         return error_set(reader->tree.error, "out of memory");
-    for (const Node *item = node->first; item; item = item->next) {
-        Run *run = &sweep->includes[sweep->include_count];
-        result = include_cell(reader, item, run);
-        if (result != 0)
-            return result;
-        bool known = grid_contains(sweep, run);
-        for (size_t i = 0; !known && i < sweep->include_count; i++)
-            known = run_equal(run, &sweep->includes[i]);
-        sweep->include_count += !known;
-    }
-    return 0;
+    for (const Node *item = node->first; result == 0 && item; item = item->next)
+        result = include_cell(reader, item);
+    return result;
 }

@@ -7,10 +7,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool in_grid(const Node *node) {
+static bool is_in(const Node *node, const char *section) {
     while (node->parent && node->parent->parent)
         node = node->parent;
-    return node->key && strcmp(node->key, "grid") == 0;
+    return node->key && strcmp(node->key, section) == 0;
+}
+
+static bool is_axis(const Node *node) {
+    return is_in(node, "grid") || is_in(node, "tune");
 }
 
 /* The version comes first: a file of a later form should not be told that its keys are unknown. */
@@ -31,7 +35,7 @@ static int read_keys(Reader *reader, Keys *keys) {
         const Node *node = keys->nodes[id];
         reader->nodes[id] = node;
         reader->sweep->given[id] = true;
-        if (schema_fields[id].type != TYPE_CELLS && !in_grid(node))
+        if (schema_fields[id].type != TYPE_CELLS && !is_axis(node))
             result = field_read(reader, &schema_fields[id], node, &reader->sweep->draft);
     }
     return result;
@@ -63,9 +67,15 @@ static int refuse_missing(Reader *reader, const Field *field) {
 }
 
 static int check_required(Reader *reader) {
-    for (size_t i = 0; i < FIELD_RULE_VALUE; i++)
-        if (schema_fields[i].file && schema_fields[i].required && !reader->sweep->given[i])
-            return refuse_missing(reader, &schema_fields[i]);
+    const Run *run = &reader->sweep->draft.run;
+    for (size_t i = 0; i < FIELD_RULE_VALUE; i++) {
+        const Field *field = &schema_fields[i];
+        if (field->file && field->required && schema_applies(field, run) && !reader->sweep->given[i])
+            return refuse_missing(reader, field);
+    }
+    const bool *given = reader->sweep->given;
+    if (given[FIELD_BEST_LR] != given[FIELD_CURVATURE])
+        return refuse_missing(reader, &schema_fields[given[FIELD_BEST_LR] ? FIELD_CURVATURE : FIELD_BEST_LR]);
     return 0;
 }
 
@@ -128,12 +138,17 @@ static int read_data(Reader *reader) {
 
 /* ---- the grid ---- */
 
-static int read_axes(Reader *reader, const Keys *keys) {
+static int read_axes(Reader *reader, const Keys *keys, const char *section) {
     int result = 0;
+    bool tuned = strcmp(section, "tune") == 0;
+    size_t count = 0;
     for (size_t i = 0; result == 0 && i < keys->count; i++) {
         const Node *node = keys->nodes[keys->order[i]];
-        if (in_grid(node))
-            result = axis_read(reader, &schema_fields[keys->order[i]], node);
+        if (!is_in(node, section))
+            continue;
+        if (tuned && ++count > SWEEP_TUNED_MAX)
+            return node_refuse(&reader->tree, node, AT_KEY, "found more tuned keys than %d", SWEEP_TUNED_MAX);
+        result = axis_read(reader, &schema_fields[keys->order[i]], node, tuned);
     }
     return result;
 }
@@ -196,18 +211,34 @@ static int check_largest(Reader *reader) {
     return 0;
 }
 
-static int check_metric(Reader *reader) {
-    const Draft *draft = &reader->sweep->draft;
-    if (strncmp(draft->fit.metric, "validation_", strlen("validation_")) != 0 || draft->run.validation > 0)
+static int check_metric(Reader *reader, FieldId id, const char *metric) {
+    const Run *run = &reader->sweep->draft.run;
+    bool measured = run->validation > 0 || run->trainer == TRAINER_SIMULATED;
+    if (strncmp(metric, "validation_", strlen("validation_")) != 0 || measured)
         return 0;
-    return node_refuse(&reader->tree, reader->nodes[FIELD_FIT_METRIC], AT_VALUE,
-                       "found \"%s\", but data.validation is 0; expected a metric of train or test, or examples for validation",
-                       draft->fit.metric);
+    if (reader->nodes[id])
+        return node_refuse(&reader->tree, reader->nodes[id], AT_VALUE,
+                           "found \"%s\", but data.validation is 0; expected a metric of train or test, or examples for validation",
+                           metric);
+    return node_refuse(
+        &reader->tree, node_child(reader->tree.root, "tune"), AT_KEY,
+        "%s chooses among tuned settings, but data.validation is 0; expected examples for validation, or fit.select: a metric "
+        "of train or test",
+        metric);
+}
+
+static int check_metrics(Reader *reader) {
+    const FitSettings *fit = &reader->sweep->draft.fit;
+    int result = check_metric(reader, FIELD_FIT_METRIC, fit->metric);
+    bool used = node_child(reader->tree.root, "tune") || reader->nodes[FIELD_FIT_SELECT];
+    return result == 0 && used ? check_metric(reader, FIELD_FIT_SELECT, fit->select) : result;
 }
 
 static int read_grid(Reader *reader, const Keys *keys) {
     Sweep *sweep = reader->sweep;
-    int result = read_axes(reader, keys);
+    int result = read_axes(reader, keys, "grid");
+    if (result == 0)
+        result = read_axes(reader, keys, "tune");
     if (result == 0)
         result = check_applicable(reader);
     if (result == 0)
@@ -237,7 +268,7 @@ static int read_file(Reader *reader) {
         result = read_data(reader);
     if (result == 0) {
         schema_fill(&reader->sweep->draft, reader->sweep->given);
-        result = check_metric(reader);
+        result = check_metrics(reader);
     }
     return result == 0 ? read_grid(reader, &keys) : result;
 }

@@ -32,7 +32,11 @@ const FitSettings *sweep_fit_settings(const Sweep *sweep) {
 }
 
 bool sweep_is_plan_only(const Sweep *sweep) {
-    return *sweep->draft.run.data_name == '\0';
+    return *sweep->draft.run.data_name == '\0' && sweep->draft.run.trainer == TRAINER_BUILTIN;
+}
+
+bool sweep_is_simulated(const Sweep *sweep) {
+    return sweep->draft.run.trainer == TRAINER_SIMULATED;
 }
 
 int64_t sweep_run_count(const Sweep *sweep) {
@@ -58,7 +62,7 @@ bool grid_cells(const Sweep *sweep, int64_t *cells, double *about) {
     return fits;
 }
 
-static double rule_rate(const RateRule *rule, int64_t width) {
+double rule_rate(const RateRule *rule, int64_t width) {
     return fmin(rule->max, rule->value * pow((double)width / (double)rule->base_width, rule->power));
 }
 

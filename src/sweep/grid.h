@@ -12,6 +12,7 @@ enum {
 
 typedef struct Axis {
     const Field *field;
+    bool tuned; /* of `tune`; these come after those of the grid */
     size_t count;
     Value *values;   /* [count] */
     RateRule *rules; /* lr only: [count]; a rule whose value is 0 stands for the plain number */
@@ -40,6 +41,8 @@ typedef struct Cell {
     size_t at[FIELDS]; /* by axis */
 } Cell;
 
+/* The rate that a rule gives at a width. */
+double rule_rate(const RateRule *rule, int64_t width);
 const Axis *grid_axis(const Sweep *sweep, const Field *field); /* NULL when the field is none */
 /* The product of the axes. False when it overflows 64 bits; a double has the size then, too. */
 bool grid_cells(const Sweep *sweep, int64_t *cells, double *about);
@@ -48,6 +51,9 @@ void grid_finish_run(const Sweep *sweep, const bool given[FIELDS], const RateRul
 void grid_run(const Sweep *sweep, const Cell *cell, Run *out);
 /* Whether some cell that counts gives this very run. */
 bool grid_contains(const Sweep *sweep, const Run *run);
+int64_t grid_settings(const Sweep *sweep); /* combinations of tuned values; 1 when nothing is tuned */
+/* Sets the tuned keys to their values in combination `setting` [grid_settings]; the rule of the rate when that is one, else NULL. */
+const RateRule *grid_tune(const Sweep *sweep, int64_t setting, Run *run);
 /* Sets cells and runs, once everything else is in place. */
 void grid_count(Sweep *sweep);
 bool run_equal(const Run *a, const Run *b);

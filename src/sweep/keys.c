@@ -116,6 +116,8 @@ static int gather_key(Reader *reader, KeySet set, const char *prefix, const Node
         return gather(reader, KEYS_CELL, "", node, keys);
     if (set == KEYS_FILE && !*prefix && strcmp(relative, "train") == 0)
         return gather(reader, KEYS_TRAIN, "", node, keys);
+    if (field == &schema_fields[FIELD_TUNE])
+        return gather(reader, KEYS_TRAIN, "", node, keys);
     if (!field)
         return gather(reader, set, relative, node, keys);
     FieldId id = (FieldId)(field - schema_fields);

@@ -41,6 +41,6 @@ int field_read(Reader *reader, const Field *field, const Node *node, Draft *draf
 /* More than the data have: refused at the node. */
 int examples_check(Reader *reader, const Node *node, int64_t examples);
 
-int axis_read(Reader *reader, const Field *field, const Node *node);
+int axis_read(Reader *reader, const Field *field, const Node *node, bool tuned);
 int exclude_read(Reader *reader, const Node *node);
 int include_read(Reader *reader, const Node *node);

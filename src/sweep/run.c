@@ -39,11 +39,12 @@ size_t run_evaluation_steps(const Run *run, int64_t *steps, size_t capacity) {
 
 /* The fields of a run's JSON in the order of their paths, which is the order of keys at every level. */
 static const FieldId canonical_order[] = {
-    FIELD_DATA_DIGEST, FIELD_DATA_NAME,   FIELD_SUBSET_SEED,     FIELD_VALIDATION, FIELD_EXAMPLES, FIELD_CLASSES,  FIELD_DEPTH,
-    FIELD_EXPANSION,   FIELD_FORM,        FIELD_INPUTS,          FIELD_KIND,       FIELD_WIDTH,    FIELD_SEED,     FIELD_BATCH,
-    FIELD_EPOCHS,      FIELD_EVALUATIONS, FIELD_LABEL_SMOOTHING, FIELD_BETA1,      FIELD_BETA2,    FIELD_EPSILON,  FIELD_LR,
-    FIELD_MOMENTUM,    FIELD_OPTIMIZER,   FIELD_WEIGHT_DECAY,    FIELD_PRECISION,  FIELD_DECAY,    FIELD_SCHEDULE, FIELD_WARMUP,
-    FIELD_TRAINER,     FIELD_VERSION,
+    FIELD_DATA_DIGEST, FIELD_DATA_NAME,   FIELD_SUBSET_SEED,     FIELD_VALIDATION, FIELD_EXAMPLES,  FIELD_CLASSES,  FIELD_DEPTH,
+    FIELD_EXPANSION,   FIELD_FORM,        FIELD_INPUTS,          FIELD_KIND,       FIELD_WIDTH,     FIELD_SEED,     FIELD_BATCH,
+    FIELD_EPOCHS,      FIELD_EVALUATIONS, FIELD_LABEL_SMOOTHING, FIELD_BETA1,      FIELD_BETA2,     FIELD_EPSILON,  FIELD_LR,
+    FIELD_MOMENTUM,    FIELD_OPTIMIZER,   FIELD_WEIGHT_DECAY,    FIELD_PRECISION,  FIELD_DECAY,     FIELD_SCHEDULE, FIELD_WARMUP,
+    FIELD_TRAINER,     FIELD_LAW_A,       FIELD_LAW_B,           FIELD_LAW_E,      FIELD_LAW_ALPHA, FIELD_LAW_BETA, FIELD_NOISE,
+    FIELD_BEST_LR,     FIELD_CURVATURE,   FIELD_VERSION,
 };
 
 /* Length of the groups that two paths share: "train.optimizer.lr", "train.schedule.name": "train.". */
@@ -116,7 +117,7 @@ int run_format(const Run *run, Buffer *out, Error *error) {
     const char *previous = "";
     for (size_t i = 0; i < sizeof canonical_order / sizeof *canonical_order; i++) {
         const Field *field = &schema_fields[canonical_order[i]];
-        if (!schema_applies(field, run))
+        if (!schema_applies(field, run) || (field->optional && value_load(field, run).number == 0))
             continue;
         append_key(previous, field->run, out);
         if (canonical_order[i] == FIELD_VERSION)

@@ -147,7 +147,7 @@ static int check_presence(Reading *reading) {
     for (size_t i = 0; i < FIELDS; i++) {
         const Field *field = &schema_fields[i];
         bool choice = reading->given[i];
-        if (!field->run || (field->chosen && !reading->given[field->chooser]))
+        if (!field->run)
             continue;
         if (choice && !schema_applies(field, run)) {
             Buffer absence;
@@ -157,7 +157,7 @@ static int check_presence(Reading *reading) {
             buffer_deinit(&absence);
             return SWEEP_INVALID;
         }
-        bool needed = field->required || i == FIELD_DATA_NAME || i == FIELD_INPUTS || i == FIELD_CLASSES;
+        bool needed = (field->required && schema_applies(field, run)) || i == FIELD_DATA_NAME || i == FIELD_INPUTS || i == FIELD_CLASSES;
         if (needed && !choice) {
             error_set(reading->error, "%s: %s: missing", reading->path, field->run);
             return SWEEP_INVALID;

@@ -9,9 +9,12 @@ static const char *const smlp_forms[] = {"text", "code", NULL};
 static const char *const optimizer_kinds[] = {"lion", "adamw", "sgd", NULL};
 static const char *const schedule_kinds[] = {"constant", "linear", "cosine", "wsd", NULL};
 static const char *const precisions[] = {"fp32", "bf16", "auto", NULL};
-static const char *const trainers[] = {"builtin", NULL};
+static const char *const trainers[] = {"builtin", "simulated", NULL};
 static const char *const metrics[] = {"test_error", "test_loss", "validation_error", "validation_loss", "train_error", "train_loss", NULL};
-static const char *const fit_methods[] = {"parametric", "isoflop", NULL};
+static const char *const fit_methods[] = {SWEEP_FIT_NAMES, NULL};
+static const char *const fit_losses[] = {"huber", "mse", "asymmetric", NULL};
+static const char *const flop_counts[] = {"exact", "paper", "6nd", NULL};
+static const char *const param_counts[] = {"total", "body", NULL};
 
 enum {
     ON_BMLP = 1 << MODEL_BMLP,
@@ -20,6 +23,7 @@ enum {
     ON_ADAMW = 1 << OPTIMIZER_ADAMW,
     ON_SGD = 1 << OPTIMIZER_SGD,
     ON_WSD = 1 << SCHEDULE_WSD,
+    ON_SIMULATED = 1 << TRAINER_SIMULATED,
 };
 
 const Field schema_fields[FIELDS] = {
@@ -91,16 +95,45 @@ const Field schema_fields[FIELDS] = {
                            .standard = "5", .axis = true, .meaning = "points measured along the run"},
     [FIELD_PRECISION] = {"train.precision", "train.precision", TYPE_CHOICE, AT(run.precision), .choices = precisions, .standard = "fp32",
                          .axis = true, .meaning = "arithmetic of the matrix products"},
-    [FIELD_TRAINER] = {NULL, "trainer.kind", TYPE_CHOICE, AT(run.trainer), .choices = trainers, .standard = "builtin",
+    [FIELD_TRAINER] = {"trainer.kind", "trainer.kind", TYPE_CHOICE, AT(run.trainer), .choices = trainers, .standard = "builtin",
                        .meaning = "what trains the run"},
+    [FIELD_LAW_E] = {"trainer.law.E", "trainer.law.E", TYPE_NUMBER, AT(run.simulation.E), .low = 0, .high = 1e6, .required = true,
+                     .chooser = FIELD_TRAINER, .chosen = ON_SIMULATED, .meaning = "loss of an endless model on endless data"},
+    [FIELD_LAW_A] = {"trainer.law.A", "trainer.law.A", TYPE_NUMBER, AT(run.simulation.A), .low = 0, .high = 1e30, .required = true,
+                     .chooser = FIELD_TRAINER, .chosen = ON_SIMULATED, .meaning = "what a finite model adds, times parameters^-alpha"},
+    [FIELD_LAW_ALPHA] = {"trainer.law.alpha", "trainer.law.alpha", TYPE_NUMBER, AT(run.simulation.alpha), .low = 0, .high = 10,
+                         .required = true, .chooser = FIELD_TRAINER, .chosen = ON_SIMULATED, .meaning = "exponent of the parameters"},
+    [FIELD_LAW_B] = {"trainer.law.B", "trainer.law.B", TYPE_NUMBER, AT(run.simulation.B), .low = 0, .high = 1e30, .required = true,
+                     .chooser = FIELD_TRAINER, .chosen = ON_SIMULATED, .meaning = "what finite data add, times examples^-beta"},
+    [FIELD_LAW_BETA] = {"trainer.law.beta", "trainer.law.beta", TYPE_NUMBER, AT(run.simulation.beta), .low = 0, .high = 10,
+                        .required = true, .chooser = FIELD_TRAINER, .chosen = ON_SIMULATED, .meaning = "exponent of the examples"},
+    [FIELD_NOISE] = {"trainer.noise", "trainer.noise", TYPE_NUMBER, AT(run.simulation.noise), .low = 0, .high = 10, .standard = "0",
+                     .chooser = FIELD_TRAINER, .chosen = ON_SIMULATED, .meaning = "standard deviation of the loss's logarithm"},
+    [FIELD_BEST_LR] = {"trainer.tuning.lr.best", "trainer.tuning.lr.best", TYPE_NUMBER, AT(run.simulation.best_lr), .low = 0, .high = 1000,
+                       .low_open = true, .optional = true, .chooser = FIELD_TRAINER, .chosen = ON_SIMULATED,
+                       .meaning = "rate at which the loss is the law's"},
+    [FIELD_CURVATURE] = {"trainer.tuning.lr.curvature", "trainer.tuning.lr.curvature", TYPE_NUMBER, AT(run.simulation.curvature), .low = 0,
+                         .high = 1000, .low_open = true, .optional = true, .chooser = FIELD_TRAINER, .chosen = ON_SIMULATED,
+                         .meaning = "the loss is multiplied by exp(curvature ln(lr / best)^2)"},
 
+    [FIELD_TUNE] = {"tune", NULL, TYPE_AXES, .meaning = "train keys of which every cell tries every value"},
     [FIELD_INCLUDE] = {"include", NULL, TYPE_CELLS, .meaning = "cells to add to the grid"},
     [FIELD_EXCLUDE] = {"exclude", NULL, TYPE_CELLS, .meaning = "cells to drop from the grid"},
 
     [FIELD_FIT_METRIC] = {"fit.metric", NULL, TYPE_NAME, AT(fit.metric), .choices = metrics, .standard = "test_error",
                           .meaning = "metric that is fitted"},
+    [FIELD_FIT_SELECT] = {"fit.select", NULL, TYPE_NAME, AT(fit.select), .choices = metrics,
+                          .meaning = "metric that chooses among tuned settings"},
     [FIELD_FIT_METHODS] = {"fit.methods", NULL, TYPE_CHOICES, AT(fit.methods), .choices = fit_methods, .standard = "parametric, isoflop",
                            .meaning = "fits to make"},
+    [FIELD_FIT_LOSS] = {"fit.loss", NULL, TYPE_CHOICE, AT(fit.loss), .choices = fit_losses, .standard = "huber",
+                        .meaning = "what the fit minimises"},
+    [FIELD_FIT_FLOPS] = {"fit.flops", NULL, TYPE_CHOICE, AT(fit.flops), .choices = flop_counts, .standard = "exact",
+                         .meaning = "how compute is counted"},
+    [FIELD_FIT_PARAMS] = {"fit.params", NULL, TYPE_CHOICE, AT(fit.params), .choices = param_counts, .standard = "total",
+                          .meaning = "which parameters are counted"},
+    [FIELD_FIT_DROP_FIRST] = {"fit.drop_first_share", NULL, TYPE_NUMBER, AT(fit.drop_first_share), .low = 0, .high = 1, .high_open = true,
+                              .standard = "0", .meaning = "share of the runs, those of least compute, that the fit leaves out"},
     [FIELD_FIT_BOOTSTRAP] = {"fit.bootstrap", NULL, TYPE_INTEGER, AT(fit.bootstrap), .least = 0, .most = 1000000, .standard = "1000",
                              .meaning = "resamples behind the intervals; 0 for none"},
 

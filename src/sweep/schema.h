@@ -33,6 +33,7 @@ typedef enum {
     TYPE_NAME,    /* char[SWEEP_NAME_MAX]; one of `choices` when there are any */
     TYPE_DIGEST,  /* char[SHA256_HEX_MAX] */
     TYPE_CELLS,   /* a list of maps of grid keys; kept as a Sweep's exclusions and includes */
+    TYPE_AXES,    /* a map of train keys, each an axis */
 } FieldType;
 
 typedef enum {
@@ -68,10 +69,24 @@ typedef enum {
     FIELD_EVALUATIONS,
     FIELD_PRECISION,
     FIELD_TRAINER,
+    FIELD_LAW_E,
+    FIELD_LAW_A,
+    FIELD_LAW_ALPHA,
+    FIELD_LAW_B,
+    FIELD_LAW_BETA,
+    FIELD_NOISE,
+    FIELD_BEST_LR,
+    FIELD_CURVATURE,
+    FIELD_TUNE,
     FIELD_INCLUDE,
     FIELD_EXCLUDE,
     FIELD_FIT_METRIC,
+    FIELD_FIT_SELECT,
     FIELD_FIT_METHODS,
+    FIELD_FIT_LOSS,
+    FIELD_FIT_FLOPS,
+    FIELD_FIT_PARAMS,
+    FIELD_FIT_DROP_FIRST,
     FIELD_FIT_BOOTSTRAP,
     FIELD_RULE_VALUE, /* from here on: the keys of an lr rule */
     FIELD_RULE_BASE_WIDTH,
@@ -91,6 +106,7 @@ typedef struct Field {
     const char *const *choices; /* ends with NULL */
     const char *standard;       /* the default as text; NULL: none, or one that depends on the optimizer or the schedule */
     bool required;
+    bool optional;   /* TYPE_NUMBER; 0 stands for "not given", and is left out of a run's text */
     bool axis;       /* may be in grid, include and exclude */
     FieldId chooser; /* with `chosen`: the field exists only for these of the chooser's values (a bit each); 0: always */
     unsigned chosen;

@@ -48,6 +48,9 @@ void schema_expected(const Field *field, Buffer *out) {
     case TYPE_CELLS:
         buffer_append_text(out, "a list of cells, each a map of grid keys");
         break;
+    case TYPE_AXES:
+        buffer_append_text(out, "a map of train keys, each with its values");
+        break;
     }
 }
 
@@ -57,24 +60,23 @@ bool schema_applies(const Field *field, const Run *run) {
     return field->chosen >> value_load(&schema_fields[field->chooser], run).choice & 1U;
 }
 
-static const char *last_segment(const char *path) {
-    const char *dot = strrchr(path, '.');
-    return dot ? dot + 1 : path;
-}
-
+/* What stands beside the chooser: the next part of each path below its group, once. */
 void schema_absence(const Field *field, const Run *run, Buffer *out) {
     const Field *chooser = &schema_fields[field->chooser];
-    const char *separator = "";
-    buffer_printf(out, "%s has no %s; expected one of ", chooser->choices[value_load(chooser, run).choice], last_segment(field->file));
-    for (size_t i = 0; i < FIELDS; i++) {
+    size_t group = (size_t)(strrchr(chooser->file, '.') + 1 - chooser->file);
+    const char *separator = "", *last = "";
+    buffer_printf(out, "%s has no %.*s; expected one of ", chooser->choices[value_load(chooser, run).choice],
+                  (int)strcspn(field->file + group, "."), field->file + group);
+    for (size_t i = 0; i < FIELD_RULE_VALUE; i++) {
         const Field *other = &schema_fields[i];
-        if (!other->file || !schema_applies(other, run))
+        if (!other->file || !schema_applies(other, run) || strncmp(other->file, chooser->file, group) != 0)
             continue;
-        size_t group = (size_t)(last_segment(field->file) - field->file);
-        if (strncmp(other->file, field->file, group) != 0 || strchr(other->file + group, '.'))
-            continue;
-        buffer_printf(out, "%s%s", separator, other->file + group);
+        const char *name = other->file + group;
+        size_t length = strcspn(name, ".");
+        if (strcspn(last, ".") != length || strncmp(last, name, length) != 0)
+            buffer_printf(out, "%s%.*s", separator, (int)length, name);
         separator = ", ";
+        last = name;
     }
 }
 
@@ -108,8 +110,12 @@ void schema_fill(Draft *draft, const bool given[FIELDS]) {
     }
     if (!given[FIELD_FIT_METRIC])
         text_copy(draft->fit.metric, sizeof draft->fit.metric, schema_fields[FIELD_FIT_METRIC].standard);
+    if (!given[FIELD_FIT_SELECT]) {
+        const char *kind = strchr(draft->fit.metric, '_');
+        snprintf(draft->fit.select, sizeof draft->fit.select, "validation%s", kind ? kind : "_error");
+    }
     if (!given[FIELD_FIT_METHODS])
-        draft->fit.methods = FIT_PARAMETRIC | FIT_ISOFLOP;
+        draft->fit.methods = SWEEP_FIT_PARAMETRIC | SWEEP_FIT_ISOFLOP;
 }
 
 /* Edits (a letter more, less, or other; two swapped) between two short words. */
@@ -156,6 +162,10 @@ int schema_check_run(const Run *run, char *reason, size_t capacity) {
     if (step > 9.0e18) {
         snprintf(reason, capacity, "a step of %lld examples through %lld parameters is more FLOPs than can be counted",
                  (long long)run->batch, (long long)arch_params_total(&run->model));
+        return 1;
+    }
+    if ((run->simulation.best_lr > 0) != (run->simulation.curvature > 0)) {
+        snprintf(reason, capacity, "trainer.tuning.lr has best or curvature alone; expected both, or neither");
         return 1;
     }
     const Dataset *data = sweep_dataset_find(run->data_name);

@@ -112,6 +112,15 @@ static int backend_prepare(Builtin *builtin, Error *error) {
     return result == BACKEND_REFUSED ? TRAIN_REFUSED : result;
 }
 
+/* Large batches are fast, and must not make an evaluation take more memory than training does. */
+static int64_t evaluation_batch(const Builtin *builtin) {
+    double example = arch_batch_bytes(&builtin->base.run.model, 1, builtin->backend == BACKEND_ONEDNN_BF16);
+    double rows = EVALUATION_BYTES / example;
+    if (rows >= EVALUATION_BATCH_MAX || builtin->batch >= EVALUATION_BATCH_MAX)
+        return EVALUATION_BATCH_MAX;
+    return rows > (double)builtin->batch ? (int64_t)rows : builtin->batch;
+}
+
 static int builtin_prepare(Builtin *builtin, const TrainerOptions *options, Error *error) {
     const Run *run = &builtin->base.run;
     int result = backend_prepare(builtin, error);
@@ -121,7 +130,8 @@ static int builtin_prepare(Builtin *builtin, const TrainerOptions *options, Erro
         result = plan_prepare(builtin, error);
     if (result)
         return result;
-    int64_t batch_max = builtin->batch > EVALUATION_BATCH ? builtin->batch : EVALUATION_BATCH;
+    builtin->evaluation_batch = evaluation_batch(builtin);
+    int64_t batch_max = builtin->batch > builtin->evaluation_batch ? builtin->batch : builtin->evaluation_batch;
     if (buffers_prepare(builtin, batch_max, error))
         return -1;
     backend_set_threads(options->threads);

@@ -7,7 +7,8 @@
 #define train_refuse(...) (error_set(__VA_ARGS__), TRAIN_REFUSED)
 
 enum {
-    EVALUATION_BATCH = 500,
+    EVALUATION_BATCH_MAX = 500,
+    EVALUATION_BYTES = 16 << 20,  /* of activations, where a training batch does not take more */
     EVALUATION_TRAIN_MAX = 10000, /* training examples that an evaluation looks at */
     SAFETENSORS_LENGTH_BYTES = 8,
     SAFETENSORS_HEADER_MAX = 4 << 20,
@@ -21,7 +22,7 @@ typedef struct Builtin {
     BackendKind backend;
     Model *model;
     Optimizer *optimizer;
-    int64_t batch, steps_per_epoch;
+    int64_t batch, evaluation_batch, steps_per_epoch;
     double step_flops;
     int64_t epoch;     /* whose order is in `order`; -1: none */
     uint32_t *order;   /* [split.train_count] */

@@ -7,8 +7,8 @@
 static void section_evaluate(Builtin *builtin, DataSection section, const uint32_t *indices, int64_t count, const char *name, Point *out) {
     double loss_sum = 0;
     int64_t errors = 0;
-    for (int64_t start = 0; start < count; start += EVALUATION_BATCH) {
-        int64_t batch = count - start < EVALUATION_BATCH ? count - start : EVALUATION_BATCH;
+    for (int64_t start = 0; start < count; start += builtin->evaluation_batch) {
+        int64_t batch = count - start < builtin->evaluation_batch ? count - start : builtin->evaluation_batch;
         for (int64_t i = 0; i < batch; i++)
             builtin->indices[i] = indices ? indices[start + i] : (uint32_t)(start + i);
         batch_gather(builtin->data, section, builtin->indices, batch, builtin->x, builtin->labels);

@@ -8,7 +8,8 @@
 
 static const double chunk_seconds = 0.05;
 
-enum { CHUNK_GROWTH = 8, CHUNK_MAX = 1 << 20 };
+static const double chunk_growth = 8;
+static const double chunk_max = 1e18; /* steps that take no time: simulated runs may have any number */
 
 typedef struct Progress {
     Trainer *trainer;
@@ -24,10 +25,10 @@ static int checkpoint(Progress *progress, Error *error) {
 }
 
 static int64_t chunk_next(int64_t steps, double seconds) {
-    double fitting = seconds > 0 ? (double)steps * chunk_seconds / seconds : (double)CHUNK_MAX;
-    double most = (double)steps * CHUNK_GROWTH;
+    double fitting = seconds > 0 ? (double)steps * chunk_seconds / seconds : chunk_max;
+    double most = (double)steps * chunk_growth;
     fitting = fitting < most ? fitting : most;
-    return fitting < 1 ? 1 : fitting > CHUNK_MAX ? CHUNK_MAX : (int64_t)fitting;
+    return fitting < 1 ? 1 : fitting > chunk_max ? (int64_t)chunk_max : (int64_t)fitting;
 }
 
 /* To the step `target`: 0, TRAIN_STOPPED, TRAIN_DIVERGED, TRAIN_UNSAVED, -1. */

@@ -1,5 +1,6 @@
 /* Reading safetensors. The header is believed only as far as the file's size allows, and tensors must fill the data from its first byte
- * to its last without a gap or an overlap, so every offset that is used has been checked. */
+ * to its last without a gap or an overlap, so every offset that is used has been checked. The data are mapped: beside a model and its
+ * optimizer, a checkpoint in memory would be as large again. */
 #include "builtin.h"
 
 #include <errno.h>
@@ -7,6 +8,7 @@
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -17,8 +19,11 @@ struct Safetensors {
     json_t *header;
     char *text; /* the header, for offsets in messages */
     size_t text_size;
-    float *data;
-    size_t data_size; /* bytes */
+    const float *data; /* in the mapping, or in `copy` */
+    size_t data_size;  /* bytes */
+    void *mapping;
+    size_t mapping_size;
+    float *copy; /* of data that are not aligned in the file */
     SafetensorsEntry *entries;
     size_t count;
 };
@@ -163,6 +168,25 @@ static int entries_read(Safetensors *file, Error *error) {
     return cover_check(file, error);
 }
 
+/* A file that nobody cuts short while it is mapped: checkpoints are replaced, never rewritten. */
+static int data_map(Safetensors *file, int descriptor, size_t file_size, Error *error) {
+    size_t offset = SAFETENSORS_LENGTH_BYTES + file->text_size;
+    file->data_size = file_size - offset;
+    if (offset % sizeof(float)) { /* other writers do not pad the header */
+        file->data = file->copy = malloc(file->data_size + sizeof(float));
+        if (!file->copy)
+            return error_set(error, "%s: no memory for %zu bytes", file->path, file->data_size);
+        return bytes_read(descriptor, file->copy, file->data_size, offset, file->path, error);
+    }
+    void *mapping = mmap(NULL, file_size, PROT_READ, MAP_PRIVATE, descriptor, 0);
+    if (mapping == MAP_FAILED)
+        return error_set_errno(error, errno, "cannot map %s", file->path);
+    file->mapping = mapping;
+    file->mapping_size = file_size;
+    file->data = (const float *)(const void *)((const char *)mapping + offset);
+    return 0;
+}
+
 static int file_read_from(Safetensors *file, int descriptor, Error *error) {
     struct stat status;
     if (fstat(descriptor, &status))
@@ -175,14 +199,8 @@ static int file_read_from(Safetensors *file, int descriptor, Error *error) {
     int result = header_read(file, descriptor, size, error);
     if (result)
         return result;
-    file->data_size = size - SAFETENSORS_LENGTH_BYTES - file->text_size;
-    file->data = malloc(file->data_size + sizeof(float));
-    if (!file->data)
-        return error_set(error, "%s: no memory for %zu bytes", file->path, file->data_size);
-    result = entries_read(file, error);
-    if (!result)
-        result = bytes_read(descriptor, file->data, file->data_size, SAFETENSORS_LENGTH_BYTES + file->text_size, file->path, error);
-    return result;
+    result = data_map(file, descriptor, size, error);
+    return result ? result : entries_read(file, error);
 }
 
 int safetensors_open(Safetensors **out, const char *path, Error *error) {
@@ -211,7 +229,9 @@ void safetensors_free(Safetensors *file) {
         return;
     json_decref(file->header);
     free(file->text);
-    free(file->data);
+    if (file->mapping)
+        munmap(file->mapping, file->mapping_size);
+    free(file->copy);
     free(file->entries);
     free(file);
 }

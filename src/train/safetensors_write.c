@@ -1,7 +1,6 @@
 #include "builtin.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 static size_t entry_bytes(const SafetensorsEntry *entry) {
     return (size_t)entry->shape[0] * (size_t)(entry->dimensions > 1 ? entry->shape[1] : 1) * sizeof *entry->data;
@@ -31,24 +30,20 @@ static void header_format(Buffer *out, const SafetensorsEntry *entries, size_t c
         buffer_append_text(out, " ");
 }
 
+/* Tensors go to the file from where they are: a copy of a large model would be as large again. */
 static int file_write(const char *path, const Buffer *header, const SafetensorsEntry *entries, size_t count, Error *error) {
-    size_t size = SAFETENSORS_LENGTH_BYTES + header->size;
-    for (size_t i = 0; i < count; i++)
-        size += entry_bytes(&entries[i]);
-    char *bytes = malloc(size);
-    if (!bytes)
-        return error_set(error, "%s: no memory for %zu bytes", path, size);
+    char length[SAFETENSORS_LENGTH_BYTES];
+    FilePiece *pieces = calloc(count + 2, sizeof *pieces);
+    if (!pieces)
+        return error_set(error, "%s: no memory for a list of tensors", path);
     for (int i = 0; i < SAFETENSORS_LENGTH_BYTES; i++)
-        bytes[i] = (char)(header->size >> (8 * i));
-    char *at = bytes + SAFETENSORS_LENGTH_BYTES;
-    memcpy(at, header->data, header->size);
-    at += header->size;
-    for (size_t i = 0; i < count; i++) {
-        memcpy(at, entries[i].data, entry_bytes(&entries[i]));
-        at += entry_bytes(&entries[i]);
-    }
-    int result = file_write_atomic(path, bytes, size, 0644, error);
-    free(bytes);
+        length[i] = (char)(header->size >> (8 * i));
+    pieces[0] = (FilePiece){length, sizeof length};
+    pieces[1] = (FilePiece){header->data, header->size};
+    for (size_t i = 0; i < count; i++)
+        pieces[i + 2] = (FilePiece){entries[i].data, entry_bytes(&entries[i])};
+    int result = file_write_pieces(path, pieces, count + 2, 0644, error);
+    free(pieces);
     return result;
 }
 

@@ -1,7 +1,11 @@
 #include "builtin.h"
+#include "simulated.h"
 
 int trainer_new(Trainer **out, const Run *run, const TrainerOptions *options, Error *error) {
-    static int (*const makers[])(Trainer **, const Run *, const TrainerOptions *, Error *) = {[TRAINER_BUILTIN] = builtin_new};
+    static int (*const makers[])(Trainer **, const Run *, const TrainerOptions *, Error *) = {
+        [TRAINER_BUILTIN] = builtin_new,
+        [TRAINER_SIMULATED] = simulated_new,
+    };
     return makers[run->trainer](out, run, options, error);
 }
 

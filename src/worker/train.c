@@ -39,6 +39,7 @@ typedef struct HandRun {
     RunFiles files;
     char init_digest[SHA256_HEX_MAX]; /* "" without --init */
     Trainer *trainer;
+    double memory_bytes; /* the most that was seen */
     Journal points;
     bool has_points, printed_header;
     Point last;
@@ -209,13 +210,23 @@ static void train_print_point(HandRun *hand, const Point *point) {
     fflush(stdout);
 }
 
+static void train_note_memory(HandRun *hand) {
+    hand->memory_bytes = fmax(hand->memory_bytes, process_memory_bytes());
+}
+
 static bool train_should_stop(void *context) {
     (void)context;
     return stop_requested();
 }
 
+static void train_on_progress(void *context, const Trainer *trainer) {
+    (void)trainer;
+    train_note_memory(context);
+}
+
 static int train_on_point(void *context, const Point *point, Error *error) {
     HandRun *hand = context;
+    train_note_memory(hand);
     if (journal_append(&hand->points, point, error))
         return -1;
     hand->last = *point;
@@ -249,7 +260,7 @@ static void train_format_result(const HandRun *hand, const char *key, RunState s
     train_format_text(out, "version", environment.version);
     train_format_text(out, "backend", environment.backend);
     train_format_text(out, "data_digest", environment.data_digest);
-    buffer_printf(out, ",\"threads\":%d}\n", hand->threads);
+    buffer_printf(out, ",\"threads\":%d,\"memory_bytes\":%.0f}\n", hand->threads, hand->memory_bytes);
 }
 
 /* Weights first, then the result, then the checkpoint goes: a kill in between repeats a step and loses none. */
@@ -298,6 +309,7 @@ static int train_loop(HandRun *hand, Error *error) {
         .checkpoint_path = hand->files.checkpoint,
         .checkpoint_seconds = hand->checkpoint_seconds,
         .should_stop = train_should_stop,
+        .on_progress = train_on_progress,
         .on_point = train_on_point,
         .context = hand,
     };

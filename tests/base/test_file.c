@@ -52,6 +52,21 @@ static void test_atomic_write_reads_back_with_its_mode(void **state) {
     unlink(path);
 }
 
+static void test_pieces_are_written_one_behind_the_other(void **state) {
+    (void)state;
+    Error error;
+    Buffer text;
+    char path[PATH_TEXT_MAX];
+    const FilePiece pieces[] = {{"one", 3}, {NULL, 0}, {" two", 4}};
+    path_of(path, "pieces");
+    buffer_init(&text, 100);
+    assert_int_equal(file_write_pieces(path, pieces, 3, 0644, &error), 0);
+    assert_int_equal(file_read(path, 100, &text, &error), 0);
+    assert_string_equal(text.data, "one two");
+    buffer_deinit(&text);
+    unlink(path);
+}
+
 static void test_failed_write_leaves_nothing(void **state) {
     (void)state;
     char path[PATH_TEXT_MAX];
@@ -167,9 +182,13 @@ static int folder_remove(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_atomic_write_reads_back_with_its_mode),      cmocka_unit_test(test_failed_write_leaves_nothing),
-        cmocka_unit_test(test_what_a_killed_writer_left_is_removed),       cmocka_unit_test(test_read_is_bounded),
-        cmocka_unit_test(test_directories_are_made_with_parents),          cmocka_unit_test(test_home_follows_option_then_environment),
+        cmocka_unit_test(test_atomic_write_reads_back_with_its_mode),
+        cmocka_unit_test(test_pieces_are_written_one_behind_the_other),
+        cmocka_unit_test(test_failed_write_leaves_nothing),
+        cmocka_unit_test(test_what_a_killed_writer_left_is_removed),
+        cmocka_unit_test(test_read_is_bounded),
+        cmocka_unit_test(test_directories_are_made_with_parents),
+        cmocka_unit_test(test_home_follows_option_then_environment),
         cmocka_unit_test(test_programs_are_found_where_the_variable_says),
     };
     return cmocka_run_group_tests(tests, folder_make, folder_remove);

@@ -87,7 +87,9 @@ static void wrong_keys(void **state) {
          "f:4:21: model.expansoin: unknown key; did you mean \"expansion\"? Expected one of kind, expansion, form"},
         {"expansion: 4", "heads: 4", "f:4:21: model.heads: unknown key; expected one of kind, expansion, form"},
         {"name: test", "nmae: test",
-         "f:2:1: nmae: unknown key; did you mean \"name\"? Expected one of version, name, data, model, grid, train, include, exclude, fit"},
+         "f:2:1: nmae: unknown key; did you mean \"name\"? Expected one of version, name, data, model, grid, train, trainer, tune, "
+         "include, "
+         "exclude, fit"},
         {"depth: [1, 2]", "depht: [1, 2]",
          "f:6:3: grid.depht: unknown key; did you mean \"depth\"? Expected one of depth, width, examples, seed, epochs, batch, "
          "optimizer.name, "
@@ -114,6 +116,26 @@ static void wrong_keys(void **state) {
         {"kind: bmlp", "kind: smlp", "f:4:21: model.expansion: smlp has no expansion; expected one of kind, form"},
         {"depth: [1, 2]", "depth: [1, 2]\n  schedule.decay: [0.1, 0.2]",
          "f:7:3: grid.schedule.decay: cosine has no decay; expected one of name, warmup"},
+    };
+    CHECK(wrongs);
+}
+
+static void wrong_trainers(void **state) {
+    (void)state;
+#define LAW "law: {E: 1, A: 2, alpha: 0.3, B: 4, beta: 0.5}"
+    static const Wrong wrongs[] = {
+        {"", "trainer: simulated\n", "f:15:10: trainer: found \"simulated\"; expected a map of keys"},
+        {"", "trainer: {kind: guess}\n", "f:15:17: trainer.kind: found \"guess\"; expected one of builtin, simulated"},
+        {"", "trainer: {kind: simulated}\n", "f:15:1: trainer: law.E is missing; expected a number from 0 to 1000000"},
+        {"", "trainer: {kind: simulated, law: {E: 1, A: 2, alpha: 0.3, B: 4}}\n",
+         "f:15:28: trainer.law: beta is missing; expected a number from 0 to 10"},
+        {"", "trainer: {kind: simulated, law: {E: -1}}\n", "f:15:37: trainer.law.E: found \"-1\"; expected a number from 0 to 1000000"},
+        {"", "trainer: {kind: simulated, law: {e: 1}}\n", "f:15:34: trainer.law.e: unknown key; expected one of E, A, alpha, B, beta"},
+        {"", "trainer: {" LAW "}\n", "f:15:17: trainer.law.E: builtin has no law; expected one of kind"},
+        {"", "trainer: {noise: 0.1}\n", "f:15:11: trainer.noise: builtin has no noise; expected one of kind"},
+        {"", "trainer: {kind: simulated, " LAW ", tuning: {lr: {best: 1}}}\n",
+         "f:15:85: trainer.tuning.lr: curvature is missing; expected a number above 0 and at most 1000"},
+        {"", "trainer: {kind: simulated, " LAW ", tuning: {lr: 1}}\n", "f:15:89: trainer.tuning.lr: found \"1\"; expected a map of keys"},
     };
     CHECK(wrongs);
 }
@@ -170,10 +192,13 @@ static void wrong_data_and_sizes(void **state) {
          "f:14:15: fit.metric: found \"tset_error\"; expected one of test_error, test_loss, validation_error, validation_loss, "
          "train_error, "
          "train_loss"},
-        {"[parametric]", "parametric", "f:14:36: fit.methods: found \"parametric\"; expected a list of one or more of parametric, isoflop"},
+        {"[parametric]", "parametric",
+         "f:14:36: fit.methods: found \"parametric\"; expected a list of one or more of envelope, isoflop, parametric, vpnls, power"},
         {"[parametric]", "[isoflop, isoflop]",
-         "f:14:46: fit.methods[1]: found \"isoflop\"; expected a list of one or more of parametric, isoflop, each once"},
-        {"[parametric]", "[]", "f:14:36: fit.methods: found a list; expected a list of one or more of parametric, isoflop"},
+         "f:14:46: fit.methods[1]: found \"isoflop\"; expected a list of one or more of envelope, isoflop, parametric, vpnls, power, each "
+         "once"},
+        {"[parametric]", "[]",
+         "f:14:36: fit.methods: found a list; expected a list of one or more of envelope, isoflop, parametric, vpnls, power"},
     };
     CHECK(wrongs);
 }
@@ -320,6 +345,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(wrong_values),
         cmocka_unit_test(wrong_keys),
+        cmocka_unit_test(wrong_trainers),
         cmocka_unit_test(missing_keys),
         cmocka_unit_test(wrong_data_and_sizes),
         cmocka_unit_test(a_validation_metric_needs_validation_examples),

@@ -48,7 +48,7 @@ static void quickstart_is_its_eighty_runs(void **state) {
     }
     const FitSettings *fit = sweep_fit_settings(sweep);
     assert_string_equal(fit->metric, "test_error");
-    assert_int_equal(fit->methods, FIT_PARAMETRIC | FIT_ISOFLOP);
+    assert_int_equal(fit->methods, SWEEP_FIT_PARAMETRIC | SWEEP_FIT_ISOFLOP);
     assert_int_equal(fit->bootstrap, 1000);
     free(runs);
     sweep_free(sweep);
@@ -96,6 +96,33 @@ static void the_papers_grid_is_plan_only(void **state) {
     sweep_free(sweep);
 }
 
+/* Sizes alone can be run when nothing is trained. */
+static void a_simulated_sweep_needs_no_data(void **state) {
+    (void)state;
+    static const char text[] = "version: 1\nname: t\ndata: {inputs: 12, classes: 2, examples: 500}\nmodel: {kind: bmlp}\n"
+                               "grid: {depth: 1, width: [8, 16], examples: 100}\ntrain:\n" TRAIN
+                               "trainer:\n  kind: simulated\n  law: {E: 1, A: 2, alpha: .3, B: 4, beta: .5}\n%s";
+    char filled[1024];
+    snprintf(filled, sizeof filled, text, "fit: {metric: validation_error}\n");
+    Sweep *sweep = sweep_good(filled);
+    assert_false(sweep_is_plan_only(sweep));
+    assert_true(sweep_is_simulated(sweep));
+    Run *runs = sweep_all(sweep);
+    assert_int_equal(runs[1].trainer, TRAINER_SIMULATED);
+    const Simulation *law = &runs[1].simulation;
+    assert_true(law->E == 1 && law->A == 2 && law->alpha == 0.3 && law->B == 4 && law->beta == 0.5);
+    assert_true(law->noise == 0 && law->best_lr == 0 && law->curvature == 0);
+    free(runs);
+    sweep_free(sweep);
+    snprintf(filled, sizeof filled, text, "  noise: 0.02\n  tuning: {lr: {best: 1e-3, curvature: .05}}\n");
+    sweep = sweep_good(filled);
+    runs = sweep_all(sweep);
+    law = &runs[0].simulation;
+    assert_true(law->noise == 0.02 && law->best_lr == 1e-3 && law->curvature == 0.05);
+    free(runs);
+    sweep_free(sweep);
+}
+
 static void what_is_not_said_has_its_default(void **state) {
     (void)state;
     Sweep *sweep = sweep_good(sweep_text("  depth: 1\n  width: 8\n  examples: 100\n", TRAIN, ""));
@@ -111,7 +138,7 @@ static void what_is_not_said_has_its_default(void **state) {
     assert_int_equal(run->precision, PRECISION_FP32);
     assert_int_equal(run->trainer, TRAINER_BUILTIN);
     assert_string_equal(sweep_fit_settings(sweep)->metric, "test_error");
-    assert_int_equal(sweep_fit_settings(sweep)->methods, FIT_PARAMETRIC | FIT_ISOFLOP);
+    assert_int_equal(sweep_fit_settings(sweep)->methods, SWEEP_FIT_PARAMETRIC | SWEEP_FIT_ISOFLOP);
     assert_int_equal(sweep_fit_settings(sweep)->bootstrap, 1000);
     free(run);
     sweep_free(sweep);
@@ -209,7 +236,7 @@ static void fit_settings_are_read(void **state) {
     (void)state;
     Sweep *sweep = sweep_good(sweep_text(GRID, TRAIN, "fit: {metric: train_loss, methods: [isoflop], bootstrap: 0}\n"));
     assert_string_equal(sweep_fit_settings(sweep)->metric, "train_loss");
-    assert_int_equal(sweep_fit_settings(sweep)->methods, FIT_ISOFLOP);
+    assert_int_equal(sweep_fit_settings(sweep)->methods, SWEEP_FIT_ISOFLOP);
     assert_int_equal(sweep_fit_settings(sweep)->bootstrap, 0);
     sweep_free(sweep);
 }
@@ -233,6 +260,7 @@ int main(void) {
         cmocka_unit_test(quickstart_is_its_eighty_runs),
         cmocka_unit_test(every_run_of_every_sweep_survives_its_text),
         cmocka_unit_test(the_papers_grid_is_plan_only),
+        cmocka_unit_test(a_simulated_sweep_needs_no_data),
         cmocka_unit_test(what_is_not_said_has_its_default),
         cmocka_unit_test(defaults_follow_the_optimizer_and_the_schedule),
         cmocka_unit_test(a_setting_serves_every_optimizer_of_the_grid),

@@ -20,6 +20,17 @@ static const char golden_sgd[] =
     "\"schedule\":{\"decay\":0.25,\"name\":\"wsd\",\"warmup\":0}},\"trainer\":{\"kind\":\"builtin\"},\"version\":1}";
 static const char golden_sgd_key[] = "019c8f5330b25381427b2702c3316e92ff6451b92114066e788a27b4e92eaaee";
 
+/* Without data, with every key that a simulated run can have. */
+static const char golden_simulated[] =
+    "{\"data\":{\"digest\":\"\",\"name\":\"\",\"subset_seed\":0,\"validation\":0},\"examples\":500,"
+    "\"model\":{\"classes\":10,\"depth\":1,\"expansion\":4,\"inputs\":784,\"kind\":\"bmlp\",\"width\":8},\"seed\":0,"
+    "\"train\":{\"batch\":128,\"epochs\":20,\"evaluations\":5,\"label_smoothing\":0.1,"
+    "\"optimizer\":{\"beta1\":0.9,\"beta2\":0.99,\"lr\":0.002,\"name\":\"lion\",\"weight_decay\":0.1},\"precision\":\"fp32\","
+    "\"schedule\":{\"name\":\"cosine\",\"warmup\":0.05}},"
+    "\"trainer\":{\"kind\":\"simulated\",\"law\":{\"A\":406.4,\"B\":410.7,\"E\":1.69,\"alpha\":0.34,\"beta\":0.28},\"noise\":0.02,"
+    "\"tuning\":{\"lr\":{\"best\":0.001,\"curvature\":0.05}}},\"version\":1}";
+static const char golden_simulated_key[] = "f879a33f2ea9fbe0fe44a511213763ae40f144364a6be9df57e2c16ee3b64c7a";
+
 static Run run_lion(void) {
     Run run = {.model = {.kind = MODEL_BMLP, .inputs = 784, .classes = 10, .depth = 1, .width = 8, .expansion = 4},
                .data_name = "fashion-mnist",
@@ -50,6 +61,15 @@ static Run run_sgd(void) {
     return run;
 }
 
+static Run run_simulated(void) {
+    Run run = run_lion();
+    *run.data_name = *run.data_digest = '\0';
+    run.validation = 0;
+    run.trainer = TRAINER_SIMULATED;
+    run.simulation = (Simulation){1.69, 406.4, 0.34, 410.7, 0.28, .noise = 0.02, .best_lr = 1e-3, .curvature = 0.05};
+    return run;
+}
+
 static void format(const Run *run, Buffer *out) {
     Error error = {0};
     buffer_init(out, RUN_SPEC_MAX);
@@ -69,7 +89,8 @@ static void check_golden(const Run *run, const char *text, const char *key) {
 
 static void canonical_text_and_key_are_the_goldens(void **state) {
     (void)state;
-    Run lion = run_lion(), sgd = run_sgd();
+    Run lion = run_lion(), sgd = run_sgd(), simulated = run_simulated();
+    check_golden(&simulated, golden_simulated, golden_simulated_key);
     check_golden(&lion, golden_lion, golden_lion_key);
     check_golden(&sgd, golden_sgd, golden_sgd_key);
 }
@@ -89,6 +110,7 @@ static void canonical_text_reads_back(void **state) {
     (void)state;
     check_round_trip(golden_lion);
     check_round_trip(golden_sgd);
+    check_round_trip(golden_simulated);
 }
 
 /* Any order, any spacing, defaults left out: the same run. */
@@ -110,7 +132,7 @@ static void a_run_by_hand_is_the_same_run(void **state) {
 /* Every setting decides the result, so every setting moves the key. */
 static void each_setting_changes_the_key(void **state) {
     (void)state;
-    enum { CHANGES = 19 };
+    enum { CHANGES = 28 };
     Run runs[CHANGES + 1];
     for (size_t i = 0; i <= CHANGES; i++)
         runs[i] = run_lion();
@@ -134,6 +156,17 @@ static void each_setting_changes_the_key(void **state) {
     runs[n++].schedule.kind = SCHEDULE_LINEAR;
     runs[n++].schedule.warmup = 0.06;
     runs[n++].label_smoothing = 0;
+    for (size_t i = n; i <= CHANGES; i++)
+        runs[i] = run_simulated();
+    n++;
+    runs[n++].simulation.E = 1.7;
+    runs[n++].simulation.A = 406;
+    runs[n++].simulation.alpha = 0.35;
+    runs[n++].simulation.B = 410;
+    runs[n++].simulation.beta = 0.29;
+    runs[n++].simulation.noise = 0;
+    runs[n++].simulation.best_lr = 2e-3;
+    runs[n++].simulation.curvature = 0.06;
     assert_int_equal(n, CHANGES + 1);
     char keys[CHANGES + 1][RUN_KEY_MAX];
     for (size_t i = 0; i <= CHANGES; i++) {
@@ -196,6 +229,27 @@ static void wrong_runs_are_refused_with_their_field(void **state) {
         Run run;
         Error error = {0};
         replace(golden_lion, wrongs[i].was, wrongs[i].is, text, sizeof text);
+        assert_int_equal(run_parse(&run, text, strlen(text), "r", &error), SWEEP_INVALID);
+        assert_string_equal(error.text, wrongs[i].message);
+    }
+}
+
+static void wrong_simulations_are_refused(void **state) {
+    (void)state;
+    static const Wrong wrongs[] = {
+        {"\"E\":1.69,", "", "r: trainer.law.E: missing"},
+        {"\"E\":1.69", "\"E\":-1", "r: trainer.law.E: found -1; expected a number from 0 to 1000000"},
+        {"\"E\":1.69", "\"C\":1.69", "r: trainer.law.C: unknown key; expected one of E, A, alpha, B, beta"},
+        {"\"kind\":\"simulated\",", "", "r: trainer.law.E: builtin has no law; expected one of kind"},
+        {"\"best\":0.001,", "", "r: trainer.tuning.lr has best or curvature alone; expected both, or neither"},
+        {"\"best\":0.001", "\"best\":0", "r: trainer.tuning.lr.best: found 0; expected a number above 0 and at most 1000"},
+        {"\"law\":{", "\"law\":1,\"laws\":{", "r: trainer.law: found 1; expected an object"},
+    };
+    for (size_t i = 0; i < sizeof wrongs / sizeof *wrongs; i++) {
+        char text[2048];
+        Run run;
+        Error error = {0};
+        replace(golden_simulated, wrongs[i].was, wrongs[i].is, text, sizeof text);
         assert_int_equal(run_parse(&run, text, strlen(text), "r", &error), SWEEP_INVALID);
         assert_string_equal(error.text, wrongs[i].message);
     }
@@ -290,6 +344,7 @@ int main(void) {
         cmocka_unit_test(a_run_by_hand_is_the_same_run),
         cmocka_unit_test(each_setting_changes_the_key),
         cmocka_unit_test(wrong_runs_are_refused_with_their_field),
+        cmocka_unit_test(wrong_simulations_are_refused),
         cmocka_unit_test(what_is_no_run_at_all_is_refused),
         cmocka_unit_test(mutated_runs_never_break_the_parser),
         cmocka_unit_test(evaluations_are_log_spaced_from_the_first_epoch_to_the_end),

@@ -40,17 +40,19 @@ static void test_round_trip(void **state) {
     safetensors_free(file);
 }
 
-/* The format as its specification has it: length, header, data; tensors in any order in the header, no metadata. */
-static void test_foreign_file(void **state) {
-    (void)state;
+/* The format as its specification has it: length, header, data; tensors in any order in the header, no metadata. `spaces` end the header,
+ * so that the data lie at every distance from a multiple of a float's size. */
+static void check_foreign_file(size_t spaces) {
     static const char header[] = "{\"w\":{\"shape\":[1,2],\"data_offsets\":[4,12],\"dtype\":\"F32\"},"
-                                 "\"v\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}} ";
+                                 "\"v\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}";
     static const float data[] = {5, 6, 7};
-    uint8_t bytes[256] = {sizeof header - 1};
+    const size_t size = sizeof header - 1 + spaces;
+    uint8_t bytes[256] = {(uint8_t)size};
+    memset(bytes + 8, ' ', size);
     memcpy(bytes + 8, header, sizeof header - 1);
-    memcpy(bytes + 8 + sizeof header - 1, data, sizeof data);
+    memcpy(bytes + 8 + size, data, sizeof data);
     const char *path = fixture_path("foreign.safetensors");
-    fixture_write(path, bytes, 8 + sizeof header - 1 + sizeof data);
+    fixture_write(path, bytes, 8 + size + sizeof data);
     Safetensors *file;
     Error error = {0};
     if (safetensors_open(&file, path, &error))
@@ -59,6 +61,12 @@ static void test_foreign_file(void **state) {
     assert_true(safetensors_find(file, "w")->data[0] == 6 && safetensors_find(file, "w")->data[1] == 7);
     assert_null(safetensors_metadata(file, "step"));
     safetensors_free(file);
+}
+
+static void test_foreign_file(void **state) {
+    (void)state;
+    for (size_t spaces = 0; spaces < 4; spaces++)
+        check_foreign_file(spaces);
 }
 
 typedef struct Wrong {

@@ -1,0 +1,90 @@
+/* What a worker takes of its machine: its tensors, and little more. Address sanitizer's own memory would drown that. */
+#include "harness.h"
+
+#include "sweepd/arch.h"
+
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#ifdef __SANITIZE_ADDRESS__
+enum { SANITIZED = 1 };
+#else
+enum { SANITIZED = 0 };
+#endif
+
+static const double MORE_BYTES = 64 << 20; /* that a worker may take beside its tensors */
+
+typedef struct Shape {
+    int depth, width, batch;
+    const char *precision, *optimizer, *threads;
+    int states;
+} Shape;
+
+static void write_spec(const Shape *shape) {
+    char text[1024];
+    snprintf(text, sizeof text,
+             "version: 1\nname: memory\ndata: {name: fashion-mnist, validation: 1000}\nmodel: {kind: bmlp, expansion: 4}\n"
+             "grid: {depth: [%d], width: [%d], examples: [%d], seed: [0]}\n"
+             "train: {epochs: 2, batch: %d, precision: %s, evaluations: 1, optimizer: {name: %s, lr: 1.0e-4, weight_decay: 0.1}}\n",
+             shape->depth, shape->width, shape->batch, shape->batch, shape->precision, shape->optimizer);
+    site_write("memory.yaml", text);
+}
+
+static double tensor_bytes(const Shape *shape, const json_t *result) {
+    Architecture arch = {MODEL_BMLP, SMLP_TEXT, 784, 10, shape->depth, shape->width, 4};
+    bool bf16 = strstr(json_string_value(json_object_get(result, "backend")), ", bf16") != NULL;
+    return arch_parameter_bytes(&arch, shape->states, bf16) + arch_batch_bytes(&arch, shape->batch, bf16);
+}
+
+/* The largest of all children so far, so that a shape must take more than those before it. */
+static double most_of_children(void) {
+    struct rusage usage;
+    assert_int_equal(getrusage(RUSAGE_CHILDREN, &usage), 0);
+    return (double)usage.ru_maxrss * 1024;
+}
+
+static double mapped_bytes(const json_t *result) {
+    char path[PATH_TEXT_MAX];
+    struct stat status;
+    const char *digest = json_string_value(json_object_get(result, "data_digest"));
+    assert_int_equal(path_format(path, NULL, "%s/data/fashion-mnist-%s.pack", site_home(), digest), 0);
+    assert_int_equal(stat(path, &status), 0);
+    return (double)status.st_size;
+}
+
+static void check_shape(const Shape *shape) {
+    char spec[PATH_TEXT_MAX], out[PATH_TEXT_MAX], name[64];
+    snprintf(name, sizeof name, "out-%d-%d-%s", shape->depth, shape->width, shape->precision);
+    write_spec(shape);
+    site_path(spec, "memory.yaml");
+    site_path(out, name);
+    json_t *result = site_json("sweep-worker", "train", spec, "--out", out, "--threads", shape->threads, "--json", NULL);
+    double said = json_number_value(json_object_get(result, "memory_bytes")), seen = most_of_children() - mapped_bytes(result);
+    double tensors = tensor_bytes(shape, result);
+    if (said < tensors || said > tensors + MORE_BYTES || seen > tensors + MORE_BYTES)
+        fail_msg("%s: tensors of %.1f MiB; the worker says %.1f, %.1f were seen", name, tensors / 0x1p20, said / 0x1p20, seen / 0x1p20);
+    json_decref(result);
+}
+
+/* Checkpoints are written all the time (harness), and the first run packs the data set. */
+static void test_a_worker_takes_its_tensors_and_little_more(void **state) {
+    (void)state;
+    static const Shape shapes[] = {
+        {2, 64, 128, "fp32", "lion", "1", 1},
+        {1, 512, 512, "fp32", "lion", "2", 1},
+        {6, 256, 128, "fp32", "adamw", "1", 2},
+        {1, 1024, 1024, "auto", "lion", "1", 1},
+    };
+    if (SANITIZED)
+        skip();
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
+        check_shape(&shapes[i]);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_a_worker_takes_its_tensors_and_little_more, site_set_up, site_tear_down),
+    };
+    return cmocka_run_group_tests_name("memory", tests, NULL, NULL);
+}
