@@ -57,6 +57,8 @@ void dataset_free(DatasetMap *data);
 const DataInfo *dataset_info(const DatasetMap *data);
 /* "" when the pack has no names. */
 const char *dataset_class_name(const DatasetMap *data, int64_t label);
+/* 1 to 63 letters, digits, '-', '_' and '.', the first a letter or digit. */
+bool dataset_name_is_plain(const char *name, size_t size);
 /* What the header says, without looking at the rest. DATA_REFUSED when there is no such file or it is no pack. */
 int dataset_header_read(const char *path, DataInfo *out, Error *error);
 

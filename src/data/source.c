@@ -46,12 +46,12 @@ static int source_pack(const Source *source, const char *digest, const char *out
     return pack_idx(source->name, paths, source->mean, source->deviation, digest, out_path, &info, error);
 }
 
-/* Both become part of a path. */
-static bool name_is_plain(const char *name) {
-    if (!isalnum((unsigned char)*name))
+/* Names and digests become part of a path. */
+bool dataset_name_is_plain(const char *name, size_t size) {
+    if (!size || size >= sizeof((DataInfo *)0)->name || !isalnum((unsigned char)*name))
         return false;
-    for (; *name; name++)
-        if (!isalnum((unsigned char)*name) && !strchr("-_.", *name))
+    for (size_t i = 0; i < size; i++)
+        if (!name[i] || (!isalnum((unsigned char)name[i]) && !strchr("-_.", name[i])))
             return false;
     return true;
 }
@@ -93,7 +93,7 @@ static int pack_find(const char *root, const char *name, const char *digest, cha
 int dataset_open(DatasetMap **out, const char *home, const char *name, const char *digest, Error *error) {
     char root[PATH_TEXT_MAX], path[PATH_TEXT_MAX];
     *out = NULL;
-    if (!name_is_plain(name))
+    if (!dataset_name_is_plain(name, strlen(name)))
         return data_refuse(error, "not a data set's name: \"%.80s\"", name);
     if (!digest_is_plain(digest))
         return data_refuse(error, "%s: not a data set's digest: \"%.80s\"", name, digest);
