@@ -147,3 +147,39 @@ typedef enum { DATA_TRAIN, DATA_TEST } DataSection;
 void batch_gather(const DatasetMap *data, DataSection section, const uint32_t *indices, int64_t count, float *x, uint16_t *labels);
 /* The same from rows of bytes in memory: x = (byte - centre) * scale. */
 void rows_gather(const uint8_t *rows, int64_t inputs, const uint32_t *indices, int64_t count, float centre, float scale, float *x);
+/* Says that these rows will be gathered soon: of data that exceed the memory, they are read meanwhile; else nothing happens. */
+void batch_expect(const DatasetMap *data, DataSection section, const uint32_t *indices, int64_t count);
+
+/* ---- augmentation: of training images, while they are gathered ---- */
+
+/* 0 stands for "not done". */
+typedef struct Augmentation {
+    int flip;        /* 1: every other image is mirrored, left to right */
+    int64_t padding; /* a crop of the image's own size out of the image with so many black pixels around it */
+    double scale[2]; /* a crop of this share of the image's area, from and to, stretched to the image's size */
+    double ratio[2]; /* of such a crop's width to its height, from and to, uniform in the logarithm */
+    double mixup;    /* alpha: images and targets are mixed in pairs, lambda drawn from Beta(alpha, alpha) for each batch */
+} Augmentation;
+
+bool augment_is_on(const Augmentation *settings);
+
+/* Where a training image is taken from. A padded crop may begin above and left of it. */
+typedef struct AugmentBox {
+    int64_t top, left, height, width;
+    bool flip; /* after the crop */
+} AugmentBox;
+
+/* What happens to an image follows from these alone. */
+AugmentBox augment_draw(const Augmentation *settings, int64_t height, int64_t width, uint64_t seed, int64_t epoch, uint32_t example);
+/* A batch's lambda; 1 without MixUp. */
+float augment_lambda(const Augmentation *settings, uint64_t seed, int64_t step);
+
+typedef struct Augmenter Augmenter;
+
+/* The data must outlive it. 0, DATA_REFUSED when the settings do not suit the images, -1. */
+int augmenter_new(Augmenter **out, const DatasetMap *data, const Augmentation *settings, uint64_t seed, Error *error);
+void augmenter_free(Augmenter *augmenter);
+/* As batch_gather, from the training images, augmented. Example i of the batch is mixed with example count - 1 - i: x = lambda own + (1 -
+ * lambda) other; others: [count] that one's label, may be NULL. */
+void augmenter_gather(Augmenter *augmenter, const uint32_t *indices, int64_t count, int64_t epoch, float lambda, float *x, uint16_t *labels,
+                      uint16_t *others);

@@ -2,6 +2,8 @@
  * replace the two, so every kernel gives the same bits. */
 #include "dataset.h"
 
+#include <sys/mman.h>
+
 enum { CACHE_LINE = 64, AHEAD = 4 /* rows */ };
 
 typedef void (*RowKernel)(const uint8_t *restrict bytes, float *restrict x, int64_t inputs, float centre, float scale);
@@ -61,4 +63,13 @@ void batch_gather(const DatasetMap *data, DataSection section, const uint32_t *i
     planes_gather(data, data->images[section], indices, count, x);
     for (int64_t i = 0; i < count; i++)
         labels[i] = dataset_label(data, section, indices[i]);
+}
+
+void batch_expect(const DatasetMap *data, DataSection section, const uint32_t *indices, int64_t count) {
+    if (!data->exceeds_memory)
+        return;
+    for (int64_t i = 0; i < count; i++) {
+        uintptr_t start = (uintptr_t)(data->images[section] + (int64_t)indices[i] * data->info.inputs), page = start % PACK_PAGE;
+        madvise((void *)(start - page), (size_t)data->info.inputs + page, MADV_WILLNEED); /* a hint: its failure costs time alone */
+    }
 }
