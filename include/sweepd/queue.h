@@ -30,13 +30,31 @@ typedef struct Queue Queue;
 int queue_new(Queue **out, Store *store, const QueueSettings *settings, double now, Error *error);
 void queue_free(Queue *queue);
 
-/* The next run: of the active sweep with the fewest under way, its dearest. A worker that has a lease and asks again gives the first one up
- * (matched by its name, host and pid). 0 with *attempt, *run and the token set; QUEUE_EMPTY. `worker` is the executor's name for it, or "".
- */
-int queue_lease(Queue *queue, const Environment *environment, const char *worker, double now, AttemptRecord *attempt,
-                char token[SHA256_HEX_MAX], Run *run, char key[RUN_KEY_MAX], Error *error);
+enum { QUEUE_LEASES_MAX = 256 };
 
-/* A worker that holds no run, since it asks for one, and gets none: an attempt that is open in its name is one whose lease never reached
+/* What a worker asks for. */
+typedef struct QueueRequest {
+    const Environment *environment;
+    const char *worker; /* the executor's name for it, or "" */
+    size_t runs_max;    /* that it would take at once from the sweep `sweep_id`, 1 to QUEUE_LEASES_MAX; of another sweep it takes one */
+    int64_t sweep_id;   /* that its last runs came from; 0: none */
+    size_t workers;     /* that may ask besides, as far as the caller knows; those that hold leases are known here */
+} QueueRequest;
+
+typedef struct QueueLease {
+    int64_t attempt_id, run_id, attempt_number;
+    char token[SHA256_HEX_MAX];
+    char key[RUN_KEY_MAX];
+    Run run;
+} QueueLease;
+
+/* The next runs: of the active sweep with the fewest under way, its dearest, so that a later one of several is no dearer than the first. At
+ * most runs_max, and at most half of an even share of what the sweep has pending, so that at the end nobody waits for one worker's pile. A
+ * run that was tried before goes alone: what ended its worker may have been this run, or another that was leased with it. A worker that has
+ * leases and asks again gives those up (matched by its name, host and pid). 0 with out[*count] and the sweep set; QUEUE_EMPTY. */
+int queue_lease(Queue *queue, const QueueRequest *request, double now, QueueLease *out, size_t *count, int64_t *sweep_id, Error *error);
+
+/* A worker that holds no run, since it asks for some, and gets none: an attempt that is open in its name is one whose lease never reached
  * it, and ends as lost. queue_lease does this too. */
 int queue_worker_idle(Queue *queue, const Environment *environment, const char *worker, double now, Error *error);
 
@@ -50,8 +68,9 @@ int queue_points(Queue *queue, int64_t attempt_id, const char *token, const Poin
 int queue_result(Queue *queue, int64_t attempt_id, const char *token, Outcome outcome, RunState state, const char *detail,
                  const Environment *environment, const Point *points, size_t count, double now, Error *error);
 
-/* A worker process has ended: its open attempt, if any, found by its name, ends as crashed (signal or non-zero
- * exit), preempted (SIGTERM, SIGINT, SIGHUP, SIGUSR1) or lost (exit code 0). */
+/* A worker process has ended: its open attempts, found by its name, end as crashed (signal or non-zero exit), preempted (SIGTERM, SIGINT,
+ * SIGHUP, SIGUSR1) or lost (exit code 0). Where several are open nobody knows which of them it was, and those that had not begun are
+ * innocent: in place of crashed they are lost. */
 int queue_worker_ended(Queue *queue, const ExecWorker *worker, double now, Error *error);
 /* Ends what has expired. Call now and then. */
 int queue_expire(Queue *queue, double now, Error *error);

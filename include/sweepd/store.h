@@ -74,7 +74,6 @@ int store_run_list(Store *store, const RunFilter *filter, RunRecord *out, size_t
 int store_run_find(Store *store, const char *name, RunRecord *out, Error *error);
 int store_run_get(Store *store, int64_t run_id, RunRecord *out, Error *error); /* 0, STORE_NOT_FOUND */
 int store_run_spec(Store *store, int64_t run_id, Run *out, Error *error);
-int store_run_key(Store *store, int64_t run_id, char key[RUN_KEY_MAX], Error *error);
 int store_attempt_list(Store *store, int64_t run_id, AttemptRecord *out, size_t capacity, size_t *count, Error *error);
 int store_point_list(Store *store, int64_t run_id, Point *out, size_t capacity, size_t *count, Error *error);
 
@@ -88,9 +87,20 @@ typedef struct AttemptStart {
     char worker[MACHINE_TEXT_MAX]; /* the executor's name for the worker, or "" */
 } AttemptStart;
 
-/* Of the active sweep with the fewest runs under way (the oldest of equals) the pending run with the most planned exact flops. 0, or
- * STORE_NONE. */
-int store_next_pending(Store *store, int64_t *run_id, Error *error);
+/* The active sweep whose turn it is: of those with pending runs the one with the fewest under way, the oldest of equals; *pending is how
+ * many it has. 0, or STORE_NONE. */
+int store_next_sweep(Store *store, int64_t *sweep_id, int64_t *pending, Error *error);
+
+typedef struct PendingRun {
+    int64_t run_id, attempts; /* that were made */
+    char key[RUN_KEY_MAX];
+    Run run;
+    bool readable; /* false: another version left it, `problem` says what is wrong with its spec */
+    Error problem;
+} PendingRun;
+
+/* The sweep's pending run with the most planned exact flops. 0, or STORE_NONE. */
+int store_next_pending(Store *store, int64_t sweep_id, PendingRun *out, Error *error);
 /* STORE_CONFLICT: the run is not pending. */
 int store_attempt_begin(Store *store, const AttemptStart *start, AttemptRecord *out, Error *error);
 /* 0: the token is the attempt's own and it is open. STORE_ENDED: it has ended. STORE_STALE: another token (recorded as an event).
@@ -116,11 +126,14 @@ int store_attempt_end(Store *store, int64_t attempt_id, Outcome outcome, const c
                       double now, Error *error);
 /* Open attempts that expired at or before now; [capacity]. */
 int store_attempt_expired(Store *store, double now, AttemptRecord *out, size_t capacity, size_t *count, Error *error);
-/* The open attempt of the worker with this name ("": none), and with this process and host where `at` is not NULL. 0 or STORE_NOT_FOUND. */
-int store_attempt_of_worker(Store *store, const char *worker, const Environment *at, AttemptRecord *out, Error *error);
+/* The open attempts of the worker with this name ("": none), and with this process and host where `at` is not NULL; at most capacity. */
+int store_attempt_of_worker(Store *store, const char *worker, const Environment *at, AttemptRecord *out, size_t capacity, size_t *count,
+                            Error *error);
 /* The newest attempt of the worker with this name, whether it is open or not. 0 or STORE_NOT_FOUND. */
 int store_attempt_latest_of_worker(Store *store, const char *worker, AttemptRecord *out, Error *error);
-int store_attempt_open_list(Store *store, AttemptRecord *out, size_t capacity, size_t *count, Error *error);
+/* The workers that hold leases, told apart by name, host and process: one open attempt of each. */
+int store_worker_list(Store *store, AttemptRecord *out, size_t capacity, size_t *count, Error *error);
+int store_worker_count(Store *store, size_t *count, Error *error);
 /* pending: runs of active sweeps, counted no further than limit; running: open attempts. */
 int store_pending_count(Store *store, int64_t limit, int64_t *pending, int64_t *running, Error *error);
 /* Whether a sweep of another name has work: pending runs while it is active, or running ones. */

@@ -147,3 +147,45 @@ void sweep_tuned_value(const Sweep *sweep, const Run *run, size_t key, TunedValu
 int64_t sweep_tuned_setting(const Sweep *sweep, const Run *run);
 /* Sets the tuned keys to one value for all: what is left tells cells apart (and seeds). */
 void sweep_untune(const Sweep *sweep, Run *run);
+
+/* ---- designs: examples chosen so that models of many sizes share each of several budgets of compute ---- */
+
+enum { DESIGN_SIZES_MIN = 3, DESIGN_MODELS_MAX = 4096 };
+
+typedef enum {
+    DESIGN_TAKEN,
+    DESIGN_OTHERS,     /* affordable, but others stand nearer to the places that are to be filled */
+    DESIGN_FAR,        /* affordable, but beyond the span around the centre */
+    DESIGN_TOO_FEW,    /* the budget pays for fewer examples than a batch */
+    DESIGN_TOO_MANY,   /* the budget pays for more examples than the data have */
+    DESIGN_OFF_BUDGET, /* no whole number of steps comes within 1 % of the budget */
+    DESIGN_DOUBLE,     /* a model before it has the same number of parameters within 1 % */
+    DESIGN_EXCLUDED,   /* the file excludes the model */
+    DESIGN_LONELY,     /* it would be taken, but the budget has fewer than 3 sizes */
+    DESIGN_VERDICTS,
+} DesignVerdict;
+
+/* A model at a budget. */
+typedef struct DesignCell {
+    int64_t depth, width, params;
+    int64_t examples, batch; /* 0 where the budget is out of reach */
+    double flops;            /* that the run comes to, in the design's count */
+    DesignVerdict verdict;
+} DesignCell;
+
+typedef struct DesignBudget {
+    double flops;
+    double centre; /* parameters; NaN when no model is affordable */
+    size_t taken;
+    DesignCell *cells; /* [model_count], by parameters */
+} DesignBudget;
+
+typedef struct Design {
+    SweepFlops count; /* what budgets are counted in */
+    size_t budget_count, model_count;
+    DesignBudget *budgets;
+} Design;
+
+const Design *sweep_design(const Sweep *sweep);         /* NULL when the file has none */
+const char *design_verdict_code(DesignVerdict verdict); /* for programs: "taken", "far", ... (docs/sweep-file.md) */
+const char *design_verdict_text(DesignVerdict verdict); /* for people: "beyond the span around the centre" */

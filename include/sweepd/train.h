@@ -64,6 +64,7 @@ typedef struct TrainLoop {
     bool (*should_stop)(void *context);                               /* asked between chunks of steps of about 50 ms; may be NULL */
     void (*on_progress)(void *context, const Trainer *trainer);       /* then too; may be NULL */
     int (*on_point)(void *context, const Point *point, Error *error); /* at every evaluation, the last one included */
+    int (*on_checkpoint)(void *context, Error *error);                /* before each checkpoint is written; may be NULL */
     void *context;
 } TrainLoop;
 

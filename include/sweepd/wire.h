@@ -6,34 +6,48 @@
 #include "sweepd/record.h"
 #include "sweepd/sweep.h"
 
-enum { WIRE_SCHEMA_VERSION = 1, WIRE_BODY_MAX = 8 << 20, WIRE_POINTS_MAX = 64, WIRE_TOKEN_MAX = SHA256_HEX_MAX };
+enum {
+    WIRE_SCHEMA_VERSION = 1,
+    WIRE_BODY_MAX = 8 << 20,
+    WIRE_POINTS_MAX = 64,   /* in one report */
+    WIRE_LEASES_MAX = 256,  /* in one answer */
+    WIRE_REPORTS_MAX = 256, /* in one message */
+    WIRE_TOKEN_MAX = SHA256_HEX_MAX
+};
 
 /* ---- messages of the lease protocol ---- */
 
 typedef struct LeaseRequest {      /* POST /v1/leases */
     Environment environment;       /* of the worker; data_digest empty */
     char worker[MACHINE_TEXT_MAX]; /* the executor's name for it, "" when started by hand */
+    int64_t runs_max; /* that it would take at once of the sweep `sweep_id`, 1 to WIRE_LEASES_MAX; of another sweep it takes one */
+    int64_t sweep_id; /* that its last runs came from; 0: none */
 } LeaseRequest;
 
-typedef struct Lease { /* its answer */
-    bool granted;      /* false: nothing to do, and `leave` says whether to exit or to ask again after retry_seconds */
-    bool leave;
-    double retry_seconds;
+typedef struct Lease {
     int64_t attempt_id, run_id, attempt_number;
     char token[WIRE_TOKEN_MAX];
     char key[RUN_KEY_MAX];
     Run run;
-    char directory[PATH_TEXT_MAX]; /* the run directory; the worker makes it */
+} Lease;
+
+typedef struct LeaseAnswer { /* its answer */
+    bool leave;              /* without a lease: whether to exit or to ask again after retry_seconds */
+    double retry_seconds;
     double heartbeat_seconds;      /* interval */
     double expires_seconds;        /* from now; at least five intervals */
-} Lease;
+    char directory[PATH_TEXT_MAX]; /* a run's directory in it is K/KEY, K being the first two digits of its KEY; the worker makes it */
+    int64_t sweep_id;              /* of all the leases */
+    size_t count;                  /* 0: nothing to do */
+    Lease *leases;                 /* [count], dearest first; lease_answer_deinit */
+} LeaseAnswer;
 
 typedef enum { DIRECTIVE_CONTINUE, DIRECTIVE_STOP, DIRECTIVE_DROP } Directive; /* "continue", "stop" (checkpoint, release), "drop" */
 
 typedef enum { REPORT_HEARTBEAT, REPORT_POINTS, REPORT_RESULT } ReportKind;
 
-/* POST /v1/attempts/ID/heartbeat | points | result. A report may be sent twice with no effect: `sequence` counts a worker's
- * reports of one attempt from 1. */
+/* One thing that a worker has to say of one attempt. It may be said twice with no effect: `sequence` counts a worker's reports of one
+ * attempt from 1. */
 typedef struct Report {
     ReportKind kind;
     int64_t attempt_id;
@@ -49,21 +63,40 @@ typedef struct Report {
 } Report;
 
 typedef struct ReportAnswer {
+    int64_t
+        status; /* 200, or why nothing was changed: 400 (the report is wrong), 404 (no such attempt), 409 (the lease is not the sender's) */
     Directive directive;
-    double expires_seconds;
+    char message[RECORD_TEXT_MAX]; /* "" with 200 */
 } ReportAnswer;
+
+typedef struct ReportAnswers { /* in the reports' order */
+    double expires_seconds;    /* of the leases that were reported on */
+    size_t count;
+    ReportAnswer answers[WIRE_REPORTS_MAX];
+} ReportAnswers;
 
 /* Encoders append JSON to an initialised buffer. Decoders return 0, or WIRE_INVALID with an error that names the field. */
 enum { WIRE_INVALID = 1 };
 
 void lease_request_encode(const LeaseRequest *message, Buffer *out);
 int lease_request_decode(LeaseRequest *out, const char *json, size_t size, Error *error);
-void lease_encode(const Lease *message, Buffer *out);
-int lease_decode(Lease *out, const char *json, size_t size, Error *error);
-void report_encode(const Report *message, Buffer *out);
-int report_decode(Report *out, const char *json, size_t size, Error *error); /* the caller sets kind and attempt_id first, from the route */
-void report_answer_encode(const ReportAnswer *message, Buffer *out);
-int report_answer_decode(ReportAnswer *out, const char *json, size_t size, Error *error);
+void lease_answer_encode(const LeaseAnswer *message, Buffer *out);
+int lease_answer_decode(LeaseAnswer *out, const char *json, size_t size, Error *error); /* to be cleared whatever it returns */
+void lease_answer_deinit(LeaseAnswer *message);
+
+/* POST /v1/reports: a list of 1 to WIRE_REPORTS_MAX reports, written one after the other: begin, add each, end. */
+void reports_begin(Buffer *out);
+void reports_add(const Report *report, Buffer *out);
+void reports_end(Buffer *out);
+/* Read one after the other, so that a Report, which is large, is needed once. */
+typedef struct ReportReader ReportReader;
+int report_reader_new(ReportReader **out, const char *json, size_t size, Error *error); /* 0, WIRE_INVALID, -1 */
+void report_reader_free(ReportReader *reader);
+size_t report_reader_count(const ReportReader *reader);
+/* The next: 0, or WIRE_INVALID when it is wrong ("reports[3].points[0].step: ..."), which says nothing of those after it. */
+int report_reader_next(ReportReader *reader, Report *out, Error *error);
+void report_answers_encode(const ReportAnswers *message, Buffer *out);
+int report_answers_decode(ReportAnswers *out, const char *json, size_t size, Error *error);
 
 /* Records, for the command line. One JSON object each; lists are {"schema_version":1,"sweeps":[...]} and the like. */
 void sweep_record_encode(const SweepRecord *record, Buffer *out);

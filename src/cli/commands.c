@@ -29,6 +29,12 @@ static const Option json_options[] = {
     {0},
 };
 
+static const Option submit_options[] = {
+    {"dry-run", FLAG, "show the plan and submit nothing"},
+    {"json", FLAG, "one JSON object instead of tables"},
+    {0},
+};
+
 static const Option run_options[] = {
     {"workers", INTEGER("N", 1, 1024), "how many workers the daemon may start (default: one a core)"},
     {"out", VALUE(ARGUMENT_DIRECTORY, "DIR"), "where the figures go (default: ./SWEEP-plots)"},
@@ -133,8 +139,9 @@ const Command cli_commands[] = {
     {"plan", verb_plan, "parameters, FLOPs and time of a sweep, before it is run", SWEEP_FILE, plan_options,
      "Counts every run of FILE: per model its parameters, its multiply-adds and the training FLOPs in three conventions, and how long "
      "this machine would take at the rate measured on it. Needs no data and no daemon."},
-    {"submit", verb_submit, "give a sweep to the daemon", SWEEP_FILE, json_options,
-     "Runs that the store has already are shared, not trained again. A changed file of the same name changes the sweep."},
+    {"submit", verb_submit, "give a sweep to the daemon", SWEEP_FILE, submit_options,
+     "Runs that the store has already are shared, not trained again. A changed file of the same name changes the sweep. With --dry-run "
+     "nothing is submitted: the plan is shown, as 'sweepctl plan' shows it."},
     {"status", verb_status, "how far all sweeps are, or one", SWEEP(false), json_options,
      "Without a daemon the database is read as it was left."},
     {"watch", verb_watch, "follow a sweep until it has finished", SWEEP(true), NULL,

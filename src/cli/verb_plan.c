@@ -1,5 +1,6 @@
 /* What a sweep would cost: every run is counted, none is kept, so that a grid of any size takes the memory of its models alone. */
 #include "cli.h"
+#include "design.h"
 #include "format.h"
 #include "rate.h"
 #include "sweep_file.h"
@@ -133,7 +134,9 @@ static int plan_print_json(const Plan *plan, Error *error) {
         encode_flops(&model->flops, &out);
         buffer_append_text(&out, "}");
     }
-    buffer_append_text(&out, "]}\n");
+    buffer_append_text(&out, "]");
+    design_encode(plan->sweep, &out);
+    buffer_append_text(&out, "}\n");
     int result = cli_print(&out, error);
     buffer_deinit(&out);
     return result;
@@ -192,7 +195,7 @@ static int plan_print(const Plan *plan, const Cli *cli, Error *error) {
     if (plan->rate)
         printf("\nTime on this machine: about %s with %d worker%s (%s for one).\n", format_duration(plan_eta(plan), text), plan->workers,
                plan->workers == 1 ? "" : "s", format_duration(plan->seconds, other));
-    return result;
+    return result ? result : design_print(plan->sweep, cli, error);
 }
 
 int verb_plan(const Cli *cli, const Arguments *arguments, Error *error) {

@@ -61,6 +61,10 @@ int verb_submit(const Cli *cli, const Arguments *arguments, Error *error) {
     int result = sweep_file_read(arguments->positional, &text, &sweep, error);
     if (!result)
         result = submit_check(sweep, arguments->positional, error);
+    if (!result && arguments_flag(arguments, "dry-run")) {
+        result = verb_plan(cli, arguments, error);
+        goto out;
+    }
     if (!result)
         result = source_open(&source, cli, SOURCE_DAEMON, error);
     if (!result)
@@ -69,6 +73,7 @@ int verb_submit(const Cli *cli, const Arguments *arguments, Error *error) {
         result = print_json(&record, error);
     else if (!result)
         submit_print(&record);
+out:
     source_free(source);
     sweep_free(sweep);
     buffer_deinit(&text);

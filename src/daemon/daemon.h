@@ -146,6 +146,4 @@ int route_run_log(Daemon *daemon, const Call *call, HttpResponse *response, Erro
 int route_run_cancel(Daemon *daemon, const Call *call, HttpResponse *response, Error *error);
 int route_run_retry(Daemon *daemon, const Call *call, HttpResponse *response, Error *error);
 int route_lease(Daemon *daemon, const Call *call, HttpResponse *response, Error *error);
-int route_heartbeat(Daemon *daemon, const Call *call, HttpResponse *response, Error *error);
-int route_points(Daemon *daemon, const Call *call, HttpResponse *response, Error *error);
-int route_result(Daemon *daemon, const Call *call, HttpResponse *response, Error *error);
+int route_reports(Daemon *daemon, const Call *call, HttpResponse *response, Error *error);

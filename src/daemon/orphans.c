@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { OPEN_MAX = 1024, COMMAND_MAX = 4 * PATH_TEXT_MAX };
+enum { WORKERS_MAX = 1024, COMMAND_MAX = 4 * PATH_TEXT_MAX };
 
 /* ---- whose process ---- */
 
@@ -47,14 +47,14 @@ static bool is_orphan(const Daemon *daemon, const AttemptRecord *attempt) {
 
 /* Writes at most `capacity` of their pids. */
 static int orphans_find(Daemon *daemon, int64_t *pids, size_t capacity, size_t *count, Error *error) {
-    static AttemptRecord open[OPEN_MAX];
-    size_t open_count = 0;
+    static AttemptRecord workers[WORKERS_MAX];
+    size_t found = 0;
     *count = 0;
-    if (store_attempt_open_list(daemon->store, open, OPEN_MAX, &open_count, error) != 0)
+    if (store_worker_list(daemon->store, workers, WORKERS_MAX, &found, error) != 0)
         return -1;
-    for (size_t i = 0; i < open_count && *count < capacity; i++)
-        if (is_orphan(daemon, &open[i]))
-            pids[(*count)++] = open[i].environment.pid;
+    for (size_t i = 0; i < found && *count < capacity; i++)
+        if (is_orphan(daemon, &workers[i]))
+            pids[(*count)++] = workers[i].environment.pid;
     return 0;
 }
 

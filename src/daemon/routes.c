@@ -34,9 +34,7 @@ static const Route routes[] = {
     {"POST", "/v1/runs/*/cancel", route_run_cancel},
     {"POST", "/v1/runs/*/retry", route_run_retry},
     {"POST", "/v1/leases", route_lease},
-    {"POST", "/v1/attempts/*/heartbeat", route_heartbeat},
-    {"POST", "/v1/attempts/*/points", route_points},
-    {"POST", "/v1/attempts/*/result", route_result},
+    {"POST", "/v1/reports", route_reports},
 };
 
 /* ---- finding ---- */

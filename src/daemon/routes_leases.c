@@ -7,7 +7,7 @@
 
 static const double ask_again_seconds = 2;
 
-/* ---- lease ---- */
+/* ---- leases ---- */
 
 /* A worker of the fleet leaves when there is nothing to do: the daemon starts another when there is. One that a person started waits
  * as long as running runs might come back. */
@@ -15,54 +15,63 @@ static int answer_idle(Daemon *daemon, bool local, HttpResponse *response, Error
     int64_t pending = 0, running = 0;
     if (store_pending_count(daemon->store, 1, &pending, &running, error) != 0)
         return -1;
-    Lease lease = {.leave = local || daemon->draining || running == 0, .retry_seconds = ask_again_seconds};
-    lease_encode(&lease, &response->body);
+    LeaseAnswer answer = {.leave = local || daemon->draining || running == 0, .retry_seconds = ask_again_seconds};
+    lease_answer_encode(&answer, &response->body);
     return 0;
 }
 
-static void answer_lease(const Daemon *daemon, const AttemptRecord *attempt, Lease *lease, HttpResponse *response) {
-    lease->granted = true;
-    lease->attempt_id = attempt->id;
-    lease->run_id = attempt->run_id;
-    lease->attempt_number = attempt->number;
-    lease->heartbeat_seconds = daemon->options.queue.heartbeat_seconds;
-    lease->expires_seconds = daemon->options.queue.lease_seconds;
-    lease_encode(lease, &response->body);
+static int answer_leases(const Daemon *daemon, const QueueLease *leases, size_t count, int64_t sweep_id, HttpResponse *response,
+                         Error *error) {
+    LeaseAnswer answer = {.heartbeat_seconds = daemon->options.queue.heartbeat_seconds,
+                          .expires_seconds = daemon->options.queue.lease_seconds,
+                          .sweep_id = sweep_id};
+    if (path_format(answer.directory, error, "%s/runs", daemon->options.home) != 0)
+        return -1;
+    answer.leases = calloc(count, sizeof *answer.leases);
+    if (answer.leases == NULL)
+        return error_set(error, "out of memory");
+    for (answer.count = 0; answer.count < count; answer.count++) {
+        const QueueLease *from = &leases[answer.count];
+        Lease *lease = &answer.leases[answer.count];
+        *lease = (Lease){from->attempt_id, from->run_id, from->attempt_number, .run = from->run};
+        text_copy(lease->token, sizeof lease->token, from->token);
+        text_copy(lease->key, sizeof lease->key, from->key);
+    }
+    lease_answer_encode(&answer, &response->body);
+    lease_answer_deinit(&answer);
+    return 0;
+}
+
+static int grant(Daemon *daemon, const LeaseRequest *request, bool local, HttpResponse *response, Error *error) {
+    QueueRequest wanted = {&request->environment, request->worker, (size_t)request->runs_max, request->sweep_id, daemon->fleet.capacity};
+    QueueLease *leases = calloc(wanted.runs_max, sizeof *leases);
+    size_t count;
+    int64_t sweep_id;
+    if (leases == NULL)
+        return error_set(error, "out of memory");
+    int result = queue_lease(daemon->queue, &wanted, clock_unix(), leases, &count, &sweep_id, error);
+    if (result == QUEUE_EMPTY)
+        result = answer_idle(daemon, local, response, error);
+    else if (result == 0)
+        result = answer_leases(daemon, leases, count, sweep_id, response, error);
+    free(leases);
+    return result;
 }
 
 int route_lease(Daemon *daemon, const Call *call, HttpResponse *response, Error *error) {
     LeaseRequest request;
-    Lease lease = {0};
-    AttemptRecord attempt;
     if (lease_request_decode(&request, call->request->body, call->request->body_size, error) != 0)
         return 400;
     FleetKind kind = fleet_heard(&daemon->fleet, request.worker);
-    if (kind == FLEET_ORPHAN) {
-        daemon->supply = true; /* what it gives up, another may take */
-        if (queue_worker_idle(daemon->queue, &request.environment, request.worker, clock_unix(), error) < 0)
-            return -1;
-        return answer_idle(daemon, true, response, error);
-    }
-    int result =
-        queue_lease(daemon->queue, &request.environment, request.worker, clock_unix(), &attempt, lease.token, &lease.run, lease.key, error);
-    if (result == QUEUE_EMPTY)
-        return answer_idle(daemon, kind == FLEET_OWN, response, error);
-    if (result == 0)
-        result = path_format(lease.directory, error, "%s/runs/%.2s/%s", daemon->options.home, lease.key, lease.key);
-    if (result == 0)
-        answer_lease(daemon, &attempt, &lease, response);
-    return result;
+    if (kind != FLEET_ORPHAN)
+        return grant(daemon, &request, kind == FLEET_OWN, response, error);
+    daemon->supply = true; /* what it gives up, another may take */
+    if (queue_worker_idle(daemon->queue, &request.environment, request.worker, clock_unix(), error) < 0)
+        return -1;
+    return answer_idle(daemon, true, response, error);
 }
 
 /* ---- reports ---- */
-
-static int read_attempt_id(const Call *call, int64_t *out, Error *error) {
-    if (route_read_number(call->argument, out) != 0) {
-        error_set(error, "no such attempt: %s", call->argument);
-        return 404;
-    }
-    return 0;
-}
 
 static int apply_report(Daemon *daemon, const Report *report, QueueDirective *directive, Error *error) {
     double now = clock_unix();
@@ -82,44 +91,45 @@ static int apply_report(Daemon *daemon, const Report *report, QueueDirective *di
 }
 
 /* A refusal is an answer too: it tells the worker to drop the run. */
-static int answer_report(const Daemon *daemon, int result, QueueDirective directive, HttpResponse *response) {
+static int answer_report(Daemon *daemon, ReportReader *reader, Report *report, ReportAnswer *answer, Error *error) {
     static const Directive directives[] = {
         [QUEUE_CONTINUE] = DIRECTIVE_CONTINUE, [QUEUE_STOP] = DIRECTIVE_STOP, [QUEUE_DROP] = DIRECTIVE_DROP};
+    QueueDirective directive = QUEUE_DROP;
+    Error problem = {"the lease is no longer the sender's"};
+    int result = report_reader_next(reader, report, &problem);
+    if (result == 0)
+        result = apply_report(daemon, report, &directive, &problem);
+    else if (result == WIRE_INVALID)
+        result = QUEUE_INVALID;
     if (result < 0)
-        return result;
-    if (result == QUEUE_INVALID)
-        return 400;
-    bool refused = result == QUEUE_STALE || result == QUEUE_NOT_FOUND;
-    ReportAnswer answer = {refused ? DIRECTIVE_DROP : directives[directive], refused ? 0 : daemon->options.queue.lease_seconds};
-    report_answer_encode(&answer, &response->body);
-    return result == QUEUE_STALE ? 409 : result == QUEUE_NOT_FOUND ? 404 : 0;
+        return error_set(error, "%s", problem.text);
+    *answer = (ReportAnswer){.status = 200, .directive = result == 0 ? directives[directive] : DIRECTIVE_DROP};
+    if (result == 0)
+        return 0;
+    answer->status = result == QUEUE_STALE ? 409 : result == QUEUE_NOT_FOUND ? 404 : 400;
+    text_copy(answer->message, sizeof answer->message, result == QUEUE_NOT_FOUND ? "no such attempt" : problem.text);
+    return 0;
 }
 
-static int handle_report(Daemon *daemon, const Call *call, ReportKind kind, HttpResponse *response, Error *error) {
+/* Each report is kept or refused by itself; only what breaks the daemon breaks off the rest, and the whole message may come again. */
+int route_reports(Daemon *daemon, const Call *call, HttpResponse *response, Error *error) {
+    ReportReader *reader = NULL;
     Report *report = calloc(1, sizeof *report);
-    QueueDirective directive = QUEUE_DROP;
-    if (report == NULL)
-        return error_set(error, "out of memory");
-    report->kind = kind;
-    int result = read_attempt_id(call, &report->attempt_id, error);
-    if (result == 0 && report_decode(report, call->request->body, call->request->body_size, error) != 0)
-        result = 400;
-    if (result == 0) {
-        result = apply_report(daemon, report, &directive, error);
-        result = answer_report(daemon, result, directive, response);
+    ReportAnswers *answers = calloc(1, sizeof *answers);
+    int result = report == NULL || answers == NULL ? error_set(error, "out of memory")
+                                                   : report_reader_new(&reader, call->request->body, call->request->body_size, error);
+    if (result != 0) {
+        result = result == WIRE_INVALID ? 400 : result;
+        goto out;
     }
+    answers->expires_seconds = daemon->options.queue.lease_seconds;
+    for (size_t count = report_reader_count(reader); result == 0 && answers->count < count; answers->count++)
+        result = answer_report(daemon, reader, report, &answers->answers[answers->count], error);
+    if (result == 0)
+        report_answers_encode(answers, &response->body);
+out:
+    report_reader_free(reader);
+    free(answers);
     free(report);
     return result;
-}
-
-int route_heartbeat(Daemon *daemon, const Call *call, HttpResponse *response, Error *error) {
-    return handle_report(daemon, call, REPORT_HEARTBEAT, response, error);
-}
-
-int route_points(Daemon *daemon, const Call *call, HttpResponse *response, Error *error) {
-    return handle_report(daemon, call, REPORT_POINTS, response, error);
-}
-
-int route_result(Daemon *daemon, const Call *call, HttpResponse *response, Error *error) {
-    return handle_report(daemon, call, REPORT_RESULT, response, error);
 }

@@ -101,52 +101,120 @@ static int token_make(char token[SHA256_HEX_MAX], Error *error) {
     return 0;
 }
 
-/* A worker trains one run at a time: one that asks again never got the answer that it was given before. Two that were started with one name
- * are two workers, and workers in containers may share a host's name and a pid: name, host and pid are compared. */
-static int lease_give_up_earlier(Queue *queue, const Environment *environment, const char *worker, double now, Error *error) {
-    AttemptRecord earlier;
-    int result;
-    while ((result = store_attempt_of_worker(queue->store, worker, environment, &earlier, error)) == 0) {
-        Ending ending = {earlier.id, earlier.run_id, OUTCOME_LOST, RUN_PENDING, "its worker asked for another run", now};
-        if (attempt_finish(queue, &ending, "lease_expired", error) < 0)
+/* Ends what is open in the worker's name. `several`: the outcome where that is more than one. */
+static int worker_give_up(Queue *queue, const char *worker, const Environment *at, Ending ending, Outcome several, const char *event,
+                          Error *error) {
+    AttemptRecord open[EXPIRE_AT_ONCE];
+    size_t count = 0;
+    do {
+        if (store_attempt_of_worker(queue->store, worker, at, open, EXPIRE_AT_ONCE, &count, error) < 0)
             return -1;
-    }
-    return result < 0 ? -1 : 0;
+        if (count > 1)
+            ending.outcome = several;
+        for (size_t i = 0; i < count; i++) {
+            ending.attempt_id = open[i].id;
+            ending.run_id = open[i].run_id;
+            if (attempt_finish(queue, &ending, event, error) < 0)
+                return -1;
+        }
+    } while (count > 0);
+    return 0;
 }
 
-static int lease_read_run(Queue *queue, int64_t run_id, Run *run, char key[RUN_KEY_MAX], Error *error) {
-    int result = store_run_spec(queue->store, run_id, run, error);
-    return result != 0 ? result : store_run_key(queue->store, run_id, key, error);
+/* A worker asks when it has done with what it had: one that asks while it holds leases never got the answer that it was given before. Two
+ * that were started with one name are two workers, and workers in containers may share a host's name and a pid: name, host and pid are
+ * compared. */
+static int lease_give_up_earlier(Queue *queue, const Environment *environment, const char *worker, double now, Error *error) {
+    Ending ending = {.outcome = OUTCOME_LOST, .detail = "its worker asked for another run", .now = now};
+    return worker_give_up(queue, worker, environment, ending, OUTCOME_LOST, "lease_expired", error);
 }
 
-static int lease_take(Queue *queue, const Environment *environment, const char *worker, double now, AttemptRecord *attempt,
-                      char token[SHA256_HEX_MAX], Run *run, char key[RUN_KEY_MAX], Error *error) {
+static int lease_begin(Queue *queue, const QueueRequest *request, const PendingRun *next, double now, QueueLease *out, Error *error) {
+    AttemptRecord attempt;
+    AttemptStart start = {
+        .run_id = next->run_id, .environment = *request->environment, .now = now, .expires_at = now + queue->settings.lease_seconds};
+    text_copy(start.worker, sizeof start.worker, request->worker);
+    if (token_make(start.token, error) < 0 || store_attempt_begin(queue->store, &start, &attempt, error) != 0)
+        return -1;
+    *out = (QueueLease){.attempt_id = attempt.id, .run_id = attempt.run_id, .attempt_number = attempt.number, .run = next->run};
+    text_copy(out->token, sizeof out->token, start.token);
+    text_copy(out->key, sizeof out->key, next->key);
+    return 0;
+}
+
+/* The sweep's next run, unless it is one that goes alone and others are there. 0, QUEUE_EMPTY, -1. */
+static int lease_next(Queue *queue, const QueueRequest *request, int64_t sweep_id, bool first, double now, QueueLease *out, bool *alone,
+                      Error *error) {
+    PendingRun next;
     for (;;) {
-        AttemptStart start = {.environment = *environment, .now = now, .expires_at = now + queue->settings.lease_seconds};
-        int result = store_next_pending(queue->store, &start.run_id, error);
+        int result = store_next_pending(queue->store, sweep_id, &next, error);
         if (result != 0)
             return result < 0 ? -1 : QUEUE_EMPTY;
-        text_copy(start.worker, sizeof start.worker, worker);
-        if (token_make(start.token, error) < 0 || store_attempt_begin(queue->store, &start, attempt, error) != 0)
+        *alone = next.attempts > 0;
+        if (*alone && !first)
+            return QUEUE_EMPTY;
+        if (lease_begin(queue, request, &next, now, out, error) < 0)
             return -1;
-        text_copy(token, SHA256_HEX_MAX, start.token);
-        Error unreadable = {""};
-        if (lease_read_run(queue, start.run_id, run, key, &unreadable) == 0)
+        if (next.readable)
             return 0;
         /* Left by another version. It must not stand before all others for ever. */
-        Ending ending = {attempt->id, attempt->run_id, OUTCOME_REFUSED, RUN_FAILED, unreadable.text, now};
+        Ending ending = {out->attempt_id, out->run_id, OUTCOME_REFUSED, RUN_FAILED, next.problem.text, now};
         if (attempt_finish(queue, &ending, "spec_unreadable", error) < 0)
             return -1;
     }
 }
 
-int queue_lease(Queue *queue, const Environment *environment, const char *worker, double now, AttemptRecord *attempt,
-                char token[SHA256_HEX_MAX], Run *run, char key[RUN_KEY_MAX], Error *error) {
+/* Half of an even share: the piles shrink with what is left, and the last runs are spread over all workers. */
+static int lease_share(Queue *queue, const QueueRequest *request, int64_t sweep_id, int64_t pending, size_t *share, Error *error) {
+    size_t workers = 0;
+    *share = 1;
+    if (request->sweep_id != sweep_id || request->runs_max <= 1)
+        return 0;
+    if (store_worker_count(queue->store, &workers, error) != 0)
+        return -1;
+    workers = workers + 1 > request->workers ? workers + 1 : request->workers;
+    size_t fair = (size_t)pending / (2 * workers);
+    size_t most = request->runs_max < QUEUE_LEASES_MAX ? request->runs_max : QUEUE_LEASES_MAX;
+    *share = fair < 1 ? 1 : fair < most ? fair : most;
+    return 0;
+}
+
+static int lease_take_from(Queue *queue, const QueueRequest *request, int64_t sweep_id, int64_t pending, double now, QueueLease *out,
+                           size_t *count, Error *error) {
+    size_t share;
+    bool alone = false;
+    if (lease_share(queue, request, sweep_id, pending, &share, error) < 0)
+        return -1;
+    while (*count < share && !alone) {
+        int result = lease_next(queue, request, sweep_id, *count == 0, now, &out[*count], &alone, error);
+        if (result != 0)
+            return result < 0 ? -1 : 0;
+        ++*count;
+    }
+    return 0;
+}
+
+static int lease_take(Queue *queue, const QueueRequest *request, double now, QueueLease *out, size_t *count, int64_t *sweep_id,
+                      Error *error) {
+    int64_t pending;
+    int result;
+    /* A sweep all of whose pending runs were unreadable gives none, and has none left. */
+    do {
+        result = store_next_sweep(queue->store, sweep_id, &pending, error);
+        if (result == 0)
+            result = lease_take_from(queue, request, *sweep_id, pending, now, out, count, error);
+    } while (result == 0 && *count == 0);
+    return result == STORE_NONE ? QUEUE_EMPTY : result;
+}
+
+int queue_lease(Queue *queue, const QueueRequest *request, double now, QueueLease *out, size_t *count, int64_t *sweep_id, Error *error) {
+    *count = 0;
+    *sweep_id = 0;
     if (store_transaction_begin(queue->store, error) < 0)
         return -1;
-    int result = lease_give_up_earlier(queue, environment, worker, now, error);
+    int result = lease_give_up_earlier(queue, request->environment, request->worker, now, error);
     if (result == 0)
-        result = queue->draining ? QUEUE_EMPTY : lease_take(queue, environment, worker, now, attempt, token, run, key, error);
+        result = queue->draining ? QUEUE_EMPTY : lease_take(queue, request, now, out, count, sweep_id, error);
     return store_transaction_end(queue->store, result, error);
 }
 
@@ -306,13 +374,11 @@ static Outcome worker_outcome(const ExecWorker *worker) {
 }
 
 static int worker_ended(Queue *queue, const ExecWorker *worker, double now, Error *error) {
-    AttemptRecord attempt;
-    int result = store_attempt_of_worker(queue->store, worker->name, NULL, &attempt, error);
-    if (result != 0)
-        return result < 0 ? -1 : 0;
-    const char *detail = *worker->detail ? worker->detail : "its worker ended without a result";
-    Ending ending = {attempt.id, attempt.run_id, worker_outcome(worker), RUN_PENDING, detail, now};
-    return attempt_finish(queue, &ending, "worker_exited", error);
+    Ending ending = {.outcome = worker_outcome(worker), .detail = "its worker ended without a result", .now = now};
+    if (*worker->detail)
+        ending.detail = worker->detail;
+    Outcome several = ending.outcome == OUTCOME_CRASHED ? OUTCOME_LOST : ending.outcome;
+    return worker_give_up(queue, worker->name, NULL, ending, several, "worker_exited", error);
 }
 
 int queue_worker_ended(Queue *queue, const ExecWorker *worker, double now, Error *error) {
@@ -356,13 +422,15 @@ void queue_drain(Queue *queue) {
 
 int queue_workers_wanted(Queue *queue, size_t alive, size_t capacity, size_t *wanted, Error *error) {
     int64_t pending = 0, running = 0;
+    size_t busy = 0;
     *wanted = 0;
     if (queue->draining || alive >= capacity)
         return 0;
-    if (store_pending_count(queue->store, (int64_t)(capacity + alive), &pending, &running, error) < 0)
+    if (store_pending_count(queue->store, (int64_t)(capacity + alive), &pending, &running, error) < 0 ||
+        store_worker_count(queue->store, &busy, error) < 0)
         return -1;
     /* Workers without a run are about to ask for one. */
-    size_t idle = alive > (size_t)running ? alive - (size_t)running : 0;
+    size_t idle = alive > busy ? alive - busy : 0;
     size_t useful = (size_t)pending > idle ? (size_t)pending - idle : 0;
     *wanted = useful < capacity - alive ? useful : capacity - alive;
     return 0;

@@ -60,9 +60,18 @@ int store_attempt_expired(Store *store, double now, AttemptRecord *out, size_t c
         real(now), capacity, out, count, error);
 }
 
-int store_attempt_open_list(Store *store, AttemptRecord *out, size_t capacity, size_t *count, Error *error) {
-    return attempt_list(store, "SELECT " ATTEMPT_COLUMNS " FROM attempts WHERE outcome = 'open' AND id > ? ORDER BY id LIMIT ?", integer(0),
-                        capacity, out, count, error);
+int store_worker_list(Store *store, AttemptRecord *out, size_t capacity, size_t *count, Error *error) {
+    return attempt_list(store,
+                        "SELECT " ATTEMPT_COLUMNS " FROM attempts WHERE outcome = 'open' AND id > ? GROUP BY worker, host, pid LIMIT ?",
+                        integer(0), capacity, out, count, error);
+}
+
+int store_worker_count(Store *store, size_t *count, Error *error) {
+    int64_t workers = 0;
+    int result = statement_integer(
+        store, error, &workers, "SELECT count(*) FROM (SELECT 1 FROM attempts WHERE outcome = 'open' GROUP BY worker, host, pid)", NULL, 0);
+    *count = (size_t)workers;
+    return result;
 }
 
 static int attempt_find_one(Store *store, sqlite3_stmt *row, AttemptRecord *out, Error *error) {
@@ -72,14 +81,17 @@ static int attempt_find_one(Store *store, sqlite3_stmt *row, AttemptRecord *out,
     return count ? 0 : STORE_NOT_FOUND;
 }
 
-int store_attempt_of_worker(Store *store, const char *worker, const Environment *at, AttemptRecord *out, Error *error) {
+int store_attempt_of_worker(Store *store, const char *worker, const Environment *at, AttemptRecord *out, size_t capacity, size_t *count,
+                            Error *error) {
     sqlite3_stmt *row = NULL;
-    if (statement_query(store, error, &row,
-                        "SELECT " ATTEMPT_COLUMNS " FROM attempts WHERE outcome = 'open' AND worker <> '' AND worker = ?1 AND "
-                        "(?2 = 0 OR (pid = ?3 AND host = ?4)) ORDER BY id DESC LIMIT 1",
-                        VALUES(text(worker), integer(at != NULL), integer(at ? at->pid : 0), text(at ? at->host : ""))) < 0)
+    *count = 0;
+    if (statement_query(
+            store, error, &row,
+            "SELECT " ATTEMPT_COLUMNS " FROM attempts WHERE outcome = 'open' AND worker <> '' AND worker = ?1 AND "
+            "(?2 = 0 OR (pid = ?3 AND host = ?4)) ORDER BY id LIMIT ?5",
+            VALUES(text(worker), integer(at != NULL), integer(at ? at->pid : 0), text(at ? at->host : ""), integer((int64_t)capacity))) < 0)
         return -1;
-    return attempt_find_one(store, row, out, error);
+    return attempt_read_all(store, row, out, count, error);
 }
 
 int store_attempt_latest_of_worker(Store *store, const char *worker, AttemptRecord *out, Error *error) {
@@ -104,15 +116,17 @@ static int attempt_insert(Store *store, const AttemptStart *start, int64_t numbe
 }
 
 static int attempt_begin(Store *store, const AttemptStart *start, AttemptRecord *out, Error *error) {
-    int64_t changed, number;
-    if (statement_run(
-            store, error, &changed,
-            "UPDATE runs SET state = 'running', attempts = attempts + 1, started_at = ?2, ended_at = 0 WHERE id = ?1 AND state = 'pending'",
-            VALUES(integer(start->run_id), real(start->now))) < 0)
-        return -1;
-    int result = statement_integer(store, error, &number, "SELECT attempts FROM runs WHERE id = ?", VALUES(integer(start->run_id)));
-    if (result != 0 || changed == 0)
+    int64_t number, exists;
+    int result = statement_integer(store, error, &number,
+                                   "UPDATE runs SET state = 'running', attempts = attempts + 1, started_at = ?2, ended_at = 0 "
+                                   "WHERE id = ?1 AND state = 'pending' RETURNING attempts",
+                                   VALUES(integer(start->run_id), real(start->now)));
+    if (result == STORE_NOT_FOUND) {
+        result = statement_integer(store, error, &exists, "SELECT 1 FROM runs WHERE id = ?", VALUES(integer(start->run_id)));
         return result != 0 ? result : STORE_CONFLICT;
+    }
+    if (result < 0)
+        return -1;
     if (attempt_insert(store, start, number, error) < 0)
         return -1;
     *out = (AttemptRecord){.id = sqlite3_last_insert_rowid(store->db),
@@ -283,16 +297,37 @@ int store_attempt_end(Store *store, int64_t attempt_id, Outcome outcome, const c
 
 /* ---- what is next ---- */
 
-int store_next_pending(Store *store, int64_t *run_id, Error *error) {
-    /* The active sweep with the fewest runs under way, the oldest of equals, so that no sweep starves another; of it the dearest, by its
-     * index. */
-    int result = statement_integer(store, error, run_id,
-                                   "SELECT r.run_id FROM sweeps s JOIN sweep_runs r ON r.sweep_id = s.id AND r.run_id = "
-                                   "(SELECT p.run_id FROM sweep_runs p WHERE p.sweep_id = s.id AND p.state = 'pending' "
-                                   "ORDER BY p.flops_exact DESC, p.run_id LIMIT 1) "
-                                   "WHERE s.state = 'active' AND s.pending > 0 ORDER BY s.running, s.id LIMIT 1",
-                                   NULL, 0);
-    return result == STORE_NOT_FOUND ? STORE_NONE : result;
+int store_next_sweep(Store *store, int64_t *sweep_id, int64_t *pending, Error *error) {
+    sqlite3_stmt *row = NULL;
+    if (statement_query(store, error, &row,
+                        "SELECT id, pending FROM sweeps WHERE state = 'active' AND pending > 0 ORDER BY running, id LIMIT 1", NULL, 0) < 0)
+        return -1;
+    int result = statement_next(store, row, error);
+    if (result <= 0)
+        return result < 0 ? -1 : STORE_NONE;
+    *sweep_id = sqlite3_column_int64(row, 0);
+    *pending = sqlite3_column_int64(row, 1);
+    statement_reset(row);
+    return 0;
+}
+
+int store_next_pending(Store *store, int64_t sweep_id, PendingRun *out, Error *error) {
+    sqlite3_stmt *row = NULL;
+    if (statement_query(
+            store, error, &row,
+            "SELECT r.id, r.attempts, r.key, r.spec FROM runs r WHERE r.id = "
+            "(SELECT run_id FROM sweep_runs WHERE sweep_id = ? AND state = 'pending' ORDER BY flops_exact DESC, run_id LIMIT 1)",
+            VALUES(integer(sweep_id))) < 0)
+        return -1;
+    int result = statement_next(store, row, error);
+    if (result <= 0)
+        return result < 0 ? -1 : STORE_NONE;
+    *out = (PendingRun){.run_id = sqlite3_column_int64(row, 0), .attempts = sqlite3_column_int64(row, 1)};
+    column_copy(row, 2, out->key, sizeof out->key);
+    const char *spec = (const char *)sqlite3_column_text(row, 3);
+    out->readable = run_parse(&out->run, spec ? spec : "", (size_t)sqlite3_column_bytes(row, 3), "stored run", &out->problem) == 0;
+    statement_reset(row);
+    return 0;
 }
 
 static int pending_count(Store *store, int64_t limit, int64_t *pending, Error *error) {

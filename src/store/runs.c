@@ -194,18 +194,6 @@ int store_run_spec(Store *store, int64_t run_id, Run *out, Error *error) {
     return result == 0 ? 0 : -1;
 }
 
-int store_run_key(Store *store, int64_t run_id, char key[RUN_KEY_MAX], Error *error) {
-    sqlite3_stmt *row = NULL;
-    if (statement_query(store, error, &row, "SELECT key FROM runs WHERE id = ?", VALUES(integer(run_id))) < 0)
-        return -1;
-    int result = statement_next(store, row, error);
-    if (result <= 0)
-        return result < 0 ? -1 : STORE_NOT_FOUND;
-    column_copy(row, 0, key, RUN_KEY_MAX);
-    statement_reset(row);
-    return 0;
-}
-
 int store_run_plan(Store *store, int64_t run_id, RunPlan *out, Error *error) {
     sqlite3_stmt *row = NULL;
     if (statement_query(store, error, &row,

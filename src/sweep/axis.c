@@ -3,7 +3,6 @@
 
 #include <inttypes.h>
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -101,13 +100,6 @@ static int range_parse(Reader *reader, const Field *field, const Node *node, Ran
     return result;
 }
 
-/* Twelve digits: what pow leaves beyond them differs between machines, and a run's key should not. */
-static double rounded(double value) {
-    char text[32];
-    snprintf(text, sizeof text, "%.12g", value);
-    return strtod(text, NULL);
-}
-
 static Value range_value(const Field *field, const Range *range, int64_t i) {
     double share = (double)i / (double)(range->points - 1);
     Value value = i == 0 ? range->from : range->to;
@@ -115,10 +107,10 @@ static Value range_value(const Field *field, const Range *range, int64_t i) {
         return value;
     if (field->type == TYPE_INTEGER) {
         double low = (double)range->from.integer, high = (double)range->to.integer;
-        double integer = nearbyint(rounded(low * pow(high / low, share)));
+        double integer = nearbyint(value_round(low * pow(high / low, share)));
         value.integer = integer >= high ? range->to.integer : (int64_t)integer;
     } else {
-        value.number = rounded(range->from.number * pow(range->to.number / range->from.number, share));
+        value.number = value_round(range->from.number * pow(range->to.number / range->from.number, share));
     }
     return value;
 }

@@ -58,8 +58,14 @@ static int match_value(Reader *reader, const Field *field, const Node *node, con
     return refuse_absent(reader, node);
 }
 
+static bool is_designed(const Reader *reader, const Field *field) {
+    return field == &schema_fields[FIELD_EXAMPLES] && reader->nodes[FIELD_DESIGN];
+}
+
 static int exclude_key(Reader *reader, const Field *field, const Node *node, Exclusion *out) {
     const Axis *axis = grid_axis(reader->sweep, field);
+    if (is_designed(reader, field))
+        return node_refuse(&reader->tree, node, AT_KEY, "found examples, which the design chooses; exclude models by depth and width");
     bool *mask = NULL;
     if (axis) {
         mask = calloc(axis->count, sizeof *mask);
@@ -110,7 +116,7 @@ static int take_grid_values(Reader *reader, const Node *item, const Keys *keys, 
             return node_refuse(&reader->tree, node, AT_KEY, "found a key that is tuned; a cell tries every value of tune");
         if (axis->tuned || node)
             continue;
-        if (axis->count != 1)
+        if (axis->count != 1 || is_designed(reader, axis->field))
             return node_refuse(&reader->tree, item, AT_VALUE, "%s is missing; the grid has %zu values of it, so the cell must say which",
                                strchr(axis->field->file, '.') + 1, axis->count);
         value_store(axis->field, axis->values[0], run);

@@ -66,16 +66,24 @@ static int refuse_missing(Reader *reader, const Field *field) {
     return SWEEP_INVALID;
 }
 
+static bool is_required(const Reader *reader, FieldId id) {
+    const Field *field = &schema_fields[id];
+    if (!field->file || !field->required || !schema_applies(field, &reader->sweep->draft.run))
+        return false;
+    if (id == FIELD_EXAMPLES)
+        return !node_child(reader->tree.root, "design");
+    return !field->within || node_child(reader->tree.root, field->within);
+}
+
 static int check_required(Reader *reader) {
-    const Run *run = &reader->sweep->draft.run;
-    for (size_t i = 0; i < FIELD_RULE_VALUE; i++) {
-        const Field *field = &schema_fields[i];
-        if (field->file && field->required && schema_applies(field, run) && !reader->sweep->given[i])
-            return refuse_missing(reader, field);
-    }
+    static const FieldId pairs[][2] = {{FIELD_BEST_LR, FIELD_CURVATURE}, {FIELD_CENTRE_COEFFICIENT, FIELD_CENTRE_EXPONENT}};
     const bool *given = reader->sweep->given;
-    if (given[FIELD_BEST_LR] != given[FIELD_CURVATURE])
-        return refuse_missing(reader, &schema_fields[given[FIELD_BEST_LR] ? FIELD_CURVATURE : FIELD_BEST_LR]);
+    for (size_t i = 0; i < FIELD_RULE_VALUE; i++)
+        if (!given[i] && is_required(reader, (FieldId)i))
+            return refuse_missing(reader, &schema_fields[i]);
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
+        if (given[pairs[i][0]] != given[pairs[i][1]])
+            return refuse_missing(reader, &schema_fields[pairs[i][given[pairs[i][0]]]]);
     return 0;
 }
 
@@ -238,6 +246,8 @@ static int read_grid(Reader *reader, const Keys *keys) {
     Sweep *sweep = reader->sweep;
     int result = read_axes(reader, keys, "grid");
     if (result == 0)
+        result = design_read_axis(reader);
+    if (result == 0)
         result = read_axes(reader, keys, "tune");
     if (result == 0)
         result = check_applicable(reader);
@@ -247,6 +257,8 @@ static int read_grid(Reader *reader, const Keys *keys) {
         result = check_largest(reader);
     if (result == 0 && reader->nodes[FIELD_EXCLUDE])
         result = exclude_read(reader, reader->nodes[FIELD_EXCLUDE]);
+    if (result == 0)
+        result = design_make(reader);
     if (result == 0 && reader->nodes[FIELD_INCLUDE])
         result = include_read(reader, reader->nodes[FIELD_INCLUDE]);
     if (result != 0)

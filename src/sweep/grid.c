@@ -16,6 +16,7 @@ void sweep_free(Sweep *sweep) {
             free(sweep->exclusions[i].masks[j]);
     free(sweep->exclusions);
     free(sweep->includes);
+    design_free(sweep->design);
     free(sweep);
 }
 
@@ -83,6 +84,11 @@ void grid_run(const Sweep *sweep, const Cell *cell, Run *out) {
         if (axis->rules && axis->rules[cell->at[i]].value > 0)
             rule = &axis->rules[cell->at[i]];
     }
+    if (sweep->design) {
+        const DesignCell *chosen = design_cell(sweep->design, sweep, cell);
+        out->examples = chosen->examples;
+        out->batch = chosen->batch;
+    }
     grid_finish_run(sweep, sweep->given, rule, out);
 }
 
@@ -116,6 +122,8 @@ static bool cell_repeats(const Sweep *sweep, const Cell *cell) {
 }
 
 static bool cell_counts(const Sweep *sweep, const Cell *cell) {
+    if (sweep->design && design_cell(sweep->design, sweep, cell)->verdict != DESIGN_TAKEN)
+        return false;
     return !sweep->sieve || (!cell_excluded(sweep, cell) && !cell_repeats(sweep, cell));
 }
 
@@ -143,12 +151,26 @@ bool run_equal(const Run *a, const Run *b) {
     return true;
 }
 
+/* The budget at which the design gives the cell's model so many examples; its axis comes after those of the model. */
+static bool find_budget(const Sweep *sweep, const Run *run, Cell *cell) {
+    size_t *at = &cell->at[sweep->design->budget_axis];
+    for (*at = 0; *at < sweep->design->design.budget_count; ++*at)
+        if (design_cell(sweep->design, sweep, cell)->examples == run->examples)
+            return true;
+    return false;
+}
+
 /* An axis's value as the run has it; lr is found by its rate, as rules give it. */
 static bool find_values(const Sweep *sweep, const Run *run, Cell *cell, size_t *rate_axis) {
     *rate_axis = FIELDS;
     for (size_t i = 0; i < sweep->axis_count; i++) {
         const Axis *axis = &sweep->axes[i];
         size_t j = 0;
+        if (sweep->design && i == sweep->design->budget_axis) {
+            if (!find_budget(sweep, run, cell))
+                return false;
+            continue;
+        }
         if (axis->rules) {
             *rate_axis = i;
         } else {
@@ -184,7 +206,7 @@ void grid_count(Sweep *sweep) {
     double about;
     grid_cells(sweep, &sweep->cells, &about);
     sweep->runs = sweep->cells;
-    if (sweep->sieve) {
+    if (sweep->sieve || sweep->design) {
         sweep->runs = 0;
         for (int64_t number = 0; number < sweep->cells; number++) {
             Cell cell;

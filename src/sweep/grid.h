@@ -23,6 +23,13 @@ typedef struct Exclusion {
     bool *masks[FIELDS]; /* by axis: [count] or NULL */
 } Exclusion;
 
+/* The design's own axis is that of the examples: its values are budgets, and what a cell's examples are depends on its model. */
+typedef struct DesignGrid {
+    Design design;
+    size_t depth_axis, width_axis, budget_axis;
+    size_t *places; /* [depths * widths]: of the model among the budgets' cells */
+} DesignGrid;
+
 struct Sweep {
     Draft draft;        /* what all runs share; values of axes are unset */
     bool given[FIELDS]; /* by the file, as a scalar or an axis */
@@ -35,6 +42,7 @@ struct Sweep {
     size_t exclusion_count;
     Run *includes; /* that are not in the grid */
     size_t include_count;
+    DesignGrid *design; /* owned; NULL: none */
 };
 
 typedef struct Cell {
@@ -54,6 +62,9 @@ bool grid_contains(const Sweep *sweep, const Run *run);
 int64_t grid_settings(const Sweep *sweep); /* combinations of tuned values; 1 when nothing is tuned */
 /* Sets the tuned keys to their values in combination `setting` [grid_settings]; the rule of the rate when that is one, else NULL. */
 const RateRule *grid_tune(const Sweep *sweep, int64_t setting, Run *run);
+/* What the design says of a cell of the grid. */
+const DesignCell *design_cell(const DesignGrid *grid, const Sweep *sweep, const Cell *cell);
+void design_free(DesignGrid *grid);
 /* Sets cells and runs, once everything else is in place. */
 void grid_count(Sweep *sweep);
 bool run_equal(const Run *a, const Run *b);

@@ -44,3 +44,7 @@ int examples_check(Reader *reader, const Node *node, int64_t examples);
 int axis_read(Reader *reader, const Field *field, const Node *node, bool tuned);
 int exclude_read(Reader *reader, const Node *node);
 int include_read(Reader *reader, const Node *node);
+/* Adds the design's axis; before exclusions are read. */
+int design_read_axis(Reader *reader);
+/* Chooses models and examples; after exclusions are read. */
+int design_make(Reader *reader);

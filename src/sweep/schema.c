@@ -14,6 +14,7 @@ static const char *const metrics[] = {"test_error", "test_loss", "validation_err
 static const char *const fit_methods[] = {SWEEP_FIT_NAMES, NULL};
 static const char *const fit_losses[] = {"huber", "mse", "asymmetric", NULL};
 static const char *const flop_counts[] = {"exact", "paper", "6nd", NULL};
+static const char *const designs[] = {"isoflop", NULL};
 static const char *const param_counts[] = {"total", "body", NULL};
 
 enum {
@@ -116,6 +117,24 @@ const Field schema_fields[FIELDS] = {
                          .high = 1000, .low_open = true, .optional = true, .chooser = FIELD_TRAINER, .chosen = ON_SIMULATED,
                          .meaning = "the loss is multiplied by exp(curvature ln(lr / best)^2)"},
 
+    [FIELD_DESIGN] = {"design.kind", NULL, TYPE_CHOICE, AT(design.kind), .choices = designs, .required = true, .within = "design",
+                      .meaning = "how examples are chosen in place of grid.examples"},
+    [FIELD_BUDGETS_FROM] = {"design.budgets.from", NULL, TYPE_NUMBER, AT(design.from), .low = 1, .high = 1e30, .required = true,
+                            .within = "design", .meaning = "lowest budget, flops"},
+    [FIELD_BUDGETS_TO] = {"design.budgets.to", NULL, TYPE_NUMBER, AT(design.to), .low = 1, .high = 1e30, .required = true,
+                          .within = "design", .meaning = "highest budget, flops"},
+    [FIELD_BUDGETS_POINTS] = {"design.budgets.points", NULL, TYPE_INTEGER, AT(design.points), .least = 2, .most = 100, .required = true,
+                              .within = "design", .meaning = "budgets, log-spaced"},
+    [FIELD_SIZES] = {"design.sizes", NULL, TYPE_INTEGER, AT(design.sizes), .least = DESIGN_SIZES_MIN, .most = 100, .required = true,
+                     .within = "design", .meaning = "models at each budget"},
+    [FIELD_DESIGN_FLOPS] = {"design.flops", NULL, TYPE_CHOICE, AT(design.flops), .choices = flop_counts, .standard = "exact",
+                            .meaning = "how budgets are counted"},
+    [FIELD_CENTRE_COEFFICIENT] = {"design.centre.coefficient", NULL, TYPE_NUMBER, AT(design.coefficient), .low = 0, .high = 1e30,
+                                  .low_open = true, .meaning = "of the law P*(C) = coefficient C^exponent on which sizes are centred"},
+    [FIELD_CENTRE_EXPONENT] = {"design.centre.exponent", NULL, TYPE_NUMBER, AT(design.exponent), .low = 0, .high = 4, .low_open = true,
+                               .meaning = "of the same law"},
+    [FIELD_SPAN] = {"design.span", NULL, TYPE_NUMBER, AT(design.span), .low = 1, .high = 1e6, .low_open = true, .standard = "8",
+                    .meaning = "sizes lie within this factor of the centre"},
     [FIELD_TUNE] = {"tune", NULL, TYPE_AXES, .meaning = "train keys of which every cell tries every value"},
     [FIELD_INCLUDE] = {"include", NULL, TYPE_CELLS, .meaning = "cells to add to the grid"},
     [FIELD_EXCLUDE] = {"exclude", NULL, TYPE_CELLS, .meaning = "cells to drop from the grid"},

@@ -13,6 +13,16 @@ typedef struct RateRule {
     double max;
 } RateRule;
 
+/* An IsoFLOP design as the file states it. */
+typedef struct DesignSettings {
+    int kind;
+    double from, to; /* budgets, flops */
+    int64_t points, sizes;
+    SweepFlops flops;
+    double coefficient, exponent; /* of the centre's law P*(C); 0: the middle of what is affordable */
+    double span;
+} DesignSettings;
+
 /* What a field's offset points into. `run` comes first, so that the offset of one of its fields serves for a bare Run too. */
 typedef struct Draft {
     Run run;
@@ -20,6 +30,7 @@ typedef struct Draft {
     int64_t version;
     char name[SWEEP_NAME_MAX];
     int64_t data_examples;
+    DesignSettings design;
     FitSettings fit;
 } Draft;
 
@@ -77,6 +88,15 @@ typedef enum {
     FIELD_NOISE,
     FIELD_BEST_LR,
     FIELD_CURVATURE,
+    FIELD_DESIGN,
+    FIELD_BUDGETS_FROM,
+    FIELD_BUDGETS_TO,
+    FIELD_BUDGETS_POINTS,
+    FIELD_SIZES,
+    FIELD_DESIGN_FLOPS,
+    FIELD_CENTRE_COEFFICIENT,
+    FIELD_CENTRE_EXPONENT,
+    FIELD_SPAN,
     FIELD_TUNE,
     FIELD_INCLUDE,
     FIELD_EXCLUDE,
@@ -106,9 +126,10 @@ typedef struct Field {
     const char *const *choices; /* ends with NULL */
     const char *standard;       /* the default as text; NULL: none, or one that depends on the optimizer or the schedule */
     bool required;
-    bool optional;   /* TYPE_NUMBER; 0 stands for "not given", and is left out of a run's text */
-    bool axis;       /* may be in grid, include and exclude */
-    FieldId chooser; /* with `chosen`: the field exists only for these of the chooser's values (a bit each); 0: always */
+    const char *within; /* required only in a file that has this section; NULL: in every file */
+    bool optional;      /* TYPE_NUMBER; 0 stands for "not given", and is left out of a run's text */
+    bool axis;          /* may be in grid, include and exclude */
+    FieldId chooser;    /* with `chosen`: the field exists only for these of the chooser's values (a bit each); 0: always */
     unsigned chosen;
     const char *meaning;
 } Field;
@@ -146,6 +167,8 @@ bool value_is_digest(const char *text); /* 64 lower-case hexadecimal digits */
 /* Text as a number, whatever its range: decimal, with an optional fraction and exponent. */
 bool value_read_integer(const char *text, int64_t *out);
 bool value_read_number(const char *text, double *out);
+/* Twelve digits: what pow leaves beyond them differs between machines, and a run's key should not. */
+double value_round(double value);
 
 /* Fills the fields that `given` [FIELDS] lacks and that have a default in the table; not those of an lr rule, which is read whole. */
 void schema_fill(Draft *draft, const bool given[FIELDS]);

@@ -93,6 +93,12 @@ bool value_read_number(const char *text, double *out) {
     return isfinite(*out);
 }
 
+double value_round(double value) {
+    char text[NUMBER_TEXT_MAX];
+    snprintf(text, sizeof text, "%.12g", value);
+    return strtod(text, NULL);
+}
+
 static bool read_choice(const Field *field, const char *text, int *out) {
     for (int i = 0; field->choices[i]; i++) {
         if (strcmp(field->choices[i], text) == 0) {

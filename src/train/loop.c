@@ -19,9 +19,13 @@ typedef struct Progress {
 } Progress;
 
 static int checkpoint(Progress *progress, Error *error) {
-    const char *path = progress->loop->checkpoint_path;
+    const TrainLoop *loop = progress->loop;
     progress->checkpointed = clock_monotonic();
-    return path ? progress->trainer->interface->save(progress->trainer, path, error) : 0;
+    if (!loop->checkpoint_path)
+        return 0;
+    if (loop->on_checkpoint && loop->on_checkpoint(loop->context, error))
+        return -1;
+    return progress->trainer->interface->save(progress->trainer, loop->checkpoint_path, error);
 }
 
 static int64_t chunk_next(int64_t steps, double seconds) {

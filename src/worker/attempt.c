@@ -1,25 +1,27 @@
-/* One leased run, from its directory to its acknowledged result.
+/* One leased run, from its lease to its result.
  *
  * Whatever happens ends in a verdict, and the reporter delivers it; the exceptions are a lease that is another's and a daemon that wants
- * the run dropped, after which nothing is said, and nothing is written to a directory that another may be using. */
+ * the run dropped, after which nothing is said, and nothing is written to a directory that another may be using.
+ *
+ * Most of what a directory costs, a small run need not pay. It is made when there is something to keep: when the run has taken a while,
+ * when a checkpoint is due, or when it has come to no good and its log says why. A run without one has a result that is trained again
+ * sooner than it would be read, so its attempt does not wait until that is delivered. */
 #include "worker.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-static const double ATTEMPT_RELEASE_SECONDS = 8;         /* to hand a lease back before leaving */
-static const double ATTEMPT_SAVE_SECONDS = 2;            /* a result not delivered by then is made safe by a last checkpoint */
-static const double ATTEMPT_DELIVER_SECONDS = 24 * 3600; /* for a result, before the worker gives up */
+static const double ATTEMPT_SMALL_SECONDS = 0.25; /* a run that takes longer has a directory */
 
 typedef struct Attempt {
     const WorkerSettings *settings;
     const Lease *lease;
     RunFiles files;
-    Journal journal;
-    bool has_journal;
+    double begun;
+    bool opened;   /* the directory is there, and the log is in it */
+    bool unusable; /* it could not be made */
     Reporter *reporter;
     Trainer *trainer;
     TrainLoop loop;
@@ -30,7 +32,7 @@ typedef struct Attempt {
     char detail[RECORD_TEXT_MAX];
 } Attempt;
 
-void worker_environment(const Trainer *trainer, int threads, Environment *out) {
+void worker_environment(int threads, Environment *out) {
     Machine machine;
     machine_read(&machine);
     *out = (Environment){.pid = getpid(), .threads = threads};
@@ -39,20 +41,58 @@ void worker_environment(const Trainer *trainer, int threads, Environment *out) {
     snprintf(out->version, sizeof out->version, "%s (%s)", version_text(), version_commit());
     BackendKind usual;
     (void)backend_choose(BACKEND_AUTO, &usual, NULL); /* auto refuses nothing */
-    const char *backend = trainer && *trainer->environment.backend ? trainer->environment.backend : backend_text(usual);
-    text_copy(out->backend, sizeof out->backend, backend);
-    if (trainer)
-        text_copy(out->data_digest, sizeof out->data_digest, trainer->environment.data_digest);
+    text_copy(out->backend, sizeof out->backend, backend_text(usual));
+}
+
+void worker_environment_add(const Trainer *trainer, Environment *out) {
+    if (!trainer)
+        return;
+    if (*trainer->environment.backend)
+        text_copy(out->backend, sizeof out->backend, trainer->environment.backend);
+    text_copy(out->data_digest, sizeof out->data_digest, trainer->environment.data_digest);
+}
+
+/* ---- the directory ---- */
+
+static int attempt_open(Attempt *attempt, Error *error) {
+    if (attempt->opened)
+        return 0;
+    int result = run_files_init(&attempt->files, attempt->files.directory, &attempt->lease->run, error);
+    attempt->unusable = result != 0;
+    if (result)
+        return result;
+    attempt->opened = true;
+    log_open(attempt->files.log, NULL);
+    log_write(LOG_INFO, "attempt %lld of run %.12s", (long long)attempt->lease->attempt_number, attempt->lease->key);
+    return 0;
+}
+
+/* Points that a checkpoint is past are measured by nobody again. */
+static int attempt_keep_points(Attempt *attempt, Error *error) {
+    Buffer text;
+    buffer_init(&text, WIRE_BODY_MAX);
+    int result = reporter_format_points(attempt->reporter, &text, error);
+    if (!result && text.size)
+        result = file_write_atomic(attempt->files.journal, text.data, text.size, 0644, error);
+    buffer_deinit(&text);
+    return result;
 }
 
 /* ---- what the training loop asks ---- */
+
+/* A directory that cannot be made stops the run: the checkpoint that is then due says why. */
+static bool attempt_is_unusable(Attempt *attempt) {
+    if (!attempt->opened && !attempt->unusable && clock_monotonic() - attempt->begun > ATTEMPT_SMALL_SECONDS)
+        attempt_open(attempt, NULL);
+    return attempt->unusable;
+}
 
 static bool attempt_should_stop(void *context) {
     Attempt *attempt = context;
     bool dropped = reporter_state(attempt->reporter) != REPORTER_RUNNING;
     if (dropped)
         attempt->loop.checkpoint_path = NULL; /* the directory may be another worker's by now */
-    return dropped || stop_requested() || reporter_directive(attempt->reporter) != DIRECTIVE_CONTINUE;
+    return dropped || attempt_is_unusable(attempt) || stop_requested() || reporter_directive(attempt->reporter) != DIRECTIVE_CONTINUE;
 }
 
 static void attempt_on_progress(void *context, const Trainer *trainer) {
@@ -62,13 +102,13 @@ static void attempt_on_progress(void *context, const Trainer *trainer) {
 
 static int attempt_on_point(void *context, const Point *point, Error *error) {
     Attempt *attempt = context;
-    if (journal_append(&attempt->journal, point, error)) {
-        attempt->hindered = true;
-        return -1;
-    }
     reporter_progress(attempt->reporter, (double)point->step, point->flops);
-    reporter_point(attempt->reporter);
-    return 0;
+    return reporter_point(attempt->reporter, point, error);
+}
+
+static int attempt_on_checkpoint(void *context, Error *error) {
+    Attempt *attempt = context;
+    return attempt_open(attempt, error) || attempt_keep_points(attempt, error) ? -1 : 0;
 }
 
 /* ---- the verdict ---- */
@@ -131,38 +171,46 @@ static void attempt_decide_training(Attempt *attempt, int result, const Error *e
 
 /* ---- the steps of an attempt, each 0 when the next may follow, else with the verdict set ---- */
 
-static int attempt_open(Attempt *attempt) {
-    Error error = {0};
-    char key[RUN_KEY_MAX];
-    int result = run_key(&attempt->lease->run, key, &error);
-    if (!result && strcmp(key, attempt->lease->key)) {
-        error_set(&error, "this worker reads the run as %.12s, the daemon as %.12s: their versions differ", key, attempt->lease->key);
-        result = TRAIN_REFUSED;
-    }
-    if (!result)
-        result = run_files_init(&attempt->files, attempt->lease->directory, &attempt->lease->run, &error);
-    if (!result) {
-        log_open(attempt->files.log, NULL);
-        result = run_files_journal(&attempt->files, attempt->lease->attempt_id, &attempt->journal, &error);
-        attempt->has_journal = !result;
-    }
-    if (result)
-        attempt_decide_unprepared(attempt, result, &error);
+static int attempt_hand_on(Attempt *attempt, PointList *left, Error *error) {
+    int result = 0;
+    for (size_t i = 0; i < left->count && !result; i++)
+        result = reporter_point(attempt->reporter, &left->points[i], error);
+    points_deinit(left);
     return result;
 }
 
-static int attempt_prepare(Attempt *attempt) {
+static int attempt_find_files(Attempt *attempt, const char *directory, Error *error) {
+    char path[PATH_TEXT_MAX], key[RUN_KEY_MAX];
+    PointList left = {0};
+    if (run_key(&attempt->lease->run, key, error))
+        return -1;
+    if (strcmp(key, attempt->lease->key)) {
+        error_set(error, "this worker reads the run as %.12s, the daemon as %.12s: their versions differ", key, attempt->lease->key);
+        return TRAIN_REFUSED;
+    }
+    if (path_format(path, error, "%s/%.2s/%s", directory, key, key) || run_files_name(&attempt->files, path, error))
+        return -1;
+    int result = file_exists(attempt->files.directory) ? attempt_open(attempt, error) : 0;
+    if (!result)
+        result = run_files_journal(&attempt->files, attempt->lease->attempt_id, &left, error);
+    int handed_on = attempt_hand_on(attempt, &left, error);
+    return result ? result : handed_on;
+}
+
+static int attempt_prepare(Attempt *attempt, const char *directory) {
     Error error = {0};
-    bool resumed;
+    bool resumed = false;
     TrainerOptions options = {.home = attempt->settings->home, .threads = attempt->settings->threads};
-    int result = run_files_trainer(&attempt->files, &attempt->lease->run, &options, &attempt->trainer, &resumed, &error);
+    int result = attempt_find_files(attempt, directory, &error);
+    if (!result)
+        result = run_files_trainer(&attempt->files, &attempt->lease->run, &options, &attempt->trainer, &resumed, &error);
     if (result) {
         attempt_decide_unprepared(attempt, result, &error);
         return result;
     }
     const Trainer *trainer = attempt->trainer;
-    log_write(LOG_INFO, "attempt %lld of run %.12s %s step %lld of %lld", (long long)attempt->lease->attempt_number, attempt->lease->key,
-              resumed ? "resumes at" : "begins at", (long long)trainer->step, (long long)trainer->steps);
+    if (resumed)
+        log_write(LOG_INFO, "resumes at step %lld of %lld", (long long)trainer->step, (long long)trainer->steps);
     reporter_progress(attempt->reporter, (double)trainer->step, trainer->flops);
     return 0;
 }
@@ -175,6 +223,7 @@ static void attempt_train(Attempt *attempt) {
         .should_stop = attempt_should_stop,
         .on_progress = attempt_on_progress,
         .on_point = attempt_on_point,
+        .on_checkpoint = attempt_on_checkpoint,
         .context = attempt,
     };
     int result = train_run(attempt->trainer, &attempt->loop, &error);
@@ -183,34 +232,15 @@ static void attempt_train(Attempt *attempt) {
 
 /* ---- delivery ---- */
 
-static void attempt_save(const Attempt *attempt) {
+/* A finished run whose result is slow to deliver is saved at its end, so that whatever becomes of this process, nothing is trained twice.
+ */
+static void attempt_save(void *context) {
+    Attempt *attempt = context;
     Error error;
-    if (attempt->trainer->interface->save(attempt->trainer, attempt->files.checkpoint, &error))
+    bool finished = attempt->outcome == OUTCOME_OK && attempt->state == RUN_DONE;
+    if (finished &&
+        (attempt_keep_points(attempt, &error) || attempt->trainer->interface->save(attempt->trainer, attempt->files.checkpoint, &error)))
         log_write(LOG_WARNING, "%s", error.text);
-}
-
-/* Until the daemon has the result, or it cannot be had in time. A finished run whose result is slow to deliver is saved at its end, so that
- * whatever becomes of this process, nothing is trained twice. */
-static void attempt_deliver(const Attempt *attempt) {
-    double begun = clock_monotonic();
-    double end = begun + (attempt->outcome == OUTCOME_PREEMPTED ? ATTEMPT_RELEASE_SECONDS : ATTEMPT_DELIVER_SECONDS);
-    bool saved = attempt->outcome != OUTCOME_OK || attempt->state != RUN_DONE;
-    bool stopping = false;
-    while (reporter_state(attempt->reporter) == REPORTER_RUNNING) {
-        double now = clock_monotonic();
-        if (stop_requested() && !stopping) {
-            stopping = true;
-            end = fmin(end, now + ATTEMPT_RELEASE_SECONDS);
-        }
-        if (!saved && now >= begun + ATTEMPT_SAVE_SECONDS) {
-            attempt_save(attempt);
-            saved = true;
-        }
-        if (now >= end)
-            reporter_abandon(attempt->reporter);
-        else
-            stop_wait(reporter_descriptor(attempt->reporter), fmin(1, end - now));
-    }
 }
 
 /* Called once nothing more will be sent. */
@@ -229,38 +259,43 @@ static int attempt_close(Attempt *attempt, Error *error) {
         if (attempt->outcome == OUTCOME_OK) {
             unlink(attempt->files.checkpoint);
             run_files_remove_journals(&attempt->files);
-        } else if (attempt->has_journal && journal_is_empty(&attempt->journal)) {
-            unlink(attempt->files.journal);
+        } else {
+            unlink(attempt->files.journal); /* all of it went before the result */
         }
-        if (attempt->hindered) /* here the next run would fare no better */
-            return error_set(error, "%s", attempt->detail);
     }
     return leave ? ATTEMPT_LEAVE : 0;
 }
 
-int attempt_run(const WorkerSettings *settings, HttpClient *client, const Lease *lease, Error *error) {
-    int result = -1;
-    Environment environment;
+static int attempt_finish(Attempt *attempt, Error *error) {
+    Environment environment = attempt->settings->environment;
+    worker_environment_add(attempt->trainer, &environment);
+    if (attempt->outcome != OUTCOME_OK)
+        attempt_open(attempt, NULL);
+    reporter_result(attempt->reporter, attempt->outcome, attempt->state, attempt->detail, &environment);
+    int result = 0;
+    if (attempt->opened) {
+        batch_deliver(attempt->reporter, reporter_state, attempt->outcome == OUTCOME_PREEMPTED, attempt_save, attempt);
+        result = attempt_close(attempt, error);
+    }
+    if (result >= 0 && attempt->hindered) /* here the next run would fare no better */
+        result = error_set(error, "%s", attempt->detail);
+    return result;
+}
+
+int attempt_run(const WorkerSettings *settings, Reporter *reporter, const Lease *lease, const char *directory, Error *error) {
     Attempt *attempt = calloc(1, sizeof *attempt);
     if (!attempt)
         return error_set(error, "out of memory");
     attempt->settings = settings;
     attempt->lease = lease;
-    bool opened = !attempt_open(attempt);
-    if (reporter_new(&attempt->reporter, client, lease, attempt->has_journal ? &attempt->journal : NULL, error))
-        goto out;
-    if (opened && !attempt_prepare(attempt))
+    attempt->reporter = reporter;
+    attempt->begun = clock_monotonic();
+    if (!attempt_prepare(attempt, directory))
         attempt_train(attempt);
-    worker_environment(attempt->trainer, settings->threads, &environment);
-    reporter_result(attempt->reporter, attempt->outcome, attempt->state, attempt->detail, &environment);
-    attempt_deliver(attempt);
-    result = attempt_close(attempt, error);
-out:
-    reporter_free(attempt->reporter);
+    int result = attempt_finish(attempt, error);
     trainer_free(attempt->trainer);
-    if (attempt->has_journal)
-        journal_deinit(&attempt->journal);
+    if (attempt->opened)
+        log_close();
     free(attempt);
-    log_close();
     return result;
 }

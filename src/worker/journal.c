@@ -1,6 +1,4 @@
-/* The journal is the queue between the thread that trains and the thread that reports: points are appended to the file, and the reporter
- * reads it from the first byte that is not acknowledged. So nothing has to be kept twice, a daemon that is away for a day costs disk and
- * not memory, and what a killed worker leaves is exactly what its successor has to deliver. */
+/* Points in a file. */
 #include "worker.h"
 
 #include <errno.h>
@@ -11,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { JOURNAL_LINE_MAX = 4096, JOURNAL_CHUNK_MAX = WIRE_POINTS_MAX * JOURNAL_LINE_MAX };
+enum { JOURNAL_LINE_MAX = 4096 };
 
 void journal_format_point(const Point *point, Buffer *out) {
     buffer_printf(out, "{\"step\":%lld,\"examples\":", (long long)point->step);
@@ -74,7 +72,6 @@ int journal_init(Journal *journal, const char *path, bool keep, Error *error) {
         close(descriptor);
         return -1;
     }
-    pthread_mutex_init(&journal->lock, NULL);
     journal->descriptor = descriptor;
     return 0;
 }
@@ -83,7 +80,6 @@ void journal_deinit(Journal *journal) {
     if (!journal || journal->descriptor <= 0)
         return;
     close(journal->descriptor);
-    pthread_mutex_destroy(&journal->lock);
     journal->descriptor = -1;
 }
 
@@ -94,9 +90,7 @@ int journal_append(Journal *journal, const Point *point, Error *error) {
     buffer_append_text(&line, "\n");
     int result = buffer_check(&line, error, "a point");
     if (!result) {
-        pthread_mutex_lock(&journal->lock);
         ssize_t written = write(journal->descriptor, line.data, line.size);
-        pthread_mutex_unlock(&journal->lock);
         if (written != (ssize_t)line.size)
             result = error_set_errno(error, written < 0 ? errno : ENOSPC, "cannot write the journal of points");
         else if (fdatasync(journal->descriptor) && errno != EINVAL) /* EINVAL: a file system that cannot */
@@ -106,86 +100,25 @@ int journal_append(Journal *journal, const Point *point, Error *error) {
     return result;
 }
 
-/* Points from complete lines of text. Returns the bytes that were used up. */
-static size_t journal_scan(const char *text, size_t size, Point *out, size_t capacity, size_t *count) {
-    size_t used = 0;
-    while (*count < capacity) {
-        const char *end = memchr(text + used, '\n', size - used);
-        if (!end)
-            break;
-        size_t length = (size_t)(end - text) - used;
-        if (!journal_parse_point(&out[*count], text + used, length))
-            ++*count;
-        else
-            log_write(LOG_WARNING, "the journal has a line that is not a point; it is passed over");
-        used += length + 1;
-    }
-    return used;
-}
-
-bool journal_is_empty(Journal *journal) {
-    struct stat status;
-    return fstat(journal->descriptor, &status) || status.st_size == 0;
-}
-
-int journal_read(Journal *journal, Point *out, size_t capacity, size_t *count, int64_t *end, bool *more, Error *error) {
-    int result = 0;
-    *count = 0;
-    *more = false;
-    char *chunk = malloc(JOURNAL_CHUNK_MAX);
-    if (!chunk)
-        return error_set(error, "out of memory");
-    pthread_mutex_lock(&journal->lock);
-    *end = journal->acknowledged;
-    ssize_t size = pread(journal->descriptor, chunk, JOURNAL_CHUNK_MAX, *end);
-    pthread_mutex_unlock(&journal->lock);
-    if (size < 0) {
-        result = error_set_errno(error, errno, "cannot read the journal of points");
-    } else if (size > 0) {
-        size_t used = journal_scan(chunk, (size_t)size, out, capacity, count);
-        if (!used && size == JOURNAL_CHUNK_MAX)
-            used = (size_t)size; /* no line is that long: not a journal's bytes */
-        *end += (int64_t)used;
-        *more = used && (used < (size_t)size || size == JOURNAL_CHUNK_MAX);
-    }
-    free(chunk);
-    return result;
-}
-
-int journal_acknowledge(Journal *journal, int64_t end, Error *error) {
-    int result = 0;
-    struct stat status;
-    pthread_mutex_lock(&journal->lock);
-    journal->acknowledged = end;
-    if (fstat(journal->descriptor, &status)) {
-        result = error_set_errno(error, errno, "cannot read the journal of points");
-    } else if (status.st_size <= end) {
-        if (status.st_size > 0 && ftruncate(journal->descriptor, 0))
-            result = error_set_errno(error, errno, "cannot empty the journal of points");
-        else
-            journal->acknowledged = 0;
-    }
-    pthread_mutex_unlock(&journal->lock);
-    return result;
-}
-
+/* Lines are read one by one, so that a file of any length will do. */
 int journal_keep_until(Journal *journal, int64_t step, Point *last, Error *error) {
-    bool more = true;
-    int64_t kept = 0;
-    while (more) {
+    char chunk[JOURNAL_LINE_MAX];
+    off_t kept = 0;
+    ssize_t size;
+    while ((size = pread(journal->descriptor, chunk, sizeof chunk, kept)) > 0) {
         Point point;
-        size_t count;
-        int64_t end;
-        if (journal_read(journal, &point, 1, &count, &end, &more, error))
-            return -1;
-        if (count && point.step > step)
-            break;
-        if (count)
+        const char *end = memchr(chunk, '\n', (size_t)size);
+        size_t length = end ? (size_t)(end - chunk) + 1 : (size_t)size;
+        if (end && !journal_parse_point(&point, chunk, length - 1)) {
+            if (point.step > step)
+                break;
             *last = point;
-        kept = journal->acknowledged = end;
+        } else {
+            log_write(LOG_WARNING, "the journal has a line that is not a point; it is passed over");
+        }
+        kept += (off_t)length;
     }
-    journal->acknowledged = 0;
-    if (ftruncate(journal->descriptor, kept))
-        return error_set_errno(error, errno, "cannot cut the points");
-    return 0;
+    if (size < 0)
+        return error_set_errno(error, errno, "cannot read the journal of points");
+    return ftruncate(journal->descriptor, kept) ? error_set_errno(error, errno, "cannot cut the points") : 0;
 }

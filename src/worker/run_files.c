@@ -1,6 +1,6 @@
 /* A leased run's directory may have two writers for a moment, when a worker that was believed dead wakes up. Each has a journal of its own,
  * so that neither cuts off what the other has not delivered; the checkpoint is replaced whole, and both write true ones. A journal of an
- * earlier attempt is read and left: its owner may wake up, append a point and write a checkpoint past it, and then that journal alone has
+ * earlier attempt is read and left: its owner may wake up, measure a point and write a checkpoint past it, and then that journal alone has
  * the point. */
 #include "worker.h"
 
@@ -13,7 +13,7 @@
 
 enum { RUN_FILES_JOURNAL_MAX = 64 << 20 }; /* bytes that are taken over */
 
-static int run_files_name(RunFiles *files, const char *directory, Error *error) {
+int run_files_name(RunFiles *files, const char *directory, Error *error) {
     const struct {
         char *path;
         const char *name;
@@ -119,23 +119,18 @@ static int journals_gather(const RunFiles *files, Buffer *out, Error *error) {
     return result ? result : buffer_check(out, error, files->journal);
 }
 
-static int journals_take_over(const RunFiles *files, Error *error) {
-    Buffer points;
-    buffer_init(&points, RUN_FILES_JOURNAL_MAX);
-    int result = journals_gather(files, &points, error);
-    if (!result && points.size)
-        result = file_write_atomic(files->journal, points.data, points.size, 0644, error);
-    buffer_deinit(&points);
-    return result;
-}
-
-int run_files_journal(RunFiles *files, int64_t attempt_id, Journal *journal, Error *error) {
-    bool resumes = file_exists(files->checkpoint);
+int run_files_journal(RunFiles *files, int64_t attempt_id, PointList *left, Error *error) {
     if (path_format(files->journal, error, "%s/journal-%lld.jsonl", files->directory, (long long)attempt_id))
         return -1;
-    if (resumes && journals_take_over(files, error))
-        return -1;
-    return journal_init(journal, files->journal, resumes, error);
+    if (!file_exists(files->checkpoint))
+        return 0;
+    Buffer text;
+    buffer_init(&text, RUN_FILES_JOURNAL_MAX);
+    int result = journals_gather(files, &text, error);
+    if (!result)
+        result = points_parse(left, &text, error);
+    buffer_deinit(&text);
+    return result;
 }
 
 void run_files_remove_journals(const RunFiles *files) {

@@ -31,8 +31,10 @@ typedef struct ServeState {
     char home[PATH_TEXT_MAX], socket[PATH_TEXT_MAX], token[WIRE_TOKEN_MAX];
     const char *home_given, *socket_given, *token_file;
     HttpClient *client;
-    Lease lease;
-    double heard_at; /* the daemon's last sign of life */
+    LeaseAnswer leases;
+    size_t runs_max;  /* to ask for */
+    int64_t sweep_id; /* that the last runs came from */
+    double heard_at;  /* the daemon's last sign of life */
     Backoff backoff;
 } ServeState;
 
@@ -134,18 +136,20 @@ static int serve_connect(ServeState *state, Error *error) {
 enum { LEASE_NOT_NOW = 1 }; /* the daemon is away: ask again after a while */
 
 static int serve_ask(ServeState *state, Error *error) {
-    LeaseRequest request = {0};
-    worker_environment(NULL, state->settings.threads, &request.environment);
+    LeaseRequest request = {.environment = state->settings.environment,
+                            .runs_max = state->settings.once ? 1 : (int64_t)state->runs_max,
+                            .sweep_id = state->sweep_id};
     text_copy(request.worker, sizeof request.worker, state->settings.name);
     Buffer body, answer;
     int status = 0;
     buffer_init(&body, WIRE_BODY_MAX);
     buffer_init(&answer, WIRE_BODY_MAX);
+    lease_answer_deinit(&state->leases);
     lease_request_encode(&request, &body);
     int result = http_client_call(state->client, "/v1/leases", body.data, body.size, SERVE_CALL_SECONDS, &answer, &status, error);
     bool refused = result == WIRE_STATUS && status < 500 && status != 408 && status != 429;
     if (!result)
-        result = lease_decode(&state->lease, answer.data, answer.size, error) ? -1 : 0;
+        result = lease_answer_decode(&state->leases, answer.data, answer.size, error) ? -1 : 0;
     else /* a daemon that dies while it answers is one that is away */
         result = refused ? -1 : LEASE_NOT_NOW;
     buffer_deinit(&body);
@@ -170,14 +174,17 @@ static int serve_turn(ServeState *state, Error *error) {
         return result;
     state->heard_at = clock_monotonic();
     backoff_reset(&state->backoff);
-    if (!state->lease.granted) {
-        if (state->lease.leave || state->settings.once)
+    if (!state->leases.count) {
+        if (state->leases.leave || state->settings.once)
             return ATTEMPT_LEAVE;
-        double wait = state->lease.retry_seconds;
+        double wait = state->leases.retry_seconds;
         stop_wait(-1, wait < 0.05 ? 0.05 : wait > 60 ? 60 : wait);
         return 0;
     }
-    result = attempt_run(&state->settings, state->client, &state->lease, error);
+    if (state->leases.sweep_id != state->sweep_id)
+        state->runs_max = 1;
+    state->sweep_id = state->leases.sweep_id;
+    result = batch_run(&state->settings, state->client, &state->leases, &state->runs_max, error);
     state->heard_at = clock_monotonic();
     return !result && state->settings.once ? ATTEMPT_LEAVE : result;
 }
@@ -185,6 +192,8 @@ static int serve_turn(ServeState *state, Error *error) {
 static int serve_loop(ServeState *state, Error *error) {
     if (stop_init(error) || serve_connect(state, error))
         return -1;
+    worker_environment(state->settings.threads, &state->settings.environment);
+    state->runs_max = 1;
     state->heard_at = clock_monotonic();
     backoff_init(&state->backoff, 0.1, 5, (uint64_t)getpid());
     int result = 0;
@@ -206,6 +215,7 @@ int worker_serve(int argc, char **argv) {
     else if (!code && serve_loop(state, &error))
         code = worker_fail(WORKER_EXIT_ERROR, "%s", error.text);
     http_client_free(state->client);
+    lease_answer_deinit(&state->leases);
     free(state);
     return code;
 }

@@ -38,27 +38,33 @@ bool stop_requested(void);
 /* Sleeps until a stop is requested, `descriptor` (or -1) becomes readable, or the time is over. */
 void stop_wait(int descriptor, double seconds);
 
-/* ---- the journal: points in a file, one JSON object a line, appended by one thread and read from the front by another ---- */
+/* ---- points in memory, on their way to the daemon ---- */
+
+typedef struct PointList {
+    Point *points; /* [count] */
+    size_t count, capacity;
+} PointList;
+
+int points_append(PointList *list, const Point *point, Error *error);
+/* The first `count` go. */
+void points_drop(PointList *list, size_t count);
+void points_deinit(PointList *list);
+/* As lines of a journal, and back; a line that is not a point is passed over with a warning. */
+int points_format(const PointList *list, Buffer *out, Error *error);
+int points_parse(PointList *list, const Buffer *text, Error *error);
+
+/* ---- points in a file, one JSON object a line ---- */
 
 typedef struct Journal {
-    pthread_mutex_t lock;
     int descriptor;
-    int64_t acknowledged; /* bytes at the front that the daemon has */
 } Journal;
 
-/* keep: points that are there stay to be read again (a last line without its end is cut off); else the file starts empty. */
+/* keep: points that are there stay (a last line without its end is cut off); else the file starts empty. */
 int journal_init(Journal *journal, const char *path, bool keep, Error *error);
 void journal_deinit(Journal *journal);
-bool journal_is_empty(Journal *journal);
 /* On disk when this returns. */
 int journal_append(Journal *journal, const Point *point, Error *error);
-/* The first points that are not acknowledged, at most capacity. *end is what to acknowledge once they are delivered; *more says that others
- * follow. Lines that are not points are passed over. */
-int journal_read(Journal *journal, Point *out, size_t capacity, size_t *count, int64_t *end, bool *more, Error *error);
-/* Empties the file when nothing is left in it. */
-int journal_acknowledge(Journal *journal, int64_t end, Error *error);
-/* Drops the points past `step`, which a trainer resumed there measures again; *last is the last one kept, untouched when there is none. For
- * a journal that nothing was acknowledged from. */
+/* Drops the points past `step`, which a trainer resumed there measures again; *last is the last one kept, untouched when there is none. */
 int journal_keep_until(Journal *journal, int64_t step, Point *last, Error *error);
 /* One line of the journal, without its newline. */
 void journal_format_point(const Point *point, Buffer *out);
@@ -91,22 +97,33 @@ typedef enum {
     REPORTER_ABANDONED, /* told to give up by reporter_abandon */
 } ReporterState;
 
-/* client, lease and journal (NULL: there are no points) outlive the reporter; the client is the reporter's alone until reporter_free. */
-int reporter_new(Reporter **out, HttpClient *client, const Lease *lease, Journal *journal, Error *error);
+/* client and leases outlive the reporter; the client is the reporter's alone until reporter_free. Everything but reporter_free is called by
+ * one other thread, which trains; nothing but reporter_wait makes it wait. */
+int reporter_new(Reporter **out, HttpClient *client, const LeaseAnswer *leases, Error *error);
 /* Ends the thread: waits for a message under way, sends no other. */
 void reporter_free(Reporter *reporter);
-/* From the training thread; none of these waits for the network. */
+/* The next lease to train, which is the current one from then on; NULL when none waits any more. */
+const Lease *reporter_next(Reporter *reporter);
+/* Hands those back that still wait, as the reporter does itself with those that wait for long. */
+void reporter_release(Reporter *reporter);
+bool reporter_handed_back(Reporter *reporter);
+/* Of the current lease: */
 void reporter_progress(Reporter *reporter, double step, double flops);
-void reporter_point(Reporter *reporter); /* one was appended to the journal */
+int reporter_point(Reporter *reporter, const Point *point, Error *error);
+/* Its points that the daemon has not acknowledged, as lines of a journal. */
+int reporter_format_points(Reporter *reporter, Buffer *out, Error *error);
 Directive reporter_directive(Reporter *reporter);
-/* The last report: points still in the journal go with it or before it. */
+/* The last report: points that wait go with it or before it. A result in which the environment's host is empty leaves what the lease's
+ * request said. */
 void reporter_result(Reporter *reporter, Outcome outcome, RunState state, const char *detail, const Environment *environment);
-/* Readable once the state is no longer REPORTER_RUNNING. */
-int reporter_descriptor(const Reporter *reporter);
 ReporterState reporter_state(Reporter *reporter);
+/* Of all: REPORTER_DELIVERED once each lease is over, in whatever way. */
+ReporterState reporter_state_of_all(Reporter *reporter);
+/* Until one of the two may have changed, a stop is requested, or the time is over. */
+void reporter_wait(Reporter *reporter, double seconds);
 void reporter_abandon(Reporter *reporter);
 
-/* ---- one leased run ---- */
+/* ---- leased runs ---- */
 
 typedef struct WorkerSettings {
     const char *home;        /* absolute */
@@ -116,19 +133,28 @@ typedef struct WorkerSettings {
     int threads;
     double checkpoint_seconds;
     bool once;
+    Environment environment; /* of the process: worker_environment without a trainer */
 } WorkerSettings;
 
 enum {
     ATTEMPT_LEAVE = 1, /* a signal or the daemon wants the worker to go */
 };
 
-/* Trains and reports what the lease names. 0: on with the next; ATTEMPT_LEAVE; -1: this worker cannot go on, its machine being in the way
- * or the daemon out of reach. */
-int attempt_run(const WorkerSettings *settings, HttpClient *client, const Lease *lease, Error *error);
+/* Trains the reporter's current lease and says what became of it. `directory` holds the run directories. 0: on with the next;
+ * ATTEMPT_LEAVE; -1: this worker cannot go on, its machine being in the way or the daemon out of reach. */
+int attempt_run(const WorkerSettings *settings, Reporter *reporter, const Lease *lease, const char *directory, Error *error);
 
-/* Host, processor, version, backend, pid, threads of this process; with a trainer also what that says of backend and data. trainer may be
- * NULL. */
-void worker_environment(const Trainer *trainer, int threads, Environment *out);
+/* Trains and reports what the leases name, in their order. As attempt_run, and how many leases to ask for next time: more when these took
+ * next to no time, one when they did not. */
+int batch_run(const WorkerSettings *settings, HttpClient *client, const LeaseAnswer *leases, size_t *runs_max, Error *error);
+/* Until `state` says that the daemon knows, or it cannot be told in time: soon when the worker is to leave. `late`, where it is not NULL,
+ * is called once when that takes long. */
+void batch_deliver(Reporter *reporter, ReporterState (*state)(Reporter *), bool leave, void (*late)(void *context), void *context);
+
+/* Host, processor, version, usual backend, pid, threads of this process. */
+void worker_environment(int threads, Environment *out);
+/* What the trainer knows better, backend and data; NULL: nothing. */
+void worker_environment_add(const Trainer *trainer, Environment *out);
 
 /* ---- the run directory ---- */
 
@@ -138,14 +164,16 @@ typedef struct RunFiles {
     char points[PATH_TEXT_MAX], result[PATH_TEXT_MAX], weights[PATH_TEXT_MAX]; /* of a run by hand */
 } RunFiles;
 
-/* Makes the directory, writes spec.json where there is none, removes what a killed process left half-written. 0; RUN_FILES_OTHER when it
- * holds another run; -1. */
+/* Names them; nothing is made. */
+int run_files_name(RunFiles *files, const char *directory, Error *error);
+/* Names, makes the directory, writes spec.json where there is none, removes what a killed process left half-written. 0; RUN_FILES_OTHER
+ * when it holds another run; -1. */
 enum { RUN_FILES_OTHER = 1 };
 int run_files_init(RunFiles *files, const char *directory, const Run *run, Error *error);
 
-/* Names and opens the attempt's own journal. With a checkpoint to go on from, it begins with the points that earlier attempts did not
- * deliver, each once; their journals stay as they are until run_files_remove_journals, for one of them may not be dead but asleep. */
-int run_files_journal(RunFiles *files, int64_t attempt_id, Journal *journal, Error *error);
+/* Names the attempt's own journal. With a checkpoint to go on from, `left` takes the points that earlier attempts did not deliver, each
+ * once; their journals stay as they are until run_files_remove_journals, for one of them may not be dead but asleep. */
+int run_files_journal(RunFiles *files, int64_t attempt_id, PointList *left, Error *error);
 void run_files_remove_journals(const RunFiles *files);
 
 /* Prepares the run's trainer, from its checkpoint where that is good; a bad one is set aside with a warning in the log. 0, TRAIN_REFUSED,

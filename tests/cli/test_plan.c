@@ -99,6 +99,40 @@ static void test_plan_table(void **state) {
     said_clear(&said);
 }
 
+/* What a design takes is in the plan, and a dry run is a plan. */
+static void test_plan_design(void **state) {
+    (void)state;
+    static const char text[] = "version: 1\nname: design\ndata: {inputs: 784, classes: 10, examples: 100000}\nmodel: {kind: bmlp}\n"
+                               "grid: {depth: 1, width: [8, 12, 16, 24, 32, 48]}\n"
+                               "design: {kind: isoflop, budgets: {from: 1.0e+10, to: 1.0e+11, points: 2}, sizes: 3}\n"
+                               "train: {epochs: 20, batch: 128, optimizer: {name: lion, lr: 1.0e-3}}\n"
+                               "trainer: {kind: simulated, law: {E: 1, A: 1, alpha: 1, B: 1, beta: 1}}\n";
+    Said said;
+    sweepctl_expect(&said, CLI_OK, "plan", "--json", harness_file("design.yaml", text));
+    json_t *root = said_json(&said);
+    const json_t *budgets = json_object_get(json_object_get(root, "design"), "budgets");
+    assert_int_equal(json_array_size(budgets), 2);
+    json_int_t taken = 0;
+    for (size_t i = 0; i < 2; i++) {
+        const json_t *budget = json_array_get(budgets, i), *models = json_object_get(budget, "models");
+        taken += json_integer_value(json_object_get(budget, "taken"));
+        assert_int_equal(json_array_size(models), 6);
+        for (size_t j = 0; j < 6; j++) {
+            const json_t *model = json_array_get(models, j);
+            if (!strcmp(json_string_value(json_object_get(model, "verdict")), "taken"))
+                assert_true(fabs(json_number_value(json_object_get(model, "deviation"))) <= 0.01);
+        }
+    }
+    assert_int_equal(json_integer_value(json_object_get(root, "runs")), taken);
+    json_decref(root);
+    said_clear(&said);
+    sweepctl_expect(&said, CLI_OK, "submit", "--dry-run", harness_file("design.yaml", text));
+    assert_says(&said.out, "design: 6 runs, simulated");
+    assert_says(&said.out, "IsoFLOP design");
+    assert_says(&said.out, "left out, others stand nearer to the sizes that are wanted: B_1-Wi_");
+    said_clear(&said);
+}
+
 /* A rate that was measured elsewhere is not believed; one that was measured here is. */
 static void test_rate_cache(void **state) {
     (void)state;
@@ -166,8 +200,9 @@ static void test_rate_between(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_validate),   cmocka_unit_test(test_plan_json),  cmocka_unit_test(test_plan_table),
-        cmocka_unit_test(test_rate_cache), cmocka_unit_test(test_rate_parse), cmocka_unit_test(test_rate_between),
+        cmocka_unit_test(test_validate),     cmocka_unit_test(test_plan_json),  cmocka_unit_test(test_plan_table),
+        cmocka_unit_test(test_plan_design),  cmocka_unit_test(test_rate_cache), cmocka_unit_test(test_rate_parse),
+        cmocka_unit_test(test_rate_between),
     };
     int result = cmocka_run_group_tests(tests, NULL, NULL);
     harness_clean();

@@ -119,8 +119,9 @@ void harness_run_states(Harness *harness, int64_t by_state[RUN_STATES]) {
     memcpy(by_state, record.by_state, sizeof record.by_state);
 }
 
-void harness_lease(Harness *harness, const char *worker, Lease *out) {
-    LeaseRequest request = {.environment = {.host = "elsewhere", .version = "0", .threads = 1, .pid = 1}};
+void harness_lease_some(Harness *harness, const char *worker, int64_t runs_max, int64_t sweep_id, LeaseAnswer *out) {
+    LeaseRequest request = {
+        .environment = {.host = "elsewhere", .version = "0", .threads = 1, .pid = 1}, .runs_max = runs_max, .sweep_id = sweep_id};
     Buffer body;
     if (harness->here) {
         Machine machine;
@@ -132,9 +133,25 @@ void harness_lease(Harness *harness, const char *worker, Lease *out) {
     buffer_init(&body, WIRE_BODY_MAX);
     lease_request_encode(&request, &body);
     harness_expect(harness, "/v1/leases", body.data, 200);
-    if (lease_decode(out, harness->answer.data, harness->answer.size, &harness->error) != 0)
+    if (lease_answer_decode(out, harness->answer.data, harness->answer.size, &harness->error) != 0)
         fail_msg("%s", harness->error.text);
     buffer_deinit(&body);
+}
+
+void harness_lease(Harness *harness, const char *worker, Lease *out) {
+    LeaseAnswer answer;
+    harness_lease_some(harness, worker, 1, 0, &answer);
+    assert_int_equal(answer.count, 1);
+    assert_true(answer.expires_seconds >= 5 * answer.heartbeat_seconds);
+    *out = answer.leases[0];
+    lease_answer_deinit(&answer);
+}
+
+bool harness_lease_none(Harness *harness, const char *worker) {
+    LeaseAnswer answer;
+    harness_lease_some(harness, worker, 1, 0, &answer);
+    assert_int_equal(answer.count, 0);
+    return answer.leave;
 }
 
 Report *harness_report(Harness *harness, const Lease *lease, ReportKind kind) {
@@ -158,20 +175,22 @@ void harness_point(Report *report, int64_t step, double test_error) {
 }
 
 int harness_send(Harness *harness, Report *report, Directive *directive) {
-    static const char *const names[] = {[REPORT_HEARTBEAT] = "heartbeat", [REPORT_POINTS] = "points", [REPORT_RESULT] = "result"};
-    char path[96];
     Buffer body;
-    ReportAnswer answer;
+    ReportAnswers *answers = calloc(1, sizeof *answers);
     buffer_init(&body, WIRE_BODY_MAX);
-    report_encode(report, &body);
-    snprintf(path, sizeof path, "/v1/attempts/%lld/%s", (long long)report->attempt_id, names[report->kind]);
-    int status = harness_call(harness, path, body.data);
-    if (directive != NULL) {
-        if (report_answer_decode(&answer, harness->answer.data, harness->answer.size, &harness->error) != 0)
-            fail_msg("%d %s", status, harness->answer.data);
-        *directive = answer.directive;
+    reports_begin(&body);
+    reports_add(report, &body);
+    reports_end(&body);
+    int status = harness_call(harness, "/v1/reports", body.data);
+    if (status == 200) {
+        if (report_answers_decode(answers, harness->answer.data, harness->answer.size, &harness->error) != 0 || answers->count != 1)
+            fail_msg("%s", harness->answer.data);
+        status = (int)answers->answers[0].status;
+        if (directive != NULL)
+            *directive = answers->answers[0].directive;
     }
     buffer_deinit(&body);
+    free(answers);
     free(report);
     return status;
 }

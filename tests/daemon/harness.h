@@ -43,9 +43,11 @@ void harness_submit(Harness *harness, const char *text, int status);
 void harness_run_states(Harness *harness, int64_t by_state[RUN_STATES]);
 
 /* The worker. */
-void harness_lease(Harness *harness, const char *worker, Lease *out);
+void harness_lease_some(Harness *harness, const char *worker, int64_t runs_max, int64_t sweep_id, LeaseAnswer *out);
+void harness_lease(Harness *harness, const char *worker, Lease *out); /* one, which must be there */
+bool harness_lease_none(Harness *harness, const char *worker);        /* nothing must be there; whether the worker is to leave */
 Report *harness_report(Harness *harness, const Lease *lease, ReportKind kind);
 /* Adds a point with a test_error. */
 void harness_point(Report *report, int64_t step, double test_error);
-/* Sends and frees; returns the HTTP status. */
+/* Sends and frees; returns the report's status, or the whole message's when that is not 200. */
 int harness_send(Harness *harness, Report *report, Directive *directive);

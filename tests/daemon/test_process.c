@@ -206,7 +206,6 @@ static void fail_after_lease(Harness *harness, int number) {
     snprintf(name, sizeof name, "local-%ld-%d", (long)harness->pid, number);
     wait_for(harness, "/v1/status", "\"workers_alive\":1");
     harness_lease(harness, name, &lease);
-    assert_true(lease.granted);
     Report *report = harness_report(harness, &lease, REPORT_RESULT);
     report->outcome = OUTCOME_PREEMPTED;
     strcpy(report->detail, "journal: No space left on device");
@@ -255,10 +254,8 @@ static void test_orphans_take_places(void **state) {
     harness->here = true;
     harness_start(harness, no_workers);
     harness_submit(harness, harness_sweep, 200);
-    harness_lease(harness, "local-1-1", &lease);
-    assert_false(lease.granted);
+    harness_lease_none(harness, "local-1-1");
     harness_lease(harness, "hand-1", &lease);
-    assert_true(lease.granted);
     harness_end(harness, SIGKILL);
     harness_start(harness, (const char *[]){"--workers", "1", NULL});
     harness_expect(harness, "/v1/status", NULL, 200);
@@ -345,7 +342,6 @@ static void test_orphans_are_stopped(void **state) {
     harness->pid_of_worker = read_pid(harness);
     snprintf(name, sizeof name, "local-%ld-1", (long)harness->pid);
     harness_lease(harness, name, &lease);
-    assert_true(lease.granted);
     harness_end(harness, SIGKILL);
     harness_start(harness, no_workers);
     int status = harness_end(harness, SIGTERM);

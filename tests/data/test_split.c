@@ -129,24 +129,24 @@ static void test_epoch_order(void **state) {
 /* The order of classes against the rule as the essay in split.c states it, class by class; more classes than a byte can number. */
 static void test_many_classes(void **state) {
     (void)state;
-    enum { CLASSES = 300, COUNT = 4000 };
+    enum { MANY = 300, COUNT = 4000 };
     DataInfo info = {
-        .name = "many", .height = 1, .width = 1, .channels = 1, .inputs = 1, .classes = CLASSES, .train_count = COUNT, .test_count = 1};
+        .name = "many", .height = 1, .width = 1, .channels = 1, .inputs = 1, .classes = MANY, .train_count = COUNT, .test_count = 1};
     PackWriter writer;
     Error error = {0};
     Rng rng;
-    int64_t size[CLASSES] = {0}, taken[CLASSES] = {0};
+    int64_t size[MANY] = {0}, taken[MANY] = {0};
     char path[PATH_TEXT_MAX];
     rng_init(&rng, 1, 1);
     text_copy(path, sizeof path, fixture_path("many.pack"));
     assert_int_equal(pack_writer_open(&writer, &info, path, &error), 0);
     for (int i = 0; i < COUNT; i++) {
-        uint64_t label = rng_below(&rng, CLASSES) * rng_below(&rng, CLASSES) / CLASSES;
+        uint64_t label = rng_below(&rng, MANY) * rng_below(&rng, MANY) / MANY;
         size[label]++;
         *pack_writer_row(&writer, DATA_TRAIN, i) = (uint8_t)i;
         pack_writer_keep(&writer, DATA_TRAIN, i, (uint16_t)label);
     }
-    pack_writer_keep(&writer, DATA_TEST, 0, CLASSES - 1);
+    pack_writer_keep(&writer, DATA_TEST, 0, MANY - 1);
     assert_int_equal(pack_writer_finish(&writer, NULL, NULL, &info, &error), 0);
     pack_writer_deinit(&writer);
     DatasetMap *many;
@@ -155,7 +155,7 @@ static void test_many_classes(void **state) {
     assert_int_equal(split_make(&split, many, 0, COUNT, 3, &error), 0);
     for (int64_t n = 0; n < COUNT; n++) {
         int64_t best = -1, best_deadline = INT64_MAX;
-        for (int64_t c = 0; c < CLASSES; c++) {
+        for (int64_t c = 0; c < MANY; c++) {
             if (taken[c] == size[c] || taken[c] * COUNT > n * size[c] + size[c] - 1)
                 continue;
             int64_t deadline = ((taken[c] + 1) * COUNT + size[c] - 1) / size[c];

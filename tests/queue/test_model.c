@@ -78,20 +78,31 @@ static int sweep_running(const Model *model, const ModelSweep *sweep) {
     return count;
 }
 
-/* Of the active sweep with the fewest runs under way, the oldest of equals. */
-static ModelRun *run_next(Model *model) {
-    ModelRun *best = NULL;
+/* The active sweep with the fewest runs under way, the oldest of equals. */
+static const ModelSweep *sweep_next(Model *model) {
     const ModelSweep *chosen = NULL;
     for (int i = 0; i < SWEEPS; i++) {
         const ModelSweep *sweep = &model->sweeps[i];
-        ModelRun *run = sweep->id && !strcmp(sweep->state, "active") ? sweep_dearest(model, sweep) : NULL;
-        int fewer = run && chosen ? sweep_running(model, chosen) - sweep_running(model, sweep) : 0;
-        if (run && (!chosen || fewer > 0 || (fewer == 0 && sweep->id < chosen->id))) {
-            best = run;
+        if (!sweep->id || strcmp(sweep->state, "active") != 0 || !sweep_dearest(model, sweep))
+            continue;
+        int fewer = chosen ? sweep_running(model, chosen) - sweep_running(model, sweep) : 1;
+        if (fewer > 0 || (fewer == 0 && sweep->id < chosen->id))
             chosen = sweep;
-        }
     }
-    return best;
+    return chosen;
+}
+
+static size_t sweep_share(const Model *model, const ModelSweep *sweep, const QueueRequest *request) {
+    size_t pending = 0, holders = 0;
+    for (int i = 0; i < RUNS; i++) {
+        const ModelRun *run = &model->runs[i];
+        pending += run->id && run->state == RUN_PENDING && sweep_has(sweep, run);
+        holders += run->id && run->state == RUN_RUNNING;
+    }
+    holders = (holders > 0) + 1; /* all leases here are one worker's, who has no name */
+    size_t fair = pending / (2 * (holders > request->workers ? holders : request->workers));
+    fair = fair < request->runs_max ? fair : request->runs_max;
+    return request->sweep_id != sweep->id || fair < 1 ? 1 : fair;
 }
 
 static void run_ends(Model *model, ModelRun *run, Outcome outcome, RunState result) {
@@ -204,25 +215,41 @@ static void do_set_state(Model *model) {
     }
 }
 
+static void lease_came(Model *model, ModelRun *expected, const QueueLease *lease) {
+    assert_int_equal(lease->run_id, expected->id);
+    assert_int_equal(lease->run.model.width, 8 + expected->width);
+    assert_int_equal(lease->run.seed, expected->seed);
+    expected->state = RUN_RUNNING;
+    expected->attempts++;
+    expected->attempt_id = lease->attempt_id;
+    expected->expires_at = model->now + 60;
+    assert_int_equal(lease->attempt_number, expected->attempts);
+    text_copy(expected->token, sizeof expected->token, lease->token);
+    compare_run(model, expected);
+}
+
 static void do_lease(Model *model) {
-    ModelRun *expected = run_next(model);
-    AttemptRecord attempt;
-    Run run;
+    enum { SOME = 8 };
+    const ModelSweep *sweep = sweep_next(model);
     Environment environment = {.host = "here", .threads = 1};
-    char token[SHA256_HEX_MAX], key[RUN_KEY_MAX];
-    int result = queue_lease(model->queue, &environment, "", model->now, &attempt, token, &run, key, NULL);
-    assert_int_equal(result, expected ? 0 : QUEUE_EMPTY);
-    if (expected) {
-        assert_int_equal(attempt.run_id, expected->id);
-        assert_int_equal(run.model.width, 8 + expected->width);
-        assert_int_equal(run.seed, expected->seed);
-        expected->state = RUN_RUNNING;
-        expected->attempts++;
-        expected->attempt_id = attempt.id;
-        expected->expires_at = model->now + 60;
-        text_copy(expected->token, sizeof expected->token, token);
-        compare_run(model, expected);
+    QueueLease leases[SOME];
+    size_t count, expected = 0;
+    int64_t sweep_id;
+    QueueRequest request = {&environment, "", (size_t)(1 + below(model, SOME)), model->sweeps[below(model, SWEEPS)].id,
+                            (size_t)below(model, 4)};
+    size_t share = sweep ? sweep_share(model, sweep, &request) : 0;
+    int result = queue_lease(model->queue, &request, model->now, leases, &count, &sweep_id, NULL);
+    assert_int_equal(result, sweep ? 0 : QUEUE_EMPTY);
+    assert_int_equal(sweep_id, sweep ? sweep->id : 0);
+    for (bool alone = false; expected < share && !alone; expected++) {
+        ModelRun *run = sweep_dearest(model, sweep);
+        if (!run || (expected > 0 && run->attempts > 0))
+            break;
+        alone = run->attempts > 0;
+        assert_true(expected < count);
+        lease_came(model, run, &leases[expected]);
     }
+    assert_int_equal(count, expected);
 }
 
 static void do_heartbeat(Model *model) {

@@ -55,9 +55,33 @@ static int idle_as(Fixture *fixture, const char *worker, int64_t pid) {
     return queue_worker_idle(fixture->queue, &environment, worker, 11, NULL);
 }
 
-static int lease_as(Fixture *fixture, const char *worker, int64_t pid, double now, Leased *out) {
+static int ask(Fixture *fixture, QueueRequest *request, int64_t pid, double now, QueueLease *out, size_t *count) {
     Environment environment = environment_of(pid);
-    return queue_lease(fixture->queue, &environment, worker, now, &out->attempt, out->token, &out->run, out->key, NULL);
+    int64_t sweep_id;
+    request->environment = &environment;
+    return queue_lease(fixture->queue, request, now, out, count, &sweep_id, NULL);
+}
+
+static AttemptRecord attempt_of(Fixture *fixture, const QueueLease *leased) {
+    AttemptRecord attempts[16];
+    size_t count;
+    assert_int_equal(store_attempt_list(fixture->store, leased->run_id, attempts, 16, &count, NULL), 0);
+    assert_int_equal(attempts[count - 1].id, leased->attempt_id);
+    assert_int_equal(attempts[count - 1].number, leased->attempt_number);
+    return attempts[count - 1];
+}
+
+static int lease_as(Fixture *fixture, const char *worker, int64_t pid, double now, Leased *out) {
+    QueueLease leased;
+    size_t count;
+    int result = ask(fixture, &(QueueRequest){.worker = worker, .runs_max = 1}, pid, now, &leased, &count);
+    if (result != 0)
+        return result;
+    assert_int_equal(count, 1);
+    *out = (Leased){.attempt = attempt_of(fixture, &leased), .run = leased.run};
+    memcpy(out->token, leased.token, sizeof out->token);
+    memcpy(out->key, leased.key, sizeof out->key);
+    return 0;
 }
 
 static Leased lease(Fixture *fixture, double now) {

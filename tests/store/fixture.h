@@ -126,8 +126,13 @@ static inline Point point_at(int64_t step, double error_share) {
 static inline AttemptRecord begin_next(Store *store, char letter, double now) {
     AttemptStart start = {.now = now, .expires_at = now + 60, .environment = {.host = "here", .pid = 7, .threads = 1}};
     AttemptRecord attempt;
+    PendingRun next;
+    int64_t sweep_id, pending;
     memset(start.token, letter, SHA256_HEX_MAX - 1);
-    assert_int_equal(store_next_pending(store, &start.run_id, NULL), 0);
+    assert_int_equal(store_next_sweep(store, &sweep_id, &pending, NULL), 0);
+    assert_int_equal(store_next_pending(store, sweep_id, &next, NULL), 0);
+    assert_true(next.readable && pending > 0);
+    start.run_id = next.run_id;
     assert_int_equal(store_attempt_begin(store, &start, &attempt, NULL), 0);
     return attempt;
 }

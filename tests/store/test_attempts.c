@@ -113,8 +113,12 @@ static void test_expired_attempts_are_found(void **state) {
     assert_int_equal(store_attempt_extend_all(store, 500, NULL), 0);
     assert_int_equal(store_attempt_expired(store, 499, found, 4, &count, NULL), 0);
     assert_int_equal(count, 0);
-    assert_int_equal(store_attempt_open_list(store, found, 4, &count, NULL), 0);
+    size_t workers;
+    assert_int_equal(store_attempt_expired(store, 500, found, 4, &count, NULL), 0);
     assert_int_equal(count, 2);
+    assert_int_equal(store_worker_list(store, found, 4, &count, NULL), 0);
+    assert_int_equal(store_worker_count(store, &workers, NULL), 0);
+    assert_true(count == 1 && workers == 1);
     int64_t pending, running;
     assert_int_equal(store_pending_count(store, 100, &pending, &running, NULL), 0);
     assert_int_equal(pending, 1);

@@ -69,7 +69,7 @@ static void test_smaller_file_removes_cells(void **state) {
 
 static void test_pause_and_cancel(void **state) {
     Store *store = store_at(*state);
-    int64_t a = submit(store, "a", 3, 1, 100).sweep_id, b = submit(store, "b", 2, 1, 101).sweep_id, changed, run_id;
+    int64_t a = submit(store, "a", 3, 1, 100).sweep_id, b = submit(store, "b", 2, 1, 101).sweep_id, changed;
     AttemptRecord attempt = begin_next(store, 'a', 102);
     bool wanted, paused;
     assert_int_equal(store_sweep_set_state(store, a, "paused", 103, &changed, NULL), 0);
@@ -77,7 +77,8 @@ static void test_pause_and_cancel(void **state) {
     assert_int_equal(store_run_wanted(store, attempt.run_id, &wanted, &paused, NULL), 0);
     assert_true(wanted && paused);
     assert_int_equal(store_sweep_set_state(store, b, "paused", 104, &changed, NULL), 0);
-    assert_int_equal(store_next_pending(store, &run_id, NULL), STORE_NONE);
+    int64_t sweep_id, pending;
+    assert_int_equal(store_next_sweep(store, &sweep_id, &pending, NULL), STORE_NONE);
     assert_int_equal(store_sweep_set_state(store, a, "cancelled", 105, &changed, NULL), 0);
     assert_int_equal(changed, 0); /* the two that are pending are in the paused sweep too */
     assert_int_equal(store_run_wanted(store, attempt.run_id, &wanted, &paused, NULL), 0);

@@ -58,6 +58,14 @@ static const char *const pieces[] = {
     "include: [{depth: 1, width: 1, examples: 1}]\n",
     "optimizer.name: sgd",
     "{from: 1, to: 9, points: 9}",
+    "{from: 1e10, to: 1e12, points: 3}",
+    "kind: simulated",
+    "tune: {lr: [1e-3, 2e-3]}\n",
+    "design: {kind: isoflop, budgets: {from: 1e9, to: 1e12, points: 3}, sizes: 3}\n",
+    "budgets",
+    "sizes",
+    "centre: {coefficient: 1, exponent: 1}",
+    "span: 1e6",
 };
 
 static void text_splice(Text *text, size_t at, size_t drop, const char *with, size_t size) {
@@ -160,6 +168,7 @@ static void damaged_files_are_sweeps_or_errors(void **state) {
     size_t good = 0, bad = 0;
     damage("sweeps/quickstart.yaml", 1, &good, &bad);
     damage("sweeps/scaling-mlps.yaml", 2, &good, &bad);
+    damage("sweeps/known-answer.yaml", 3, &good, &bad);
     assert_true(good > MUTATIONS / 10 && bad > MUTATIONS / 10); /* else the damage tests nothing */
 }
 

@@ -103,85 +103,117 @@ static Report *example_report(ReportKind kind, size_t points) {
 
 static void test_lease_request(void **state) {
     (void)state;
-    LeaseRequest sent = {.environment = example_environment(), .worker = "local-1-1"}, got;
+    LeaseRequest sent = {.environment = example_environment(), .worker = "local-1-1", .runs_max = WIRE_LEASES_MAX, .sweep_id = 7}, got;
     Buffer text;
     Error error = {{0}};
     buffer_init(&text, WIRE_BODY_MAX);
     lease_request_encode(&sent, &text);
     assert_int_equal(lease_request_decode(&got, text.data, text.size, &error), 0);
     assert_string_equal(got.worker, sent.worker);
+    assert_true(got.runs_max == WIRE_LEASES_MAX && got.sweep_id == 7);
     assert_environments_equal(&got.environment, &sent.environment);
+    for (int64_t wrong = 0; wrong <= WIRE_LEASES_MAX + 1; wrong += WIRE_LEASES_MAX + 1) {
+        sent.runs_max = wrong;
+        buffer_clear(&text);
+        lease_request_encode(&sent, &text);
+        assert_int_equal(lease_request_decode(&got, text.data, text.size, &error), WIRE_INVALID);
+        assert_int_equal(strncmp(error.text, "runs_max: ", 10), 0);
+    }
     buffer_deinit(&text);
 }
 
 static void test_lease(void **state) {
     (void)state;
-    Lease sent = {.granted = true,
-                  .attempt_id = INT64_MAX,
-                  .run_id = 1,
-                  .attempt_number = 2,
-                  .token = "cafe",
-                  .run = example_run(),
-                  .heartbeat_seconds = 5,
-                  .expires_seconds = 60};
-    Lease got;
+    Lease leases[2] = {{.attempt_id = INT64_MAX, .run_id = 1, .attempt_number = 2, .token = "cafe", .run = example_run()},
+                       {.attempt_id = 8, .run_id = 9, .token = "babe", .run = example_run()}};
+    LeaseAnswer sent = {.heartbeat_seconds = 5, .expires_seconds = 60, .sweep_id = 3, .count = 2, .leases = leases}, got;
     Error error = {{0}};
     memset(sent.directory, 'x', sizeof sent.directory - 1);
-    assert_int_equal(run_key(&sent.run, sent.key, &error), 0);
+    assert_int_equal(run_key(&leases[0].run, leases[0].key, &error), 0);
     Buffer text;
     buffer_init(&text, WIRE_BODY_MAX);
-    lease_encode(&sent, &text);
-    assert_int_equal(buffer_check(&text, &error, "lease"), 0);
-    int result = lease_decode(&got, text.data, text.size, &error);
+    lease_answer_encode(&sent, &text);
+    assert_int_equal(buffer_check(&text, &error, "leases"), 0);
+    int result = lease_answer_decode(&got, text.data, text.size, &error);
     if (result != 0)
         fail_msg("%s", error.text);
-    assert_true(got.granted);
-    assert_int_equal(got.attempt_id, sent.attempt_id);
-    assert_string_equal(got.key, sent.key);
+    assert_int_equal(got.count, 2);
+    assert_true(got.heartbeat_seconds == 5 && got.expires_seconds == 60 && got.sweep_id == 3);
+    assert_int_equal(got.leases[0].attempt_id, INT64_MAX);
+    assert_int_equal(got.leases[1].run_id, 9);
+    assert_string_equal(got.leases[0].key, leases[0].key);
+    assert_string_equal(got.leases[1].token, "babe");
     assert_string_equal(got.directory, sent.directory);
-    assert_runs_equal(&got.run, &sent.run);
+    assert_runs_equal(&got.leases[1].run, &leases[1].run);
+    lease_answer_deinit(&got);
     buffer_clear(&text);
-    lease_encode(&(Lease){.leave = true, .retry_seconds = 0.25}, &text);
-    assert_int_equal(lease_decode(&got, text.data, text.size, &error), 0);
-    assert_true(!got.granted && got.leave && got.retry_seconds == 0.25);
+    lease_answer_encode(&(LeaseAnswer){.leave = true, .retry_seconds = 0.25}, &text);
+    assert_int_equal(lease_answer_decode(&got, text.data, text.size, &error), 0);
+    assert_true(got.count == 0 && got.leave && got.retry_seconds == 0.25);
+    lease_answer_deinit(&got);
     buffer_deinit(&text);
 }
 
-static void test_report(void **state) {
+/* A list of one kind of report each; the answers to them. */
+static void assert_reports_equal(const Report *sent, const Report *got) {
+    assert_int_equal(got->kind, sent->kind);
+    assert_int_equal(got->attempt_id, sent->attempt_id);
+    assert_int_equal(got->sequence, sent->sequence);
+    assert_string_equal(got->token, sent->token);
+    assert_int_equal(got->point_count, sent->point_count);
+    for (size_t i = 0; i < sent->point_count; i++)
+        assert_points_equal(&sent->points[i], &got->points[i]);
+    if (sent->kind != REPORT_RESULT)
+        return;
+    assert_int_equal(got->outcome, sent->outcome);
+    assert_int_equal(got->state, sent->state);
+    assert_string_equal(got->detail, sent->detail);
+    assert_environments_equal(&got->environment, &sent->environment);
+}
+
+static void test_reports(void **state) {
+    (void)state;
+    static const ReportKind kinds[] = {REPORT_RESULT, REPORT_HEARTBEAT, REPORT_POINTS, REPORT_RESULT};
+    Error error = {{0}};
+    Buffer text;
+    ReportReader *reader;
+    buffer_init(&text, WIRE_BODY_MAX);
+    reports_begin(&text);
+    for (size_t i = 0; i < 4; i++) {
+        Report *sent = example_report(kinds[i], i == 3 ? 0 : WIRE_POINTS_MAX);
+        reports_add(sent, &text);
+        free(sent);
+    }
+    reports_end(&text);
+    assert_int_equal(report_reader_new(&reader, text.data, text.size, &error), 0);
+    assert_int_equal(report_reader_count(reader), 4);
+    Report *got = calloc(1, sizeof *got);
+    for (size_t i = 0; i < 4; i++) {
+        Report *sent = example_report(kinds[i], i == 3 ? 0 : WIRE_POINTS_MAX);
+        if (report_reader_next(reader, got, &error) != 0)
+            fail_msg("%s", error.text);
+        assert_reports_equal(sent, got);
+        free(sent);
+    }
+    free(got);
+    report_reader_free(reader);
+    buffer_deinit(&text);
+}
+
+static void test_report_answers(void **state) {
     (void)state;
     Error error = {{0}};
     Buffer text;
     buffer_init(&text, WIRE_BODY_MAX);
-    for (int kind = REPORT_HEARTBEAT; kind <= REPORT_RESULT; kind++) {
-        Report *sent = example_report((ReportKind)kind, WIRE_POINTS_MAX);
-        Report *got = calloc(1, sizeof *got);
-        got->kind = sent->kind;
-        got->attempt_id = sent->attempt_id;
-        buffer_clear(&text);
-        report_encode(sent, &text);
-        int result = report_decode(got, text.data, text.size, &error);
-        if (result != 0)
-            fail_msg("%s", error.text);
-        assert_int_equal(got->kind, sent->kind);
-        assert_int_equal(got->attempt_id, sent->attempt_id);
-        assert_int_equal(got->sequence, sent->sequence);
-        assert_string_equal(got->token, sent->token);
-        assert_int_equal(got->point_count, sent->point_count);
-        for (size_t i = 0; i < sent->point_count; i++)
-            assert_points_equal(&sent->points[i], &got->points[i]);
-        assert_int_equal(got->outcome, sent->outcome);
-        assert_int_equal(got->state, sent->state);
-        assert_string_equal(got->detail, sent->detail);
-        assert_environments_equal(&got->environment, &sent->environment);
-        free(sent);
-        free(got);
-    }
-    buffer_clear(&text);
-    report_answer_encode(&(ReportAnswer){DIRECTIVE_DROP, 60}, &text);
-    ReportAnswer answer;
-    assert_int_equal(report_answer_decode(&answer, text.data, text.size, &error), 0);
-    assert_int_equal(answer.directive, DIRECTIVE_DROP);
-    assert_true(answer.expires_seconds == 60);
+    ReportAnswers *answers = calloc(2, sizeof *answers), *got = answers + 1;
+    *answers = (ReportAnswers){60, 2, {{200, DIRECTIVE_STOP, ""}, {409, DIRECTIVE_DROP, "the lease is another's"}}};
+    report_answers_encode(answers, &text);
+    assert_int_equal(report_answers_decode(got, text.data, text.size, &error), 0);
+    assert_true(got->expires_seconds == 60 && got->count == 2);
+    assert_true(got->answers[0].status == 200 && got->answers[0].directive == DIRECTIVE_STOP);
+    assert_true(got->answers[1].status == 409 && got->answers[1].directive == DIRECTIVE_DROP);
+    assert_string_equal(got->answers[1].message, "the lease is another's");
+    free(answers);
     buffer_deinit(&text);
 }
 
@@ -303,7 +335,7 @@ static void test_broken_text(void **state) {
     (void)state;
     Buffer text;
     Error error = {{0}};
-    LeaseRequest sent = {.worker = "a\xc3\xa9\xff\xe2\x82"}, got;
+    LeaseRequest sent = {.worker = "a\xc3\xa9\xff\xe2\x82", .runs_max = 1}, got;
     buffer_init(&text, WIRE_BODY_MAX);
     lease_request_encode(&sent, &text);
     assert_int_equal(lease_request_decode(&got, text.data, text.size, &error), 0);
@@ -311,17 +343,27 @@ static void test_broken_text(void **state) {
     buffer_deinit(&text);
 }
 
+static int read_all(const char *json, size_t size, Report *report, Error *error) {
+    ReportReader *reader;
+    int result = report_reader_new(&reader, json, size, error);
+    for (size_t i = 0; result == 0 && i < report_reader_count(reader); i++)
+        result = report_reader_next(reader, report, error);
+    report_reader_free(reader);
+    return result;
+}
+
 static void expect_invalid(const char *json, const char *field) {
     Report *report = calloc(1, sizeof *report);
-    report->kind = REPORT_RESULT;
     Error error = {{0}};
-    assert_int_equal(report_decode(report, json, strlen(json), &error), WIRE_INVALID);
+    assert_int_equal(read_all(json, strlen(json), report, &error), WIRE_INVALID);
     if (strncmp(error.text, field, strlen(field)) != 0)
         fail_msg("%s: does not begin with %s", error.text, field);
     free(report);
 }
 
-#define COMMON "\"token\":\"a\",\"sequence\":1,\"step\":1,\"flops\":1"
+#define LIST(report) "{\"reports\":[" report "]}"
+#define KIND(kind)   "{\"kind\":\"" kind "\",\"attempt_id\":1,"
+#define COMMON       KIND("result") "\"token\":\"a\",\"sequence\":1,\"step\":1,\"flops\":1"
 #define ENVIRONMENT                                                                                                                        \
     "\"environment\":{\"host\":\"\",\"cpu\":\"\",\"version\":\"\",\"backend\":\"\",\"data_digest\":\"\",\"pid\":1,\"threads\":1}"
 
@@ -331,20 +373,28 @@ static void test_errors_name_fields(void **state) {
     expect_invalid("[]", "body:");
     expect_invalid("{", "body:");
     expect_invalid("{\"token\":\"a\",\"token\":\"a\"}", "body:");
-    expect_invalid("{}", "token: missing");
-    expect_invalid("{\"token\":5}", "token: must be text");
-    expect_invalid("{\"token\":\"a\",\"sequence\":0}", "sequence: must be at least 1");
-    expect_invalid("{\"token\":\"a\",\"sequence\":1.5}", "sequence: must be an integer");
-    expect_invalid("{\"token\":\"a\",\"sequence\":1,\"step\":\"x\"}", "step: must be a number");
-    expect_invalid("{" COMMON ",\"points\":{}}", "points: must be a list");
-    expect_invalid("{" COMMON ",\"points\":[{\"step\":-1}]}", "points[0].step: must be at least 0");
-    expect_invalid("{" COMMON ",\"points\":[{\"step\":1,\"examples\":1,\"flops\":1,\"seconds\":1,\"metrics\":{\"a\":true}}]}",
-                   "points[0].metrics.a: must be a number or null");
-    expect_invalid("{" COMMON ",\"points\":[],\"outcome\":\"great\"}", "outcome: must be an outcome");
-    expect_invalid("{" COMMON ",\"points\":[],\"outcome\":\"lost\",\"state\":\"done\",\"detail\":\"\"," ENVIRONMENT "}", "outcome:");
-    expect_invalid("{" COMMON ",\"points\":[],\"outcome\":\"ok\",\"state\":\"pending\",\"detail\":\"\"," ENVIRONMENT "}", "state:");
-    expect_invalid("{" COMMON ",\"points\":[],\"outcome\":\"ok\",\"state\":\"done\",\"detail\":\"\"," ENVIRONMENT ",\"more\":1}",
-                   "more: unknown field");
+    expect_invalid("{}", "reports: must be a list");
+    expect_invalid("{\"reports\":{}}", "reports: must be a list");
+    expect_invalid(LIST(""), "reports: 0 items");
+    expect_invalid("{\"reports\":[{}],\"more\":1}", "body:");
+    expect_invalid(LIST("5"), "reports[0].kind: missing");
+    expect_invalid(LIST("{\"kind\":\"wish\"}"), "reports[0].kind: must be");
+    expect_invalid(LIST("{\"kind\":\"result\"}"), "reports[0].attempt_id: missing");
+    expect_invalid(LIST(KIND("heartbeat") "\"token\":5}"), "reports[0].token: must be text");
+    expect_invalid(LIST(KIND("points") "\"token\":\"a\",\"sequence\":0}"), "reports[0].sequence: must be at least 1");
+    expect_invalid(LIST(KIND("result") "\"token\":\"a\",\"sequence\":1.5}"), "reports[0].sequence: must be an integer");
+    expect_invalid(LIST(KIND("result") "\"token\":\"a\",\"sequence\":1,\"step\":\"x\"}"), "reports[0].step: must be a number");
+    expect_invalid(LIST(COMMON ",\"points\":{}}"), "reports[0].points: must be a list");
+    expect_invalid(LIST(COMMON ",\"points\":[{\"step\":-1}]}"), "reports[0].points[0].step: must be at least 0");
+    expect_invalid(LIST(COMMON ",\"points\":[{\"step\":1,\"examples\":1,\"flops\":1,\"seconds\":1,\"metrics\":{\"a\":true}}]}"),
+                   "reports[0].points[0].metrics.a: must be a number or null");
+    expect_invalid(LIST(COMMON ",\"points\":[],\"outcome\":\"great\"}"), "reports[0].outcome: must be an outcome");
+    expect_invalid(LIST(COMMON ",\"points\":[],\"outcome\":\"lost\",\"state\":\"done\",\"detail\":\"\"," ENVIRONMENT "}"),
+                   "reports[0].outcome:");
+    expect_invalid(LIST(COMMON ",\"points\":[],\"outcome\":\"ok\",\"state\":\"pending\",\"detail\":\"\"," ENVIRONMENT "}"),
+                   "reports[0].state:");
+    expect_invalid(LIST(COMMON ",\"points\":[],\"outcome\":\"ok\",\"state\":\"done\",\"detail\":\"\"," ENVIRONMENT ",\"more\":1}"),
+                   "reports[0].more: unknown field");
 }
 
 static void mutate(char *text, size_t *size, Rng *rng) {
@@ -367,7 +417,7 @@ static void mutate(char *text, size_t *size, Rng *rng) {
 
 static int decode_any(size_t which, const char *text, size_t size, Error *error) {
     static Report report;
-    static Lease lease;
+    static LeaseAnswer leases;
     static LeaseRequest request;
     static RunRecord records[4];
     static RunDetail detail;
@@ -376,10 +426,11 @@ static int decode_any(size_t which, const char *text, size_t size, Error *error)
     int result = 0;
     switch (which) {
     case 0:
-        report.kind = REPORT_RESULT;
-        return report_decode(&report, text, size, error);
+        return read_all(text, size, &report, error);
     case 1:
-        return lease_decode(&lease, text, size, error);
+        result = lease_answer_decode(&leases, text, size, error);
+        lease_answer_deinit(&leases);
+        return result;
     case 2:
         return lease_request_decode(&request, text, size, error);
     case 3:
@@ -395,17 +446,20 @@ static int decode_any(size_t which, const char *text, size_t size, Error *error)
 static void encode_any(size_t which, Buffer *out) {
     Report *report = example_report(REPORT_RESULT, 2);
     RunRecord records[2] = {example_run_record(1), example_run_record(2)};
-    Lease lease = {.granted = true, .run = example_run(), .directory = "/tmp"};
-    LeaseRequest request = {.environment = example_environment()};
+    Lease lease = {.run = example_run()};
+    LeaseAnswer leases = {.directory = "/tmp", .count = 1, .leases = &lease};
+    LeaseRequest request = {.environment = example_environment(), .runs_max = 4};
     AttemptRecord attempt = {.id = 1};
     Point point = example_point(1);
     RunDetail detail = {records[0], example_run(), &attempt, 1, &point, 1, NULL, 0};
     switch (which) {
     case 0:
-        report_encode(report, out);
+        reports_begin(out);
+        reports_add(report, out);
+        reports_end(out);
         break;
     case 1:
-        lease_encode(&lease, out);
+        lease_answer_encode(&leases, out);
         break;
     case 2:
         lease_request_encode(&request, out);
@@ -452,10 +506,9 @@ static void test_mutations(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_lease_request), cmocka_unit_test(test_lease),
-        cmocka_unit_test(test_report),        cmocka_unit_test(test_records),
-        cmocka_unit_test(test_run_detail),    cmocka_unit_test(test_requests),
-        cmocka_unit_test(test_broken_text),   cmocka_unit_test(test_errors_name_fields),
+        cmocka_unit_test(test_lease_request),  cmocka_unit_test(test_lease),       cmocka_unit_test(test_reports),
+        cmocka_unit_test(test_report_answers), cmocka_unit_test(test_records),     cmocka_unit_test(test_run_detail),
+        cmocka_unit_test(test_requests),       cmocka_unit_test(test_broken_text), cmocka_unit_test(test_errors_name_fields),
         cmocka_unit_test(test_mutations),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,4 @@
-/* The journal of points: what is appended is read back to the last bit, once, in order; a torn end and foreign lines do no harm. */
+/* Points in memory and in a journal: what is appended is read back to the last bit, in order; a torn end and foreign lines do no harm. */
 #include "worker.h"
 
 #include <setjmp.h>
@@ -55,102 +55,90 @@ static void test_point_survives_to_the_bit(void **state) {
     buffer_deinit(&line);
 }
 
-static void test_reads_in_order_and_empties(void **state) {
-    (void)state;
-    Journal journal;
-    Point points[3];
-    size_t count;
-    int64_t end;
-    bool more;
-    assert_int_equal(journal_init(&journal, path, false, NULL), 0);
-    assert_true(journal_is_empty(&journal));
-    for (int64_t step = 1; step <= 5; step++)
-        append(&journal, step);
-    assert_int_equal(journal_read(&journal, points, 3, &count, &end, &more, NULL), 0);
-    assert_int_equal(count, 3);
-    assert_int_equal(points[0].step, 1);
-    assert_true(more);
-    assert_int_equal(journal_read(&journal, points, 3, &count, &end, &more, NULL), 0);
-    assert_int_equal(points[0].step, 1); /* not acknowledged: the same again */
-    assert_int_equal(journal_acknowledge(&journal, end, NULL), 0);
-    assert_int_equal(journal_read(&journal, points, 3, &count, &end, &more, NULL), 0);
-    assert_int_equal(count, 2);
-    assert_int_equal(points[1].step, 5);
-    assert_false(more);
-    append(&journal, 6); /* between a message and its answer */
-    assert_int_equal(journal_acknowledge(&journal, end, NULL), 0);
-    assert_false(journal_is_empty(&journal));
-    assert_int_equal(journal_read(&journal, points, 3, &count, &end, &more, NULL), 0);
-    assert_int_equal(count, 1);
-    assert_int_equal(points[0].step, 6);
-    assert_int_equal(journal_acknowledge(&journal, end, NULL), 0);
-    assert_true(journal_is_empty(&journal));
-    append(&journal, 7);
-    assert_int_equal(journal_read(&journal, points, 3, &count, &end, &more, NULL), 0);
-    assert_int_equal(points[0].step, 7);
-    journal_deinit(&journal);
+static void expect_lines(const int64_t *steps, size_t count) {
+    Buffer text;
+    PointList list = {0};
+    buffer_init(&text, 1 << 20);
+    assert_int_equal(file_read(path, text.max, &text, NULL), 0);
+    assert_int_equal(points_parse(&list, &text, NULL), 0);
+    assert_int_equal(list.count, count);
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(list.points[i].step, steps[i]);
+    points_deinit(&list);
+    buffer_deinit(&text);
 }
 
-static void test_kept_for_the_next_attempt(void **state) {
+static void test_a_list_gives_and_takes_in_order(void **state) {
+    (void)state;
+    PointList list = {0}, back = {0};
+    Buffer text;
+    buffer_init(&text, 1 << 20);
+    for (int64_t step = 1; step <= 20; step++) {
+        Point point = point_at(step);
+        assert_int_equal(points_append(&list, &point, NULL), 0);
+    }
+    points_drop(&list, 3);
+    assert_int_equal(list.count, 17);
+    assert_int_equal(points_format(&list, &text, NULL), 0);
+    assert_int_equal(points_parse(&back, &text, NULL), 0);
+    assert_int_equal(back.count, 17);
+    for (size_t i = 0; i < back.count; i++)
+        assert_true(back.points[i].step == (int64_t)i + 4 && back.points[i].flops == list.points[i].flops);
+    points_drop(&list, 17);
+    assert_int_equal(list.count, 0);
+    points_deinit(&list);
+    points_deinit(&back);
+    buffer_deinit(&text);
+}
+
+static void test_kept_or_begun_anew(void **state) {
     (void)state;
     Journal journal;
-    Point point;
-    size_t count;
-    int64_t end;
-    bool more;
     assert_int_equal(journal_init(&journal, path, false, NULL), 0);
     append(&journal, 1);
     journal_deinit(&journal);
     assert_int_equal(journal_init(&journal, path, true, NULL), 0);
-    assert_int_equal(journal_read(&journal, &point, 1, &count, &end, &more, NULL), 0);
-    assert_int_equal(count, 1);
+    append(&journal, 2);
     journal_deinit(&journal);
+    expect_lines((const int64_t[]){1, 2}, 2);
     assert_int_equal(journal_init(&journal, path, false, NULL), 0);
-    assert_true(journal_is_empty(&journal));
     journal_deinit(&journal);
+    expect_lines(NULL, 0);
 }
 
 static void test_torn_and_foreign_lines(void **state) {
     (void)state;
     Journal journal;
-    Point points[8];
-    size_t count;
-    int64_t end;
-    bool more;
+    Point last = {.step = -1};
     write_text("not json\n"
                "{\"step\":-1,\"examples\":1,\"flops\":1,\"seconds\":1,\"metrics\":{}}\n"
                "{\"step\":3,\"examples\":1,\"flops\":1,\"seconds\":1,\"metrics\":{\"test_error\":0.5}}\n"
                "{\"step\":4,\"examples\":1,\"flops\":1,\"seco");
+    expect_lines((const int64_t[]){3}, 1);
     assert_int_equal(journal_init(&journal, path, true, NULL), 0);
     append(&journal, 5);
-    assert_int_equal(journal_read(&journal, points, 8, &count, &end, &more, NULL), 0);
-    assert_int_equal(count, 2);
-    assert_int_equal(points[0].step, 3);
-    assert_int_equal(points[1].step, 5);
-    assert_false(more);
+    expect_lines((const int64_t[]){3, 5}, 2);
+    assert_int_equal(journal_keep_until(&journal, 4, &last, NULL), 0);
+    assert_int_equal(last.step, 3);
+    expect_lines((const int64_t[]){3}, 1);
     journal_deinit(&journal);
 }
 
 static void test_keeps_until_a_step(void **state) {
     (void)state;
     Journal journal;
-    Point points[8], last = {.step = -1};
-    size_t count;
-    int64_t end;
-    bool more;
+    Point last = {.step = -1};
     assert_int_equal(journal_init(&journal, path, false, NULL), 0);
     for (int64_t step = 10; step <= 50; step += 10)
         append(&journal, step);
     assert_int_equal(journal_keep_until(&journal, 35, &last, NULL), 0);
     assert_int_equal(last.step, 30);
     append(&journal, 40);
-    assert_int_equal(journal_read(&journal, points, 8, &count, &end, &more, NULL), 0);
-    assert_int_equal(count, 4);
-    assert_int_equal(points[3].step, 40);
+    expect_lines((const int64_t[]){10, 20, 30, 40}, 4);
     last.step = -1;
     assert_int_equal(journal_keep_until(&journal, 5, &last, NULL), 0);
     assert_int_equal(last.step, -1);
-    assert_true(journal_is_empty(&journal));
+    expect_lines(NULL, 0);
     journal_deinit(&journal);
 }
 
@@ -170,8 +158,8 @@ static void test_backoff_grows_to_its_cap(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_point_survives_to_the_bit), cmocka_unit_test(test_reads_in_order_and_empties),
-        cmocka_unit_test(test_kept_for_the_next_attempt), cmocka_unit_test(test_torn_and_foreign_lines),
+        cmocka_unit_test(test_point_survives_to_the_bit), cmocka_unit_test(test_a_list_gives_and_takes_in_order),
+        cmocka_unit_test(test_kept_or_begun_anew),        cmocka_unit_test(test_torn_and_foreign_lines),
         cmocka_unit_test(test_keeps_until_a_step),        cmocka_unit_test(test_backoff_grows_to_its_cap),
     };
     return cmocka_run_group_tests(tests, set_up_group, tear_down_group);

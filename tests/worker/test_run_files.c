@@ -13,7 +13,7 @@
 
 static char directory[] = "/tmp/sweepd-run-[files]-XXXXXX"; /* brackets are no pattern here */
 static RunFiles first, second;
-static Journal asleep, awake;
+static PointList left; /* what an attempt finds */
 
 static const Run run = {
     .model = {.kind = MODEL_BMLP, .inputs = 16, .classes = 4, .depth = 1, .width = 8, .expansion = 4},
@@ -39,20 +39,40 @@ static void open_files(RunFiles *files) {
         fail_msg("%s", error.text);
 }
 
+static void find(RunFiles *files, int64_t attempt_id) {
+    points_deinit(&left);
+    assert_int_equal(run_files_journal(files, attempt_id, &left, NULL), 0);
+}
+
 static int set_up(void **state) {
     (void)state;
     memcpy(strrchr(directory, '-') + 1, "XXXXXX", 6);
     if (!mkdtemp(directory) || log_open("/dev/null", NULL))
         return -1;
     open_files(&first);
-    return run_files_journal(&first, 1, &asleep, NULL);
+    find(&first, 1);
+    return 0;
 }
 
 static int tear_down(void **state) {
     (void)state;
-    journal_deinit(&asleep);
-    journal_deinit(&awake);
+    points_deinit(&left);
     return nftw(directory, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+}
+
+/* As an attempt does before a checkpoint. */
+static void keep(const RunFiles *files, const int64_t *steps, size_t count) {
+    PointList list = {0};
+    Buffer text;
+    buffer_init(&text, 1 << 20);
+    for (size_t i = 0; i < count; i++) {
+        Point point = {.step = steps[i], .metrics = {{"test_loss", 1.0 / (double)steps[i]}}, .metric_count = 1};
+        assert_int_equal(points_append(&list, &point, NULL), 0);
+    }
+    assert_int_equal(points_format(&list, &text, NULL), 0);
+    assert_int_equal(file_write_atomic(files->journal, text.data, text.size, 0644, NULL), 0);
+    points_deinit(&list);
+    buffer_deinit(&text);
 }
 
 static void write_checkpoint(void) {
@@ -61,83 +81,69 @@ static void write_checkpoint(void) {
 
 static void open_second(void) {
     open_files(&second);
-    assert_int_equal(run_files_journal(&second, 2, &awake, NULL), 0);
+    find(&second, 2);
 }
 
-static void append(Journal *journal, int64_t step) {
-    Point point = {.step = step, .metrics = {{"test_loss", 1.0 / (double)step}}, .metric_count = 1};
-    assert_int_equal(journal_append(journal, &point, NULL), 0);
-}
-
-/* What is read, and what to acknowledge. */
-static int64_t expect_steps(Journal *journal, const int64_t *steps, size_t expected) {
-    Point points[8];
-    size_t count;
-    int64_t end;
-    bool more;
-    assert_int_equal(journal_read(journal, points, 8, &count, &end, &more, NULL), 0);
-    assert_int_equal(count, expected);
-    for (size_t i = 0; i < count; i++) {
-        assert_int_equal(points[i].step, steps[i]);
-        assert_true(points[i].metrics[0].value == 1.0 / (double)steps[i]);
+/* In any order: journals are read as the directory lists them. */
+static void expect_left(const int64_t *steps, size_t expected) {
+    assert_int_equal(left.count, expected);
+    for (size_t i = 0; i < expected; i++) {
+        size_t found = 0;
+        for (size_t j = 0; j < left.count; j++)
+            found += left.points[j].step == steps[i] && left.points[j].metrics[0].value == 1.0 / (double)steps[i];
+        assert_int_equal(found, 1);
     }
-    return end;
 }
 
-/* The first attempt has delivered its points and is stopped before it empties its journal; the second is done by the time it does. */
-static void test_a_worker_that_wakes_up_takes_nothing_away(void **state) {
+static void test_what_was_not_delivered_is_taken_over_and_left(void **state) {
     (void)state;
-    append(&asleep, 10);
+    keep(&first, (const int64_t[]){10, 20}, 2);
     write_checkpoint();
-    int64_t delivered = expect_steps(&asleep, (const int64_t[]){10}, 1);
     open_second();
-    append(&awake, 20);
-    assert_int_equal(journal_acknowledge(&asleep, delivered, NULL), 0);
-    expect_steps(&awake, (const int64_t[]){10, 20}, 2);
-    assert_true(journal_is_empty(&asleep));
+    expect_left((const int64_t[]){10, 20}, 2);
+    assert_true(file_exists(first.journal));
 }
 
 /* It measures a point and writes a checkpoint past it, and the attempt that resumes from that is the third. */
 static void test_a_point_of_a_worker_that_wakes_up_is_kept(void **state) {
     (void)state;
-    append(&asleep, 10);
+    keep(&first, (const int64_t[]){10}, 1);
     write_checkpoint();
     open_second();
-    append(&asleep, 20);
-    journal_deinit(&awake);
-    assert_int_equal(run_files_journal(&second, 3, &awake, NULL), 0);
-    expect_steps(&awake, (const int64_t[]){10, 20}, 2); /* 10 is in two journals, and taken over once */
+    keep(&second, (const int64_t[]){10, 15}, 2);
+    keep(&first, (const int64_t[]){10, 20}, 2);
+    find(&second, 3);
+    expect_left((const int64_t[]){10, 15, 20}, 3); /* 10 is in two journals, and taken over once */
     run_files_remove_journals(&second);
     assert_false(file_exists(first.journal) || file_exists(second.journal));
 }
 
 static void test_without_a_checkpoint_nothing_is_taken_over(void **state) {
     (void)state;
-    append(&asleep, 10);
+    keep(&first, (const int64_t[]){10}, 1);
     open_second();
-    assert_true(journal_is_empty(&awake));
-    expect_steps(&asleep, (const int64_t[]){10}, 1);
+    expect_left(NULL, 0);
 }
 
-static void test_the_beginning_of_a_line_is_not_taken_over(void **state) {
+static void test_nothing_is_made_by_naming(void **state) {
     (void)state;
-    append(&asleep, 10);
-    assert_int_equal(write(asleep.descriptor, "{\"step\":20,", 11), 11);
-    write_checkpoint();
-    open_second();
-    append(&awake, 20);
-    expect_steps(&awake, (const int64_t[]){10, 20}, 2);
+    RunFiles named;
+    char path[PATH_TEXT_MAX];
+    assert_int_equal(path_format(path, NULL, "%s/a/b", directory), 0);
+    assert_int_equal(run_files_name(&named, path, NULL), 0);
+    assert_int_equal(run_files_journal(&named, 1, &left, NULL), 0);
+    assert_false(file_exists(path) || file_exists(named.journal));
 }
 
 static void test_what_a_killed_writer_left_is_removed(void **state) {
     (void)state;
-    char left[PATH_TEXT_MAX];
+    char temporary[PATH_TEXT_MAX];
     write_checkpoint();
-    assert_int_equal(path_format(left, NULL, "%s.tmp-a1B2c3", first.checkpoint), 0);
-    assert_int_equal(rename(first.checkpoint, left), 0);
+    assert_int_equal(path_format(temporary, NULL, "%s.tmp-a1B2c3", first.checkpoint), 0);
+    assert_int_equal(rename(first.checkpoint, temporary), 0);
     write_checkpoint();
     open_second();
-    assert_false(file_exists(left));
+    assert_false(file_exists(temporary));
     assert_true(file_exists(first.checkpoint) && file_exists(first.spec));
 }
 
@@ -145,8 +151,8 @@ static void test_what_a_killed_writer_left_is_removed(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        CASE(test_a_worker_that_wakes_up_takes_nothing_away),  CASE(test_a_point_of_a_worker_that_wakes_up_is_kept),
-        CASE(test_without_a_checkpoint_nothing_is_taken_over), CASE(test_the_beginning_of_a_line_is_not_taken_over),
+        CASE(test_what_was_not_delivered_is_taken_over_and_left), CASE(test_a_point_of_a_worker_that_wakes_up_is_kept),
+        CASE(test_without_a_checkpoint_nothing_is_taken_over),    CASE(test_nothing_is_made_by_naming),
         CASE(test_what_a_killed_writer_left_is_removed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
