@@ -13,7 +13,15 @@ static inline float bfloat16_to_float(Bfloat16 value) {
     return wide;
 }
 
-/* The nearest, of two equally near the even one; a NaN stays one. */
+/* The nearest, of two equally near the even one, of a number or of a NaN that arithmetic made: those of x86 and ARM have only the highest
+ * bit of their mantissa set, and rounding leaves it. */
+static inline Bfloat16 bfloat16_from_result(float value) {
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return (Bfloat16)((bits + 0x7fffU + ((bits >> 16) & 1U)) >> 16);
+}
+
+/* The same of any float: a NaN stays one. */
 static inline Bfloat16 bfloat16_from_float(float value) {
     uint32_t bits;
     memcpy(&bits, &value, sizeof bits);

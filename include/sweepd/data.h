@@ -147,6 +147,11 @@ typedef enum { DATA_TRAIN, DATA_TEST } DataSection;
 void batch_gather(const DatasetMap *data, DataSection section, const uint32_t *indices, int64_t count, float *x, uint16_t *labels);
 /* The same from rows of bytes in memory: x = (byte - centre) * scale. */
 void rows_gather(const uint8_t *rows, int64_t inputs, const uint32_t *indices, int64_t count, float centre, float scale, float *x);
+/* Both again with x rounded to bfloat16. */
+void batch_gather_rounded(const DatasetMap *data, DataSection section, const uint32_t *indices, int64_t count, uint16_t *x,
+                          uint16_t *labels);
+void rows_gather_rounded(const uint8_t *rows, int64_t inputs, const uint32_t *indices, int64_t count, float centre, float scale,
+                         uint16_t *x);
 /* Says that these rows will be gathered soon: of data that exceed the memory, they are read meanwhile; else nothing happens. */
 void batch_expect(const DatasetMap *data, DataSection section, const uint32_t *indices, int64_t count);
 

@@ -65,8 +65,12 @@ float *model_gradients(Model *model);
 uint16_t *model_rounded_parameters(Model *model);
 void model_rounded_is_current(Model *model);
 
-/* Forward and backward on one batch. x: [batch, inputs] row-major; labels: [batch], < classes. Fills the gradients of the mean
- * loss (cross-entropy against (1 - smoothing) one-hot + smoothing / classes) and returns that loss. */
+/* Where whoever can make a batch in bfloat16 writes it, [batch_max, inputs], before a call whose x is NULL; NULL in models whose products
+ * read floats. */
+uint16_t *model_rounded_inputs(Model *model);
+
+/* Forward and backward on one batch. x: [batch, inputs] row-major, or NULL (model_rounded_inputs); labels: [batch], < classes. Fills the
+ * gradients of the mean loss (cross-entropy against (1 - smoothing) one-hot + smoothing / classes) and returns that loss. */
 float model_train_step(Model *model, const float *x, const uint16_t *labels, int64_t batch, float smoothing);
 
 /* The matrix products of model_train_step alone, in its order and on its arrays, for measuring what they take. What the model holds of a

@@ -1,68 +1,160 @@
-/* A batch: one pass over the bytes, eight at a time where the processor has AVX2. Subtract, then multiply: no fused operation can
- * replace the two, so every kernel gives the same bits. */
+/* A batch: one pass over the bytes, vectors at a time as the processor has them. Subtract, then multiply: no fused operation can replace
+ * the two, and every kernel gives the same bits. Rounded, the batch is what rounding the floats would give.
+ *
+ * Rows lie anywhere in the data, so each kernel asks for a later row while it converts one: a cache line of that row for each line of this,
+ * because asking for all of it at once would wait for the lines before the first could be used. */
 #include "dataset.h"
+
+#include "sweepd/bfloat16.h"
 
 #include <sys/mman.h>
 
-enum { CACHE_LINE = 64, AHEAD = 4 /* rows */ };
+#ifdef __x86_64__
+#include <immintrin.h>
+#endif
 
-typedef void (*RowKernel)(const uint8_t *restrict bytes, float *restrict x, int64_t inputs, float centre, float scale);
+enum { CACHE_LINE = 64, VECTOR = 16, AHEAD = 4 /* rows */ };
 
-static inline __attribute__((always_inline)) void row_any(const uint8_t *restrict bytes, float *restrict x, int64_t inputs, float centre,
-                                                          float scale) {
-    for (int64_t i = 0; i < inputs; i++)
-        x[i] = ((float)bytes[i] - centre) * scale;
+/* x: floats, or bfloat16 in the rounded form. */
+typedef struct Row {
+    const uint8_t *bytes, *later;
+    int64_t inputs;
+    float centre, scale;
+    void *x;
+} Row;
+
+typedef void (*RowKernel)(const Row *row);
+
+static inline __attribute__((always_inline)) void row_floats(const Row *row, int64_t first) {
+    float *restrict x = row->x;
+    for (int64_t i = first; i < row->inputs; i++)
+        x[i] = ((float)row->bytes[i] - row->centre) * row->scale;
 }
 
-static void row_plain(const uint8_t *restrict bytes, float *restrict x, int64_t inputs, float centre, float scale) {
-    row_any(bytes, x, inputs, centre, scale);
+static inline __attribute__((always_inline)) void row_rounded(const Row *row, int64_t first) {
+    Bfloat16 *restrict x = row->x;
+    for (int64_t i = first; i < row->inputs; i++)
+        x[i] = bfloat16_from_result(((float)row->bytes[i] - row->centre) * row->scale);
+}
+
+static inline void row_prefetch(const Row *row) {
+    for (int64_t i = 0; i < row->inputs; i += CACHE_LINE)
+        __builtin_prefetch(row->later + i);
+}
+
+static void floats_plain(const Row *row) {
+    row_prefetch(row);
+    row_floats(row, 0);
+}
+
+static void rounded_plain(const Row *row) {
+    row_prefetch(row);
+    row_rounded(row, 0);
 }
 
 #ifdef __x86_64__
-__attribute__((target("avx2"))) static void row_avx2(const uint8_t *restrict bytes, float *restrict x, int64_t inputs, float centre,
-                                                     float scale) {
-    row_any(bytes, x, inputs, centre, scale);
+__attribute__((target("avx2"))) static void floats_avx2(const Row *row) {
+    row_prefetch(row);
+    row_floats(row, 0);
+}
+
+__attribute__((target("avx2"))) static void rounded_avx2(const Row *row) {
+    row_prefetch(row);
+    row_rounded(row, 0);
+}
+
+#define AVX512 __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq")))
+
+/* 16 numbers from the byte i on. */
+AVX512 static inline __m512 vector_convert(const Row *row, int64_t i) {
+    __m512 value = _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(const void *)(row->bytes + i))));
+    return _mm512_mul_ps(_mm512_sub_ps(value, _mm512_set1_ps(row->centre)), _mm512_set1_ps(row->scale));
+}
+
+AVX512 static void floats_avx512(const Row *row) {
+    int64_t i = 0;
+    for (; i + VECTOR <= row->inputs; i += VECTOR) {
+        if (i % CACHE_LINE == 0)
+            __builtin_prefetch(row->later + i);
+        _mm512_storeu_ps((float *)row->x + i, vector_convert(row, i));
+    }
+    row_floats(row, i);
+}
+
+/* The processor's rounding differs from bfloat16_from_result in numbers too small to be normal, which (byte - centre) * scale is not. */
+__attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16"))) static void rounded_avx512(const Row *row) {
+    int64_t i = 0;
+    for (; i + 2 * VECTOR <= row->inputs; i += 2 * VECTOR) {
+        if (i % CACHE_LINE == 0)
+            __builtin_prefetch(row->later + i);
+        __m512bh pair = _mm512_cvtne2ps_pbh(vector_convert(row, i + VECTOR), vector_convert(row, i));
+        _mm512_storeu_si512((Bfloat16 *)row->x + i, (__m512i)pair);
+    }
+    row_rounded(row, i);
 }
 #endif
 
-/* Rows lie anywhere in the data: without this, the first bytes of each are waited for. */
-static void row_prefetch(const uint8_t *bytes, int64_t inputs) {
-    for (int64_t i = 0; i < inputs; i += CACHE_LINE)
-        __builtin_prefetch(bytes + i);
-}
-
-static RowKernel row_kernel(void) {
+static RowKernel row_kernel(bool rounded) {
 #ifdef __x86_64__
+    if (machine_vector_level() >= VECTOR_AVX512 && (!rounded || __builtin_cpu_supports("avx512bf16")))
+        return rounded ? rounded_avx512 : floats_avx512;
     if (machine_vector_level() >= VECTOR_AVX2)
-        return row_avx2;
+        return rounded ? rounded_avx2 : floats_avx2;
 #endif
-    return row_plain;
+    return rounded ? rounded_plain : floats_plain;
+}
+
+/* The channels of an image, one behind the other. */
+typedef struct Planes {
+    int64_t count, size;
+    const float *centre, *scale; /* [count] */
+} Planes;
+
+static void rows_convert(const uint8_t *rows, const uint32_t *indices, int64_t count, const Planes *planes, char *x, size_t number,
+                         RowKernel kernel) {
+    int64_t inputs = planes->count * planes->size;
+    for (int64_t i = 0; i < count; i++) {
+        const uint8_t *bytes = rows + (int64_t)indices[i] * inputs;
+        const uint8_t *later = rows + (int64_t)indices[i + AHEAD < count ? i + AHEAD : count - 1] * inputs;
+        for (int64_t c = 0; c < planes->count; c++) {
+            int64_t at = c * planes->size;
+            Row row = {bytes + at, later + at, planes->size, planes->centre[c], planes->scale[c], x + (size_t)(i * inputs + at) * number};
+            kernel(&row);
+        }
+    }
 }
 
 void rows_gather(const uint8_t *rows, int64_t inputs, const uint32_t *indices, int64_t count, float centre, float scale, float *x) {
-    RowKernel row = row_kernel();
-    for (int64_t i = 0; i < count; i++) {
-        if (i + AHEAD < count)
-            row_prefetch(rows + (int64_t)indices[i + AHEAD] * inputs, inputs);
-        row(rows + (int64_t)indices[i] * inputs, x + i * inputs, inputs, centre, scale);
-    }
+    const Planes planes = {1, inputs, &centre, &scale};
+    rows_convert(rows, indices, count, &planes, (char *)x, sizeof *x, row_kernel(false));
 }
 
-static void planes_gather(const DatasetMap *data, const uint8_t *rows, const uint32_t *indices, int64_t count, float *x) {
-    RowKernel row = row_kernel();
-    int64_t inputs = data->info.inputs, plane = data->info.height * data->info.width;
-    for (int64_t i = 0; i < count; i++) {
-        if (i + AHEAD < count)
-            row_prefetch(rows + (int64_t)indices[i + AHEAD] * inputs, inputs);
-        for (int64_t c = 0; c < data->info.channels; c++)
-            row(rows + (int64_t)indices[i] * inputs + c * plane, x + i * inputs + c * plane, plane, data->centre[c], data->scale[c]);
-    }
+void rows_gather_rounded(const uint8_t *rows, int64_t inputs, const uint32_t *indices, int64_t count, float centre, float scale,
+                         uint16_t *x) {
+    const Planes planes = {1, inputs, &centre, &scale};
+    rows_convert(rows, indices, count, &planes, (char *)x, sizeof *x, row_kernel(true));
+}
+
+static Planes planes_of(const DatasetMap *data) {
+    return (Planes){data->info.channels, data->info.height * data->info.width, data->centre, data->scale};
+}
+
+static void labels_gather(const DatasetMap *data, DataSection section, const uint32_t *indices, int64_t count, uint16_t *labels) {
+    for (int64_t i = 0; i < count; i++)
+        labels[i] = dataset_label(data, section, indices[i]);
 }
 
 void batch_gather(const DatasetMap *data, DataSection section, const uint32_t *indices, int64_t count, float *x, uint16_t *labels) {
-    planes_gather(data, data->images[section], indices, count, x);
-    for (int64_t i = 0; i < count; i++)
-        labels[i] = dataset_label(data, section, indices[i]);
+    const Planes planes = planes_of(data);
+    rows_convert(data->images[section], indices, count, &planes, (char *)x, sizeof *x, row_kernel(false));
+    labels_gather(data, section, indices, count, labels);
+}
+
+void batch_gather_rounded(const DatasetMap *data, DataSection section, const uint32_t *indices, int64_t count, uint16_t *x,
+                          uint16_t *labels) {
+    const Planes planes = planes_of(data);
+    rows_convert(data->images[section], indices, count, &planes, (char *)x, sizeof *x, row_kernel(true));
+    labels_gather(data, section, indices, count, labels);
 }
 
 void batch_expect(const DatasetMap *data, DataSection section, const uint32_t *indices, int64_t count) {

@@ -9,6 +9,7 @@
  * (weight gradients) and with a plain right one (input gradients) are packed first, by the library's own reorders. A packed factor lives
  * for one product, so all plans pack into the same two places. */
 #include "backend.h"
+#include "panels.h"
 
 #include <dnnl.h>
 #include <stdio.h>
@@ -20,6 +21,7 @@ extern void omp_set_num_threads(int threads);
 
 enum { PLAN_MAX = 128, MATRICES = 3, FACTORS = 2 };
 static const int64_t packed_product_min = 1 << 24; /* multiply-adds, for packing to pay */
+static const int64_t narrow_columns = 9;           /* below which half of our kernels' lanes idle */
 static const int64_t small_product = 2500000;      /* multiply-adds, below which a call of the library costs too much */
 
 /* A product's primitive. Factors that are packed have a reorder, which reads `plain` and fills the state's place for them. */
@@ -34,7 +36,8 @@ typedef struct State {
     dnnl_engine_t engine;
     dnnl_stream_t stream;
     bool pack_always, pack_never;
-    bool leaves_small; /* products of floats to OpenBLAS's small kernels */
+    bool leaves_small; /* products to kernels that begin sooner */
+    Panels panels;
     void *packed[FACTORS];
     size_t packed_bytes[FACTORS];
     size_t count, next; /* plans made; the one that makes room when there is none */
@@ -91,17 +94,24 @@ static const char *text_of(char *text, size_t capacity, const char *precision) {
     return text;
 }
 
+/* Our kernels use one thread. AMX multiplies bfloat16 faster than they do even where it begins later. */
+static bool panels_gain(OperandType operands) {
+    return thread_count == 1 &&
+           (operands == OPERAND_FLOAT ? panels_has_float() : panels_has_bfloat16() && !has_instructions(dnnl_cpu_isa_avx512_core_amx));
+}
+
 static const char *text_float(void) {
-    static char text[160], precision[128] = "fp32";
+    static char text[192], precision[128] = "fp32";
     if (backend_openblas_has_small_kernels()) {
-        snprintf(precision, sizeof precision, "fp32; small products by %s", backend_openblas.text());
+        snprintf(precision, sizeof precision, "fp32; small products by %s%s", panels_gain(OPERAND_FLOAT) ? "sweepd and " : "",
+                 backend_openblas.text());
     }
     return text_of(text, sizeof text, precision);
 }
 
 static const char *text_bfloat16(void) {
-    static char text[96];
-    return text_of(text, sizeof text, "bf16");
+    static char text[192];
+    return text_of(text, sizeof text, panels_gain(OPERAND_BFLOAT16) ? "bf16; small products by sweepd" : "bf16");
 }
 
 /* ---- plans ---- */
@@ -264,16 +274,32 @@ static dnnl_status_t plan_run(const State *state, const Plan *plan, const Produc
     return status ? status : dnnl_primitive_execute(plan->primitive, state->stream, MATRICES, arguments);
 }
 
-/* A call of the library takes a microsecond or two before it multiplies: at width 8, OpenBLAS makes whole steps faster by a fifth. */
-static bool is_small(const State *state, const Product *p) {
-    return state->leaves_small && p->operands == OPERAND_FLOAT && p->result == OPERAND_FLOAT && p->m * p->n * p->k < small_product &&
-           backend_openblas_has_small_kernels();
+/* 1: not multiplied. Of floats, OpenBLAS's small kernels are slow only where both factors are summed along their rows. */
+static int multiply_panels(State *state, const Product *p) {
+    if (!panels_gain(p->operands) || (p->operands == OPERAND_FLOAT && (p->transpose_a || !p->transpose_b || p->n < narrow_columns))) {
+        return 1;
+    }
+    return p->operands == OPERAND_FLOAT ? panels_multiply_float(&state->panels, p) : panels_multiply_bfloat16(&state->panels, p);
+}
+
+/* A call of the library takes a microsecond or two before it multiplies. 0; 1: not multiplied. */
+static int multiply_small(State *state, const Product *p) {
+    if (!state->leaves_small || p->m * p->n * p->k >= small_product) {
+        return 1;
+    }
+    if (multiply_panels(state, p) == 0) {
+        return 0;
+    }
+    if (p->operands != OPERAND_FLOAT || p->result != OPERAND_FLOAT || !backend_openblas_has_small_kernels()) {
+        return 1;
+    }
+    backend_openblas.multiply(NULL, p);
+    return 0;
 }
 
 /* The library fails only when memory ends; the reference needs none. */
 static void multiply_onednn(void *state, const Product *p) {
-    if (is_small(state, p)) {
-        backend_openblas.multiply(NULL, p);
+    if (multiply_small(state, p) == 0) {
         return;
     }
     static _Thread_local int applied; /* the count is OpenMP's for each thread that calls */
@@ -303,6 +329,7 @@ static void close_onednn(void *opened) {
     }
     dnnl_stream_destroy(state->stream);
     dnnl_engine_destroy(state->engine);
+    panels_deinit(&state->panels);
     free(state);
 }
 

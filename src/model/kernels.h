@@ -29,10 +29,15 @@ typedef struct LossTarget {
     int64_t rows, columns;
     const uint16_t *labels; /* [rows] */
     float smoothing;
-    float *scratch; /* [columns rounded up to LOSS_LANES] */
+    float *scratch; /* [loss_scratch_floats(columns)] */
 } LossTarget;
 
-enum { LOSS_LANES = 16 };
+/* Up to LOSS_BLOCK_COLUMNS classes, LOSS_LANES rows are taken at a time. */
+enum { LOSS_LANES = 16, LOSS_BLOCK_COLUMNS = 64 };
+
+static inline int64_t loss_scratch_floats(int64_t columns) {
+    return columns <= LOSS_BLOCK_COLUMNS ? columns * LOSS_LANES : columns + LOSS_LANES;
+}
 
 typedef struct KernelTable {
     const char *name;

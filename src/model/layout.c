@@ -76,7 +76,7 @@ static void place_activations(Model *model, Arena *arena) {
     if (model->arch.kind == MODEL_BMLP) {
         model->dhidden = arena_take_operands(model, arena, batch, model->arch.expansion * width);
     }
-    model->scratch = arena_take(arena, 1, classes);
+    model->scratch = arena_take(arena, 1, loss_scratch_floats(classes));
     model->z_operand = model->z;
     model->logits_operand = model->logits;
     model->dz_operand = model->dz;

@@ -113,6 +113,10 @@ void model_rounded_is_current(Model *model) {
     model->rounded_is_current = true;
 }
 
+uint16_t *model_rounded_inputs(Model *model) {
+    return model->x_operand;
+}
+
 float *model_gradients(Model *model) {
     return model->gradients;
 }

@@ -49,7 +49,7 @@ struct Model {
     float *dz;      /* [batch, width] */
     void *dnormed;  /* [batch, width] */
     void *dhidden;  /* [batch, expansion width], B-MLP */
-    float *scratch; /* [classes rounded up to LOSS_LANES] */
+    float *scratch; /* [loss_scratch_floats(classes)] */
     /* As products read them: the arrays themselves, or rounded copies. */
     void *x_operand; /* [batch, inputs]; NULL: x itself */
     void *z_operand, *logits_operand, *dz_operand;

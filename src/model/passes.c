@@ -77,7 +77,9 @@ static const void *operands_prepare(const Model *model, const float *x, int64_t 
     if (model->x_operand == NULL) {
         return x;
     }
-    model->kernels->operand_round(batch * model->arch.inputs, x, model->x_operand);
+    if (x != NULL) {
+        model->kernels->operand_round(batch * model->arch.inputs, x, model->x_operand);
+    }
     return model->x_operand;
 }
 

@@ -21,7 +21,7 @@ INLINE void lion_loop(UpdateScalars s, size_t count, float *restrict p, const fl
         p[i] -= s.lr * (sign + s.weight_decay * p[i]);
         m[i] = s.beta2 * m[i] + s.one_minus_beta2 * g[i];
         if (copied) {
-            copy[i] = bfloat16_from_float(p[i]);
+            copy[i] = bfloat16_from_result(p[i]);
         }
     }
 }
@@ -43,7 +43,7 @@ INLINE void adamw_loop(UpdateScalars s, size_t count, float *restrict p, const f
         m[i] = mean;
         v[i] = square;
         if (copied) {
-            copy[i] = bfloat16_from_float(p[i]);
+            copy[i] = bfloat16_from_result(p[i]);
         }
     }
 }
@@ -63,7 +63,7 @@ INLINE void sgd_loop(UpdateScalars s, size_t count, float *restrict p, const flo
         p[i] -= s.lr * velocity;
         m[i] = velocity;
         if (copied) {
-            copy[i] = bfloat16_from_float(p[i]);
+            copy[i] = bfloat16_from_result(p[i]);
         }
     }
 }

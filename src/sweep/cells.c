@@ -41,7 +41,8 @@ static int match_constant(Reader *reader, const Field *field, const Node *node, 
     return 0;
 }
 
-static int match_value(Reader *reader, const Field *field, const Node *node, const Axis *axis, bool *mask) {
+/* axis: NULL when the key is none. number: of the exclusion. */
+static int match_value(Reader *reader, const Field *field, const Node *node, Axis *axis, size_t number) {
     Value value = {0};
     int result = scalar_read(reader, field, node, "", &value);
     if (result != 0)
@@ -51,7 +52,7 @@ static int match_value(Reader *reader, const Field *field, const Node *node, con
     for (size_t i = 0; i < axis->count; i++) {
         bool rule = axis->rules && axis->rules[i].value > 0;
         if (!rule && value_equal(field, axis->values[i], value)) {
-            mask[i] = true;
+            axis->excluded[i].words[number / 64] |= UINT64_C(1) << number % 64;
             return 0;
         }
     }
@@ -62,25 +63,42 @@ static bool is_designed(const Reader *reader, const Field *field) {
     return field == &schema_fields[FIELD_EXAMPLES] && reader->nodes[FIELD_DESIGN];
 }
 
-static int exclude_key(Reader *reader, const Field *field, const Node *node, Exclusion *out) {
-    const Axis *axis = grid_axis(reader->sweep, field);
+static int exclude_key(Reader *reader, const Field *field, const Node *node, size_t number) {
+    Sweep *sweep = reader->sweep;
+    const Axis *found = grid_axis(sweep, field);
+    Axis *axis = found ? &sweep->axes[found - sweep->axes] : NULL;
     if (is_designed(reader, field))
         return node_refuse(&reader->tree, node, AT_KEY, "found examples, which the design chooses; exclude models by depth and width");
-    bool *mask = NULL;
-    if (axis) {
-        mask = calloc(axis->count, sizeof *mask);
-        if (!mask)
-            return error_set(reader->tree.error, "out of memory");
-        out->masks[axis - reader->sweep->axes] = mask;
-    }
+    if (axis)
+        axis->unnamed.words[number / 64] &= ~(UINT64_C(1) << number % 64);
     if (node->kind != NODE_LIST)
-        return match_value(reader, field, node, axis, mask);
+        return match_value(reader, field, node, axis, number);
     if (node->count == 0)
         return node_refuse(&reader->tree, node, AT_VALUE, "found an empty list; expected a value or more");
     int result = 0;
     for (const Node *item = node->first; result == 0 && item; item = item->next)
-        result = match_value(reader, field, item, axis, mask);
+        result = match_value(reader, field, item, axis, number);
     return result;
+}
+
+static int sets_allocate(Reader *reader) {
+    Sweep *sweep = reader->sweep;
+    for (size_t i = 0; i < sweep->axis_count; i++) {
+        Axis *axis = &sweep->axes[i];
+        axis->unnamed = exclusion_set_all(sweep);
+        axis->excluded = calloc(axis->count, sizeof *axis->excluded);
+        if (!axis->excluded)
+            return error_set(reader->tree.error, "out of memory");
+    }
+    return 0;
+}
+
+/* A value is in the sets of the exclusions that pass its axis over, too. */
+static void sets_finish(Sweep *sweep) {
+    for (size_t i = 0; i < sweep->axis_count; i++)
+        for (size_t j = 0; j < sweep->axes[i].count; j++)
+            for (size_t k = 0; k < EXCLUSION_WORDS; k++)
+                sweep->axes[i].excluded[j].words[k] |= sweep->axes[i].unnamed.words[k];
 }
 
 int exclude_read(Reader *reader, const Node *node) {
@@ -88,17 +106,17 @@ int exclude_read(Reader *reader, const Node *node) {
     int result = cells_check(reader, node, EXCLUSIONS_MAX);
     if (result != 0 || node->count == 0)
         return result;
-    sweep->exclusions = calloc(node->count, sizeof *sweep->exclusions);
-    if (!sweep->exclusions)
-        return error_set(reader->tree.error, "out of memory");
+    sweep->exclusion_count = node->count;
     sweep->sieve = true;
+    result = sets_allocate(reader);
     for (const Node *item = node->first; result == 0 && item; item = item->next) {
         Keys keys = {0};
         result = cell_keys(reader, item, &keys);
-        Exclusion *exclusion = &sweep->exclusions[sweep->exclusion_count++];
         for (size_t i = 0; result == 0 && i < keys.count; i++)
-            result = exclude_key(reader, &schema_fields[keys.order[i]], keys.nodes[keys.order[i]], exclusion);
+            result = exclude_key(reader, &schema_fields[keys.order[i]], keys.nodes[keys.order[i]], item->index);
     }
+    if (result == 0)
+        sets_finish(sweep);
     return result;
 }
 
@@ -155,7 +173,7 @@ static int check_cell(Reader *reader, const Node *item, const Keys *keys, const 
         buffer_deinit(&absence);
         return SWEEP_INVALID;
     }
-    if (schema_check_run(run, reason, sizeof reason) != 0)
+    if (schema_check_run(run, reason, sizeof reason) != 0 || schema_check_schedule(run, reason, sizeof reason) != 0)
         return node_refuse(&reader->tree, item, AT_VALUE, "%s", reason);
     return 0;
 }

@@ -217,19 +217,16 @@ static int compare_cells(const void *left, const void *right) {
     return (a->depth > b->depth) - (a->depth < b->depth);
 }
 
-/* An exclusion by other keys, too, leaves the model to the cells that it does not name. */
+/* An exclusion that names other keys, too, leaves the model to the cells that it does not name. */
 static bool model_excluded(const Sweep *sweep, const DesignGrid *grid, const Cell *cell) {
-    for (size_t i = 0; i < sweep->exclusion_count; i++) {
-        const Exclusion *exclusion = &sweep->exclusions[i];
-        bool all = true;
-        for (size_t j = 0; all && j < sweep->axis_count; j++) {
-            bool model = j == grid->depth_axis || j == grid->width_axis;
-            all = !exclusion->masks[j] || (model && exclusion->masks[j][cell->at[j]]);
-        }
-        if (all)
-            return true;
+    if (sweep->exclusion_count == 0)
+        return false;
+    ExclusionSet set = exclusion_set_all(sweep);
+    for (size_t i = 0; i < sweep->axis_count; i++) {
+        bool model = i == grid->depth_axis || i == grid->width_axis;
+        exclusion_set_meet(&set, model ? &sweep->axes[i].excluded[cell->at[i]] : &sweep->axes[i].unnamed);
     }
-    return false;
+    return !exclusion_set_is_empty(&set);
 }
 
 /* By parameters, with what holds at every budget. */

@@ -202,20 +202,32 @@ static int check_size(Reader *reader) {
     return 0;
 }
 
-/* The largest of every axis at once is no smaller than any run of the grid. */
+static Value largest_value(const Axis *axis) {
+    Value most = axis->values[0];
+    for (size_t i = 1; i < axis->count; i++) {
+        Value value = axis->values[i];
+        bool larger = axis->field->type == TYPE_INTEGER ? value.integer > most.integer : value.number > most.number;
+        most = axis->field->type != TYPE_CHOICE && larger ? value : most;
+        if (axis->field == &schema_fields[FIELD_SCHEDULE] && value.choice == SCHEDULE_WSD)
+            most = value;
+    }
+    return most;
+}
+
+/* The largest of every axis at once is no smaller than any run of the grid, and no schedule of the grid has less room. */
 static int check_largest(Reader *reader) {
     Sweep *sweep = reader->sweep;
     Run largest = sweep->draft.run;
     char reason[256];
-    for (size_t i = 0; i < sweep->axis_count; i++) {
-        const Axis *axis = &sweep->axes[i];
-        Value most = axis->values[0];
-        for (size_t j = 1; axis->field->type == TYPE_INTEGER && j < axis->count; j++)
-            most = axis->values[j].integer > most.integer ? axis->values[j] : most;
-        value_store(axis->field, most, &largest);
-    }
+    for (size_t i = 0; i < sweep->axis_count; i++)
+        value_store(sweep->axes[i].field, largest_value(&sweep->axes[i]), &largest);
+    schema_fill_kinds(&largest, sweep->given);
     if (schema_check_run(&largest, reason, sizeof reason) != 0)
         return node_refuse(&reader->tree, node_child(reader->tree.root, "grid"), AT_KEY, "%s", reason);
+    if (schema_check_schedule(&largest, reason, sizeof reason) != 0) {
+        const Node *place = reader->nodes[FIELD_WARMUP] ? reader->nodes[FIELD_WARMUP] : reader->nodes[FIELD_DECAY];
+        return node_refuse(&reader->tree, place, AT_VALUE, "%s", reason);
+    }
     return 0;
 }
 

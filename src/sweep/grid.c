@@ -10,11 +10,8 @@ void sweep_free(Sweep *sweep) {
     for (size_t i = 0; i < sweep->axis_count; i++) {
         free(sweep->axes[i].values);
         free(sweep->axes[i].rules);
+        free(sweep->axes[i].excluded);
     }
-    for (size_t i = 0; i < sweep->exclusion_count; i++)
-        for (size_t j = 0; j < FIELDS; j++)
-            free(sweep->exclusions[i].masks[j]);
-    free(sweep->exclusions);
     free(sweep->includes);
     design_free(sweep->design);
     free(sweep);
@@ -92,16 +89,32 @@ void grid_run(const Sweep *sweep, const Cell *cell, Run *out) {
     grid_finish_run(sweep, sweep->given, rule, out);
 }
 
+bool exclusion_set_is_empty(const ExclusionSet *set) {
+    uint64_t any = 0;
+    for (size_t i = 0; i < EXCLUSION_WORDS; i++)
+        any |= set->words[i];
+    return any == 0;
+}
+
+void exclusion_set_meet(ExclusionSet *set, const ExclusionSet *other) {
+    for (size_t i = 0; i < EXCLUSION_WORDS; i++)
+        set->words[i] &= other->words[i];
+}
+
+ExclusionSet exclusion_set_all(const Sweep *sweep) {
+    ExclusionSet all = {0};
+    for (size_t i = 0; i < sweep->exclusion_count; i++)
+        all.words[i / 64] |= UINT64_C(1) << i % 64;
+    return all;
+}
+
 static bool cell_excluded(const Sweep *sweep, const Cell *cell) {
-    for (size_t i = 0; i < sweep->exclusion_count; i++) {
-        const Exclusion *exclusion = &sweep->exclusions[i];
-        bool all = true;
-        for (size_t j = 0; all && j < sweep->axis_count; j++)
-            all = !exclusion->masks[j] || exclusion->masks[j][cell->at[j]];
-        if (all)
-            return true;
-    }
-    return false;
+    if (sweep->exclusion_count == 0)
+        return false;
+    ExclusionSet set = exclusion_set_all(sweep);
+    for (size_t i = 0; i < sweep->axis_count; i++)
+        exclusion_set_meet(&set, &sweep->axes[i].excluded[cell->at[i]]);
+    return !exclusion_set_is_empty(&set);
 }
 
 /* Two entries of the lr axis can come to the same rate at some width; the run belongs to the first of them that is not excluded. */
@@ -202,19 +215,43 @@ bool grid_contains(const Sweep *sweep, const Run *run) {
     return false;
 }
 
+/* Cells from axis i on that no exclusion of the set matches: all of them as soon as the set is empty. */
+static int64_t count_not_excluded(const Sweep *sweep, size_t i, const ExclusionSet *set) {
+    int64_t cells = 1;
+    if (exclusion_set_is_empty(set)) {
+        for (; i < sweep->axis_count; i++)
+            cells *= (int64_t)sweep->axes[i].count;
+        return cells;
+    }
+    if (i == sweep->axis_count)
+        return 0;
+    cells = 0;
+    for (size_t j = 0; j < sweep->axes[i].count; j++) {
+        ExclusionSet rest = *set;
+        exclusion_set_meet(&rest, &sweep->axes[i].excluded[j]);
+        cells += count_not_excluded(sweep, i + 1, &rest);
+    }
+    return cells;
+}
+
+static int64_t count_cells(const Sweep *sweep) {
+    int64_t count = 0;
+    for (int64_t number = 0; number < sweep->cells; number++) {
+        Cell cell;
+        cell_locate(sweep, number, &cell);
+        count += cell_counts(sweep, &cell);
+    }
+    return count;
+}
+
 void grid_count(Sweep *sweep) {
     double about;
     grid_cells(sweep, &sweep->cells, &about);
-    sweep->runs = sweep->cells;
-    if (sweep->sieve || sweep->design) {
-        sweep->runs = 0;
-        for (int64_t number = 0; number < sweep->cells; number++) {
-            Cell cell;
-            cell_locate(sweep, number, &cell);
-            sweep->runs += cell_counts(sweep, &cell);
-        }
-    }
-    sweep->runs += (int64_t)sweep->include_count;
+    bool repeats = sweep->design != NULL;
+    for (size_t i = 0; i < sweep->axis_count; i++)
+        repeats = repeats || (sweep->axes[i].rules && sweep->axes[i].count > 1);
+    ExclusionSet all = exclusion_set_all(sweep);
+    sweep->runs = (repeats ? count_cells(sweep) : count_not_excluded(sweep, 0, &all)) + (int64_t)sweep->include_count;
 }
 
 void sweep_cursor_init(SweepCursor *cursor, const Sweep *sweep) {

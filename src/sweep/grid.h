@@ -10,18 +10,23 @@ enum {
     RULES_MAX = 16, /* entries of an lr list that has rules in it */
 };
 
+enum { EXCLUSION_WORDS = (EXCLUSIONS_MAX + 63) / 64 };
+
+/* A set of exclusions, a bit each. A cell is excluded when some exclusion is in the sets of all its values: a few words to look at for
+ * each cell of a large grid, however many exclusions there are. */
+typedef struct ExclusionSet {
+    uint64_t words[EXCLUSION_WORDS];
+} ExclusionSet;
+
 typedef struct Axis {
     const Field *field;
     bool tuned; /* of `tune`; these come after those of the grid */
     size_t count;
-    Value *values;   /* [count] */
-    RateRule *rules; /* lr only: [count]; a rule whose value is 0 stands for the plain number */
+    Value *values;          /* [count] */
+    RateRule *rules;        /* lr only: [count]; a rule whose value is 0 stands for the plain number */
+    ExclusionSet *excluded; /* [count]: those that name the value, or do not name the axis; NULL when there are none */
+    ExclusionSet unnamed;   /* those that do not name the axis */
 } Axis;
-
-/* A cell is excluded when every axis that has a mask has its value marked. */
-typedef struct Exclusion {
-    bool *masks[FIELDS]; /* by axis: [count] or NULL */
-} Exclusion;
 
 /* The design's own axis is that of the examples: its values are budgets, and what a cell's examples are depends on its model. */
 typedef struct DesignGrid {
@@ -38,7 +43,6 @@ struct Sweep {
     Axis axes[FIELDS];
     size_t axis_count;
     int64_t cells, runs;
-    Exclusion *exclusions;
     size_t exclusion_count;
     Run *includes; /* that are not in the grid */
     size_t include_count;
@@ -65,6 +69,9 @@ const RateRule *grid_tune(const Sweep *sweep, int64_t setting, Run *run);
 /* What the design says of a cell of the grid. */
 const DesignCell *design_cell(const DesignGrid *grid, const Sweep *sweep, const Cell *cell);
 void design_free(DesignGrid *grid);
+bool exclusion_set_is_empty(const ExclusionSet *set);
+void exclusion_set_meet(ExclusionSet *set, const ExclusionSet *other);
+ExclusionSet exclusion_set_all(const Sweep *sweep);
 /* Sets cells and runs, once everything else is in place. */
 void grid_count(Sweep *sweep);
 bool run_equal(const Run *a, const Run *b);

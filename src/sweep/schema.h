@@ -180,3 +180,5 @@ const char *schema_nearest(const char *word, const char *const *candidates, size
 
 /* What a run may not be although each of its fields is in range: 0, or 1 with the reason. */
 int schema_check_run(const Run *run, char *reason, size_t capacity);
+/* The same, for what a sweep file may not ask for although a run that was kept may have it. */
+int schema_check_schedule(const Run *run, char *reason, size_t capacity);

@@ -176,3 +176,12 @@ int schema_check_run(const Run *run, char *reason, size_t capacity) {
     }
     return 0;
 }
+
+int schema_check_schedule(const Run *run, char *reason, size_t capacity) {
+    double both = run->schedule.warmup + run->schedule.decay;
+    if (run->schedule.kind != SCHEDULE_WSD || both <= 1)
+        return 0;
+    snprintf(reason, capacity, "a warm-up of %g and a decay of %g of the run overlap; expected at most 1 together", run->schedule.warmup,
+             run->schedule.decay);
+    return 1;
+}

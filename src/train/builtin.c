@@ -7,6 +7,13 @@
 
 /* ---- steps ---- */
 
+void builtin_gather(Builtin *builtin, DataSection section, int64_t count) {
+    if (builtin->x)
+        batch_gather(builtin->data, section, builtin->indices, count, builtin->x, builtin->labels);
+    else
+        batch_gather_rounded(builtin->data, section, builtin->indices, count, model_rounded_inputs(builtin->model), builtin->labels);
+}
+
 static void batch_prepare(Builtin *builtin) {
     int64_t epoch = builtin->base.step / builtin->steps_per_epoch, place = builtin->base.step % builtin->steps_per_epoch;
     if (epoch != builtin->epoch) {
@@ -15,7 +22,7 @@ static void batch_prepare(Builtin *builtin) {
     }
     for (int64_t i = 0; i < builtin->batch; i++)
         builtin->indices[i] = builtin->split.train[builtin->order[place * builtin->batch + i]];
-    batch_gather(builtin->data, DATA_TRAIN, builtin->indices, builtin->batch, builtin->x, builtin->labels);
+    builtin_gather(builtin, DATA_TRAIN, builtin->batch);
 }
 
 /* The step that diverges is taken and counted whole: its work was done, and the point after it shows what came of it. */
@@ -85,9 +92,11 @@ static int buffers_prepare(Builtin *builtin, int64_t batch_max, Error *error) {
     size_t rows = (size_t)batch_max;
     builtin->order = malloc((size_t)builtin->split.train_count * sizeof *builtin->order);
     builtin->indices = malloc(rows * sizeof *builtin->indices);
-    builtin->x = malloc(rows * (size_t)builtin->base.run.model.inputs * sizeof *builtin->x);
     builtin->labels = malloc(rows * sizeof *builtin->labels);
-    if (!builtin->order || !builtin->indices || !builtin->x || !builtin->labels)
+    bool is_rounded = model_rounded_inputs(builtin->model);
+    if (!is_rounded)
+        builtin->x = malloc(rows * (size_t)builtin->base.run.model.inputs * sizeof *builtin->x);
+    if (!builtin->order || !builtin->indices || (!builtin->x && !is_rounded) || !builtin->labels)
         return error_set(error, "no memory for batches of %lld examples", (long long)batch_max);
     return 0;
 }
@@ -132,10 +141,8 @@ static int builtin_prepare(Builtin *builtin, const TrainerOptions *options, Erro
         return result;
     builtin->evaluation_batch = evaluation_batch(builtin);
     int64_t batch_max = builtin->batch > builtin->evaluation_batch ? builtin->batch : builtin->evaluation_batch;
-    if (buffers_prepare(builtin, batch_max, error))
-        return -1;
     backend_set_threads(options->threads);
-    if (model_new(&builtin->model, &run->model, batch_max, builtin->backend, error) ||
+    if (model_new(&builtin->model, &run->model, batch_max, builtin->backend, error) || buffers_prepare(builtin, batch_max, error) ||
         optimizer_new(&builtin->optimizer, &run->optimizer, model_parameter_count(builtin->model), error))
         return -1;
     optimizer_set_copy(builtin->optimizer, model_rounded_parameters(builtin->model));

@@ -7,7 +7,7 @@
 #define train_refuse(...) (error_set(__VA_ARGS__), TRAIN_REFUSED)
 
 enum {
-    EVALUATION_BATCH_MAX = 500,
+    EVALUATION_BATCH_MAX = 250,   /* more leave the cache */
     EVALUATION_BYTES = 16 << 20,  /* of activations, where a training batch does not take more */
     EVALUATION_TRAIN_MAX = 10000, /* training examples that an evaluation looks at */
     SAFETENSORS_LENGTH_BYTES = 8,
@@ -27,11 +27,13 @@ typedef struct Builtin {
     int64_t epoch;     /* whose order is in `order`; -1: none */
     uint32_t *order;   /* [split.train_count] */
     uint32_t *indices; /* [batch_max] */
-    float *x;          /* [batch_max, inputs] */
+    float *x;          /* [batch_max, inputs]; NULL where the model takes it rounded */
     uint16_t *labels;  /* [batch_max] */
 } Builtin;
 
 int builtin_new(Trainer **out, const Run *run, const TrainerOptions *options, Error *error);
+/* The examples of builtin->indices, as the model reads them: x and the labels. */
+void builtin_gather(Builtin *builtin, DataSection section, int64_t count);
 int builtin_evaluate(Trainer *trainer, Point *out, Error *error);
 int builtin_save(Trainer *trainer, const char *path, Error *error);
 int builtin_load(Trainer *trainer, const char *path, Error *error);

@@ -11,7 +11,7 @@ static void section_evaluate(Builtin *builtin, DataSection section, const uint32
         int64_t batch = count - start < builtin->evaluation_batch ? count - start : builtin->evaluation_batch;
         for (int64_t i = 0; i < batch; i++)
             builtin->indices[i] = indices ? indices[start + i] : (uint32_t)(start + i);
-        batch_gather(builtin->data, section, builtin->indices, batch, builtin->x, builtin->labels);
+        builtin_gather(builtin, section, batch);
         model_evaluate(builtin->model, builtin->x, builtin->labels, batch, &loss_sum, &errors);
     }
     bool finite = count > 0 && isfinite(loss_sum);

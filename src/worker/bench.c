@@ -38,7 +38,7 @@ typedef struct Bench {
 
     uint8_t *rows;
     uint32_t *indices;
-    float *x;
+    float *x; /* NULL where the model takes it rounded */
     uint16_t *labels;
     Model *model;
     Optimizer *optimizer;
@@ -53,7 +53,11 @@ typedef struct Bench {
 static void bench_step(Bench *bench) {
     for (int64_t i = 0; i < bench->batch; i++)
         bench->indices[i] = (uint32_t)rng_below(&bench->rng, BENCH_EXAMPLES);
-    rows_gather(bench->rows, BENCH_INPUTS, bench->indices, bench->batch, BENCH_CENTRE, BENCH_SCALE, bench->x);
+    if (bench->x)
+        rows_gather(bench->rows, BENCH_INPUTS, bench->indices, bench->batch, BENCH_CENTRE, BENCH_SCALE, bench->x);
+    else
+        rows_gather_rounded(bench->rows, BENCH_INPUTS, bench->indices, bench->batch, BENCH_CENTRE, BENCH_SCALE,
+                            model_rounded_inputs(bench->model));
     model_train_step(bench->model, bench->x, bench->labels, bench->batch, 0);
     optimizer_step(bench->optimizer, model_parameters(bench->model), model_gradients(bench->model), 1e-5);
     model_rounded_is_current(bench->model);
@@ -121,9 +125,10 @@ static int bench_prepare(Bench *bench, Error *error) {
     model_init_weights(bench->model, 1);
     bench->rows = malloc((size_t)BENCH_EXAMPLES * BENCH_INPUTS);
     bench->indices = malloc(batch * sizeof *bench->indices);
-    bench->x = malloc(batch * BENCH_INPUTS * sizeof *bench->x);
+    if (!model_rounded_inputs(bench->model))
+        bench->x = malloc(batch * BENCH_INPUTS * sizeof *bench->x);
     bench->labels = malloc(batch * sizeof *bench->labels);
-    if (!bench->rows || !bench->indices || !bench->x || !bench->labels)
+    if (!bench->rows || !bench->indices || (!bench->x && !model_rounded_inputs(bench->model)) || !bench->labels)
         return error_set(error, "out of memory for batches of %lld examples", (long long)bench->batch);
     rng_init(&bench->rng, 1, 0);
     for (size_t i = 0; i < (size_t)BENCH_EXAMPLES * BENCH_INPUTS; i += sizeof(uint64_t)) {

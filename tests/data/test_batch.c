@@ -1,5 +1,7 @@
 #include "fixture.h"
 
+#include "sweepd/bfloat16.h"
+
 #include <math.h>
 
 static void test_gather(void **state) {
@@ -27,7 +29,30 @@ static void test_gather(void **state) {
     dataset_free(data);
 }
 
+/* Rows of whole vectors and of remainders, every byte: floats bit for bit as the formula has them, and the rounded form as rounding these
+ * gives it. */
+static void test_kernels(void **state) {
+    (void)state;
+    enum { ROWS = 8, INPUTS_MAX = 150 };
+    static const uint32_t indices[] = {7, 0, 3, 3, 1, 6};
+    const float centre = 71.4F, scale = 1.0F / 89.25F;
+    uint8_t rows[ROWS * INPUTS_MAX];
+    float x[ROWS * INPUTS_MAX];
+    uint16_t rounded[ROWS * INPUTS_MAX];
+    for (int i = 0; i < ROWS * INPUTS_MAX; i++)
+        rows[i] = (uint8_t)(i * 7);
+    for (int inputs = 1; inputs <= INPUTS_MAX; inputs++) {
+        rows_gather(rows, inputs, indices, 6, centre, scale, x);
+        rows_gather_rounded(rows, inputs, indices, 6, centre, scale, rounded);
+        for (int i = 0; i < 6 * inputs; i++) {
+            float difference = (float)rows[(int)indices[i / inputs] * inputs + i % inputs] - centre;
+            assert_true(x[i] == difference * scale);
+            assert_int_equal(rounded[i], bfloat16_from_float(x[i]));
+        }
+    }
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_gather)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_gather), cmocka_unit_test(test_kernels)};
     return cmocka_run_group_tests(tests, fixture_setup, fixture_teardown);
 }

@@ -10,7 +10,7 @@
 #include "sweepd/base.h"
 #include "sweepd/bfloat16.h"
 
-enum { ROWS = 9, COLUMNS_MAX = 70, SIZE = ROWS * COLUMNS_MAX };
+enum { ROWS = 21, COLUMNS_MAX = 70, SIZE = ROWS * COLUMNS_MAX };
 
 /* Below, at and past one vector of each extension, with and without a remainder. */
 static const int64_t widths[] = {1, 5, 8, 10, 16, 17, 32, 70};
@@ -132,7 +132,7 @@ static void compare_gelu(const KernelTable *fast, int64_t columns, bool has_bias
 }
 
 static void compare_loss(const KernelTable *fast, int64_t columns, float smoothing) {
-    float logits[2][SIZE], bias[COLUMNS_MAX], dbias[2][COLUMNS_MAX], loss[2], scratch[COLUMNS_MAX + LOSS_LANES];
+    float logits[2][SIZE], bias[COLUMNS_MAX], dbias[2][COLUMNS_MAX], loss[2], scratch[COLUMNS_MAX * LOSS_LANES];
     double sums[2] = {0, 0};
     int64_t errors[2] = {0, 0};
     uint16_t labels[ROWS];
@@ -262,15 +262,20 @@ static void test_predictions(void **state) {
     const float logits[5][3] = {{1, 1, 0}, {1, 1, 0}, {0, 1, 2}, {NAN, 0, 0}, {0, NAN, 0}};
     const uint16_t labels[5] = {0, 1, 2, 0, 1};
     const int64_t wrong[5] = {0, 1, 0, 1, 1};
-    float scratch[LOSS_LANES];
+    float scratch[3 * LOSS_LANES], rows[LOSS_LANES + 1][3];
+    uint16_t row_labels[LOSS_LANES + 1];
     for (size_t i = 0; kernels_table(OPERAND_FLOAT, i) != NULL; i++) {
         const KernelTable *tables[2] = {kernels_table(OPERAND_FLOAT, i), &kernels_reference};
         for (int j = 0; j < 10; j++) {
             double loss = 0;
             int64_t errors = 0;
-            LossTarget target = {1, 3, &labels[j / 2], 0, scratch};
-            tables[j % 2]->loss_measure(&target, logits[j / 2], bias, &loss, &errors);
-            assert_int_equal(errors, wrong[j / 2]);
+            LossTarget target = {LOSS_LANES + 1, 3, row_labels, 0, scratch};
+            for (int l = 0; l <= LOSS_LANES; l++) {
+                memcpy(rows[l], logits[j / 2], sizeof rows[l]);
+                row_labels[l] = labels[j / 2];
+            }
+            tables[j % 2]->loss_measure(&target, rows[0], bias, &loss, &errors);
+            assert_int_equal(errors, (LOSS_LANES + 1) * wrong[j / 2]);
         }
     }
 }

@@ -140,6 +140,31 @@ static void wrong_trainers(void **state) {
     CHECK(wrongs);
 }
 
+/* What warms up while it decays has no peak. */
+static void overlapping_schedules(void **state) {
+    (void)state;
+    static const Wrong wrongs[] = {
+        {"name: cosine, warmup: 0.05", "name: wsd, warmup: 0.85",
+         "f:13:33: train.schedule.warmup: a warm-up of 0.85 and a decay of 0.2 of the run overlap; expected at most 1 together"},
+        {"name: cosine, warmup: 0.05", "name: wsd, warmup: 0.5, decay: 0.6",
+         "f:13:33: train.schedule.warmup: a warm-up of 0.5 and a decay of 0.6 of the run overlap; expected at most 1 together"},
+        {"  schedule: {name: cosine, warmup: 0.05}\n",
+         "  schedule: {warmup: 0.5}\ninclude: [{depth: 1, width: 8, examples: 500, schedule: {name: wsd, decay: 0.75}}]\n",
+         "f:14:11: include[0]: a warm-up of 0.5 and a decay of 0.75 of the run overlap; expected at most 1 together"},
+    };
+    CHECK(wrongs);
+    Sweep *sweep = NULL;
+    Error error = {0};
+    const char *text =
+        sweep_text("  depth: 1\n  width: 8\n  examples: 100\n  schedule.name: [linear, wsd]\n  schedule.warmup: [0, 0.9]\n", TRAIN, "");
+    assert_int_equal(sweep_parse(&sweep, text, strlen(text), "f", &error), SWEEP_INVALID);
+    assert_string_equal(
+        error.text, "f:10:20: grid.schedule.warmup: a warm-up of 0.9 and a decay of 0.2 of the run overlap; expected at most 1 together");
+    sweep_free(sweep_good(sweep_text("  depth: 1\n  width: 8\n  examples: 100\n  schedule.name: [linear, cosine]\n"
+                                     "  schedule.warmup: [0, 0.9]\n",
+                                     TRAIN, "")));
+}
+
 static void missing_keys(void **state) {
     (void)state;
     static const Wrong wrongs[] = {
@@ -346,6 +371,7 @@ int main(void) {
         cmocka_unit_test(wrong_values),
         cmocka_unit_test(wrong_keys),
         cmocka_unit_test(wrong_trainers),
+        cmocka_unit_test(overlapping_schedules),
         cmocka_unit_test(missing_keys),
         cmocka_unit_test(wrong_data_and_sizes),
         cmocka_unit_test(a_validation_metric_needs_validation_examples),

@@ -193,6 +193,62 @@ static void the_largest_grid_is_counted_not_made(void **state) {
     sweep_free(sweep);
 }
 
+/* Two hundred exclusions of ten million cells are counted at once, and right: each of 100 pairs loses three evaluations of ten. */
+static void many_exclusions_of_a_large_grid_are_counted(void **state) {
+    (void)state;
+    static char text[32768];
+    int size = snprintf(text, sizeof text,
+                        "version: 1\nname: t\ndata: {name: fashion-mnist}\nmodel: {kind: bmlp}\n"
+                        "train: {optimizer: {name: lion, lr: 1}}\ngrid:\n");
+    static const char *const axes[] = {"depth", "width", "examples", "seed", "epochs", "batch", "evaluations"};
+    for (size_t i = 0; i < 7; i++)
+        size += snprintf(text + size, sizeof text - (size_t)size, "  %s: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]\n", axes[i]);
+    size += snprintf(text + size, sizeof text - (size_t)size, "exclude:\n");
+    for (int i = 0; i < 200; i++)
+        size += snprintf(text + size, sizeof text - (size_t)size, "  - {depth: %d, width: %d, evaluations: [%d, 10]}\n", 1 + i % 10,
+                         1 + i / 10 % 10, 1 + i / 100);
+    Sweep *sweep = sweep_good(text);
+    assert_int_equal(sweep_run_count(sweep), 7000000);
+    sweep_free(sweep);
+}
+
+/* Whatever is excluded, the count is that of the runs, and these are the cells that no entry matches. */
+static void exclusions_drop_what_they_match(void **state) {
+    (void)state;
+    Rng rng;
+    rng_init(&rng, 7, 0);
+    for (int turn = 0; turn < 40; turn++) {
+        char text[8192] =
+            "version: 1\nname: t\ndata: {name: fashion-mnist}\nmodel: {kind: bmlp}\ntrain: {optimizer: {name: lion, lr: 1}, "
+            "batch: 5, epochs: 1}\ngrid: {depth: [1, 2, 3], width: [1, 2, 3, 4], examples: [5, 6], seed: [0, 1, 2]}\nexclude:\n";
+        uint64_t entries[80][3];
+        size_t count = 1 + rng_below(&rng, 80), excluded = 0;
+        for (size_t i = 0; i < count; i++) {
+            char entry[64];
+            for (size_t j = 0; j < 3; j++)
+                entries[i][j] = rng_below(&rng, 4); /* 0: not named */
+            strcat(text, "  - {examples: 5");
+            static const char *const names[] = {"depth", "width", "seed"};
+            for (size_t j = 0; j < 3; j++) {
+                snprintf(entry, sizeof entry, ", %s: %d", names[j], (int)entries[i][j] - (j == 2));
+                strcat(text, entries[i][j] ? entry : "");
+            }
+            strcat(text, "}\n");
+        }
+        for (uint64_t cell = 0; cell < 36; cell++) {
+            bool any = false;
+            for (size_t i = 0; i < count; i++)
+                any = any || ((!entries[i][0] || entries[i][0] == 1 + cell % 3) && (!entries[i][1] || entries[i][1] == 1 + cell / 3 % 4) &&
+                              (!entries[i][2] || entries[i][2] == 1 + cell / 12));
+            excluded += any;
+        }
+        Sweep *sweep = sweep_good(text);
+        assert_int_equal(sweep_run_count(sweep), 72 - excluded);
+        free(sweep_all(sweep));
+        sweep_free(sweep);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ranges_are_log_spaced_with_exact_ends),
@@ -204,6 +260,8 @@ int main(void) {
         cmocka_unit_test(rates_that_coincide_make_one_run),
         cmocka_unit_test(a_hundred_thousand_runs_have_as_many_keys),
         cmocka_unit_test(the_largest_grid_is_counted_not_made),
+        cmocka_unit_test(many_exclusions_of_a_large_grid_are_counted),
+        cmocka_unit_test(exclusions_drop_what_they_match),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
