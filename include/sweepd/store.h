@@ -110,7 +110,6 @@ int store_attempt_check(Store *store, int64_t attempt_id, const char *token, dou
 int store_attempt_renew(Store *store, int64_t attempt_id, double expires_at, double step, double flops, Error *error);
 /* Every open attempt expires then. */
 int store_attempt_extend_all(Store *store, double expires_at, Error *error);
-int store_attempt_environment(Store *store, int64_t attempt_id, const Environment *environment, Error *error);
 typedef struct RunPlan {
     int64_t steps; /* the last point is at this one */
     double flops;  /* exact */
@@ -121,9 +120,18 @@ int store_run_plan(Store *store, int64_t run_id, RunPlan *out, Error *error); /*
 /* Points with a step that the run already has (from an earlier attempt or a repeated message) are kept once: the same run gives the same
  * numbers. Where it did not, an event "point_differs" says so. */
 int store_point_add(Store *store, int64_t attempt_id, const Point *points, size_t count, Error *error);
-/* Ends the attempt and sets the run's state, in one transaction. failures_add: 0 or 1. */
-int store_attempt_end(Store *store, int64_t attempt_id, Outcome outcome, const char *detail, RunState run_state, int failures_add,
-                      double now, Error *error);
+typedef struct AttemptEnd {
+    Outcome outcome;
+    const char *detail;
+    RunState run_state;
+    int failures_add; /* 0 or 1 */
+    double now;
+    double step, flops;             /* as in store_attempt_renew */
+    const Environment *environment; /* with which it was made; NULL: as it was said when it began */
+} AttemptEnd;
+
+/* Ends the attempt and sets the run's state, in one transaction. STORE_STALE: it has ended before. STORE_NOT_FOUND. */
+int store_attempt_end(Store *store, int64_t attempt_id, const AttemptEnd *end, Error *error);
 /* Open attempts that expired at or before now; [capacity]. */
 int store_attempt_expired(Store *store, double now, AttemptRecord *out, size_t capacity, size_t *count, Error *error);
 /* The open attempts of the worker with this name ("": none), and with this process and host where `at` is not NULL; at most capacity. */

@@ -68,7 +68,9 @@ static void print_record(const RunRecord *record, const Run *run, const Cli *cli
     char exact[FORMAT_MAX], gemm[FORMAT_MAX], paper[FORMAT_MAX], nd6[FORMAT_MAX];
     printf("run %lld: %s%s%s\n", (long long)record->id, run_state_text(record->state), *record->detail ? ", " : "", record->detail);
     cli_say_row(cli, "key", "%s", record->key);
-    cli_say_row(cli, "model", "%s: %s parameters, %s of them in blocks", record->model, format_count(record->params, exact),
+    cli_say_row(cli, "model", "%s%s%s: %s parameters, %s of them in blocks", record->model,
+                run->model.kind == MODEL_SMLP ? ", in the form of the paper's " : "",
+                run->model.kind == MODEL_SMLP ? smlp_form_text(run->model.form) : "", format_count(record->params, exact),
                 format_count(record->params_body, gemm));
     print_data(run, cli);
     print_training(run, cli);

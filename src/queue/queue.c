@@ -60,6 +60,8 @@ typedef struct Ending {
     RunState result; /* when ok */
     const char *detail;
     double now;
+    const Environment *environment; /* as a result says; NULL: nothing new */
+    double step, flops;             /* as the result's last point says */
 } Ending;
 
 static int ending_state(Queue *queue, const Ending *ending, RunState *state, Error *error) {
@@ -85,8 +87,15 @@ static int attempt_finish(Queue *queue, const Ending *ending, const char *event,
         return -1;
     if (event && store_event_add(queue->store, ending->now, event, 0, ending->run_id, ending->attempt_id, ending->detail, error) < 0)
         return -1;
-    int result = store_attempt_end(queue->store, ending->attempt_id, ending->outcome, ending->detail, state,
-                                   outcome_counts(ending->outcome), ending->now, error);
+    AttemptEnd end = {.outcome = ending->outcome,
+                      .detail = ending->detail,
+                      .run_state = state,
+                      .failures_add = outcome_counts(ending->outcome),
+                      .now = ending->now,
+                      .step = ending->step,
+                      .flops = ending->flops,
+                      .environment = ending->environment};
+    int result = store_attempt_end(queue->store, ending->attempt_id, &end, error);
     return result > 0 ? error_set(error, "attempt %lld is not open", (long long)ending->attempt_id) : result;
 }
 
@@ -158,7 +167,12 @@ static int lease_next(Queue *queue, const QueueRequest *request, int64_t sweep_i
         if (next.readable)
             return 0;
         /* Left by another version. It must not stand before all others for ever. */
-        Ending ending = {out->attempt_id, out->run_id, OUTCOME_REFUSED, RUN_FAILED, next.problem.text, now};
+        Ending ending = {.attempt_id = out->attempt_id,
+                         .run_id = out->run_id,
+                         .outcome = OUTCOME_REFUSED,
+                         .result = RUN_FAILED,
+                         .detail = next.problem.text,
+                         .now = now};
         if (attempt_finish(queue, &ending, "spec_unreadable", error) < 0)
             return -1;
     }
@@ -253,7 +267,12 @@ static int report_direct(Queue *queue, const AttemptRecord *attempt, double now,
     *directive = !wanted ? QUEUE_DROP : queue->draining ? QUEUE_STOP : QUEUE_CONTINUE;
     if (wanted)
         return 0;
-    Ending ending = {attempt->id, attempt->run_id, OUTCOME_PREEMPTED, RUN_CANCELLED, "the run was cancelled", now};
+    Ending ending = {.attempt_id = attempt->id,
+                     .run_id = attempt->run_id,
+                     .outcome = OUTCOME_PREEMPTED,
+                     .result = RUN_CANCELLED,
+                     .detail = "the run was cancelled",
+                     .now = now};
     return attempt_finish(queue, &ending, "run_dropped", error);
 }
 
@@ -333,13 +352,13 @@ static int report_result(Queue *queue, const char *token, const Ending *report, 
         return result;
     if (store_point_add(queue->store, attempt.id, points, count, error) < 0)
         return -1;
-    if (environment && *environment->host && store_attempt_environment(queue->store, attempt.id, environment, error) != 0)
-        return -1;
-    const Point *last = count > 0 ? &points[count - 1] : NULL;
-    if (last && store_attempt_renew(queue->store, attempt.id, attempt.expires_at, (double)last->step, last->flops, error) < 0)
-        return -1;
     Ending ending = *report;
     ending.run_id = attempt.run_id;
+    ending.environment = environment && *environment->host ? environment : NULL;
+    if (count > 0) {
+        ending.step = (double)points[count - 1].step;
+        ending.flops = points[count - 1].flops;
+    }
     return attempt_finish(queue, &ending, NULL, error);
 }
 
@@ -358,7 +377,7 @@ int queue_result(Queue *queue, int64_t attempt_id, const char *token, Outcome ou
     }
     if (store_transaction_begin(queue->store, error) < 0)
         return -1;
-    Ending report = {attempt_id, 0, outcome, state, detail ? detail : "", now};
+    Ending report = {.attempt_id = attempt_id, .outcome = outcome, .result = state, .detail = detail ? detail : "", .now = now};
     return store_transaction_end(queue->store, report_result(queue, token, &report, environment, points, count, error), error);
 }
 
@@ -392,7 +411,12 @@ static int expire_some(Queue *queue, double now, size_t *count, Error *error) {
     if (store_attempt_expired(queue->store, now, expired, EXPIRE_AT_ONCE, count, error) < 0)
         return -1;
     for (size_t i = 0; i < *count; i++) {
-        Ending ending = {expired[i].id, expired[i].run_id, OUTCOME_LOST, RUN_PENDING, "the lease ran out", now};
+        Ending ending = {.attempt_id = expired[i].id,
+                         .run_id = expired[i].run_id,
+                         .outcome = OUTCOME_LOST,
+                         .result = RUN_PENDING,
+                         .detail = "the lease ran out",
+                         .now = now};
         if (attempt_finish(queue, &ending, "lease_expired", error) < 0)
             return -1;
     }

@@ -57,7 +57,7 @@ void worker_environment_add(const Trainer *trainer, Environment *out) {
 static int attempt_open(Attempt *attempt, Error *error) {
     if (attempt->opened)
         return 0;
-    int result = run_files_init(&attempt->files, attempt->files.directory, &attempt->lease->run, error);
+    int result = run_files_make(&attempt->files, &attempt->lease->run, error);
     attempt->unusable = result != 0;
     if (result)
         return result;

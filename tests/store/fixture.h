@@ -141,5 +141,7 @@ static inline AttemptRecord begin_next(Store *store, char letter, double now) {
 static inline void finish(Store *store, const AttemptRecord *attempt, double now) {
     Point last = point_at(SWEEP_STEPS, 0.25);
     assert_int_equal(store_point_add(store, attempt->id, &last, 1, NULL), 0);
-    assert_int_equal(store_attempt_end(store, attempt->id, OUTCOME_OK, "", RUN_DONE, 0, now, NULL), 0);
+    assert_int_equal(
+        store_attempt_end(store, attempt->id, &(AttemptEnd){.outcome = OUTCOME_OK, .detail = "", .run_state = RUN_DONE, .now = now}, NULL),
+        0);
 }

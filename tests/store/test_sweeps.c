@@ -102,7 +102,11 @@ static void test_retry_and_cancel_a_run(void **state) {
     Store *store = store_at(*state);
     int64_t a = submit(store, "a", 3, 1, 100).sweep_id, changed;
     AttemptRecord attempt = begin_next(store, 'a', 101);
-    assert_int_equal(store_attempt_end(store, attempt.id, OUTCOME_CRASHED, "signal 11", RUN_FAILED, 1, 102, NULL), 0);
+    assert_int_equal(
+        store_attempt_end(
+            store, attempt.id,
+            &(AttemptEnd){.outcome = OUTCOME_CRASHED, .detail = "signal 11", .run_state = RUN_FAILED, .failures_add = 1, .now = 102}, NULL),
+        0);
     assert_int_equal(run_of(store, attempt.run_id).failures, 1);
     assert_string_equal(run_of(store, attempt.run_id).detail, "signal 11");
     assert_int_equal(store_run_cancel(store, attempt.run_id, 103, &changed, NULL), STORE_CONFLICT);
