@@ -37,7 +37,8 @@ typedef struct Argument {
     const char *name; /* as help shows it: "FILE", "N" */
     const char *choices;
     double minimum, maximum;
-    bool required; /* positionals alone */
+    bool required;    /* positionals alone */
+    const char *more; /* likewise: names of what may follow, "SOURCE OUT"; NULL: nothing */
 } Argument;
 
 typedef struct Option {
@@ -70,11 +71,13 @@ const char *cli_nearest(const char *word, const char *const *names, size_t count
 
 /* ---- parsed arguments ---- */
 
-enum { ARGUMENTS_MAX = 32 };
+enum { ARGUMENTS_MAX = 32, ARGUMENTS_MORE_MAX = 2 };
 
 struct Arguments {
     const Command *command; /* NULL: none was named */
     const char *positional; /* NULL: none was given */
+    const char *more[ARGUMENTS_MORE_MAX];
+    size_t more_count;
     size_t count;
     struct {
         const Option *option;
@@ -145,5 +148,6 @@ int verb_fit(const Cli *cli, const Arguments *arguments, Error *error);
 int verb_plot(const Cli *cli, const Arguments *arguments, Error *error);
 int verb_export(const Cli *cli, const Arguments *arguments, Error *error);
 int verb_daemon(const Cli *cli, const Arguments *arguments, Error *error);
+int verb_data(const Cli *cli, const Arguments *arguments, Error *error);
 int verb_doctor(const Cli *cli, const Arguments *arguments, Error *error);
 int verb_completion(const Cli *cli, const Arguments *arguments, Error *error);

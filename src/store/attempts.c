@@ -9,7 +9,9 @@ int attempt_read(sqlite3_stmt *row, AttemptRecord *out, Error *error) {
     *out = (AttemptRecord){.id = sqlite3_column_int64(row, 0),
                            .run_id = sqlite3_column_int64(row, 1),
                            .number = sqlite3_column_int64(row, 2),
-                           .environment = {.pid = sqlite3_column_int64(row, 10), .threads = sqlite3_column_int64(row, 11)},
+                           .environment = {.pid = sqlite3_column_int64(row, 10),
+                                           .threads = sqlite3_column_int64(row, 11),
+                                           .memory_bytes = sqlite3_column_double(row, 17)},
                            .started_at = sqlite3_column_double(row, 12),
                            .ended_at = sqlite3_column_double(row, 13),
                            .expires_at = sqlite3_column_double(row, 14),
@@ -109,10 +111,10 @@ static int attempt_insert(Store *store, const AttemptStart *start, int64_t numbe
     return statement_run(
         store, error, NULL,
         "INSERT INTO attempts (run_id, number, token, outcome, worker, host, cpu, version, backend, data_digest, pid, threads, "
-        "started_at, expires_at) VALUES (?, ?, ?, 'open', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "started_at, expires_at, reserved_bytes) VALUES (?, ?, ?, 'open', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         VALUES(integer(start->run_id), integer(number), text(start->token), text(start->worker), text(at->host), text(at->cpu),
                text(at->version), text(at->backend), text(at->data_digest), integer(at->pid), integer(at->threads), real(start->now),
-               real(start->expires_at)));
+               real(start->expires_at), integer((int64_t)start->reserved_bytes)));
 }
 
 static int attempt_begin(Store *store, const AttemptStart *start, AttemptRecord *out, Error *error) {
@@ -268,9 +270,10 @@ static int attempt_end_query(Store *store, int64_t attempt_id, const AttemptEnd 
         return statement_query(store, error, row, ATTEMPT_END ATTEMPT_ENDED, VALUES(id, outcome, detail, now, step, flops));
     return statement_query(store, error, row,
                            ATTEMPT_END ", host = ?7, cpu = ?8, version = ?9, backend = ?10, data_digest = ?11, pid = ?12, "
-                                       "threads = ?13" ATTEMPT_ENDED,
+                                       "threads = ?13, memory_bytes = ?14" ATTEMPT_ENDED,
                            VALUES(id, outcome, detail, now, step, flops, text(at->host), text(at->cpu), text(at->version),
-                                  text(at->backend), text(at->data_digest), integer(at->pid), integer(at->threads)));
+                                  text(at->backend), text(at->data_digest), integer(at->pid), integer(at->threads),
+                                  integer((int64_t)at->memory_bytes)));
 }
 
 static int attempt_end(Store *store, int64_t attempt_id, const AttemptEnd *end, Error *error) {
@@ -302,40 +305,7 @@ int store_attempt_end(Store *store, int64_t attempt_id, const AttemptEnd *end, E
     return store_transaction_end(store, attempt_end(store, attempt_id, end, error), error);
 }
 
-/* ---- what is next ---- */
-
-int store_next_sweep(Store *store, int64_t *sweep_id, int64_t *pending, Error *error) {
-    sqlite3_stmt *row = NULL;
-    if (statement_query(store, error, &row,
-                        "SELECT id, pending FROM sweeps WHERE state = 'active' AND pending > 0 ORDER BY running, id LIMIT 1", NULL, 0) < 0)
-        return -1;
-    int result = statement_next(store, row, error);
-    if (result <= 0)
-        return result < 0 ? -1 : STORE_NONE;
-    *sweep_id = sqlite3_column_int64(row, 0);
-    *pending = sqlite3_column_int64(row, 1);
-    statement_reset(row);
-    return 0;
-}
-
-int store_next_pending(Store *store, int64_t sweep_id, PendingRun *out, Error *error) {
-    sqlite3_stmt *row = NULL;
-    if (statement_query(
-            store, error, &row,
-            "SELECT r.id, r.attempts, r.key, r.spec FROM runs r WHERE r.id = "
-            "(SELECT run_id FROM sweep_runs WHERE sweep_id = ? AND state = 'pending' ORDER BY flops_exact DESC, run_id LIMIT 1)",
-            VALUES(integer(sweep_id))) < 0)
-        return -1;
-    int result = statement_next(store, row, error);
-    if (result <= 0)
-        return result < 0 ? -1 : STORE_NONE;
-    *out = (PendingRun){.run_id = sqlite3_column_int64(row, 0), .attempts = sqlite3_column_int64(row, 1)};
-    column_copy(row, 2, out->key, sizeof out->key);
-    const char *spec = (const char *)sqlite3_column_text(row, 3);
-    out->readable = run_parse(&out->run, spec ? spec : "", (size_t)sqlite3_column_bytes(row, 3), "stored run", &out->problem) == 0;
-    statement_reset(row);
-    return 0;
-}
+/* ---- how much there is to do ---- */
 
 static int pending_count(Store *store, int64_t limit, int64_t *pending, Error *error) {
     int64_t sweeps;

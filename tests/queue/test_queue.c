@@ -501,20 +501,20 @@ static void test_a_lease_that_never_arrived_is_given_up(void **state) {
 static void test_workers_wanted(void **state) {
     Fixture *fixture = *state;
     size_t wanted;
-    assert_int_equal(queue_workers_wanted(fixture->queue, 0, 2, &wanted, NULL), 0);
+    assert_int_equal(queue_workers_wanted(fixture->queue, 0, 2, 10, &wanted, NULL), 0);
     assert_int_equal(wanted, 2);
-    assert_int_equal(queue_workers_wanted(fixture->queue, 0, 8, &wanted, NULL), 0);
+    assert_int_equal(queue_workers_wanted(fixture->queue, 0, 8, 10, &wanted, NULL), 0);
     assert_int_equal(wanted, 3);
-    assert_int_equal(queue_workers_wanted(fixture->queue, 2, 8, &wanted, NULL), 0); /* two are about to ask */
+    assert_int_equal(queue_workers_wanted(fixture->queue, 2, 8, 10, &wanted, NULL), 0); /* two are about to ask */
     assert_int_equal(wanted, 1);
     lease(fixture, 10);
-    assert_int_equal(queue_workers_wanted(fixture->queue, 1, 8, &wanted, NULL), 0);
+    assert_int_equal(queue_workers_wanted(fixture->queue, 1, 8, 10, &wanted, NULL), 0);
     assert_int_equal(wanted, 2);
     submit(fixture->store, "b", 3, 1, 11); /* the same runs again */
-    assert_int_equal(queue_workers_wanted(fixture->queue, 1, 8, &wanted, NULL), 0);
+    assert_int_equal(queue_workers_wanted(fixture->queue, 1, 8, 10, &wanted, NULL), 0);
     assert_int_equal(wanted, 2);
     queue_drain(fixture->queue);
-    assert_int_equal(queue_workers_wanted(fixture->queue, 1, 8, &wanted, NULL), 0);
+    assert_int_equal(queue_workers_wanted(fixture->queue, 1, 8, 10, &wanted, NULL), 0);
     assert_int_equal(wanted, 0);
 }
 
