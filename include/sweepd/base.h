@@ -76,6 +76,10 @@ void sha256_finish(Sha256 *hash, char hex[SHA256_HEX_MAX]);
 /* The digest of one piece of memory, in lower-case hexadecimal. */
 int sha256_hex(const void *data, size_t size, char hex[SHA256_HEX_MAX], Error *error);
 
+/* Of a whole file, in lower-case hexadecimal. MD5 is for checksums that others publish, against accidents alone. */
+typedef enum { DIGEST_SHA256, DIGEST_MD5 } DigestKind;
+int digest_file(DigestKind kind, const char *path, char hex[SHA256_HEX_MAX], Error *error);
+
 /* ---- random numbers: xoshiro256**, seeded by splitmix64 (Blackman and Vigna 2018) ---- */
 
 typedef struct Rng {
@@ -96,10 +100,16 @@ int doubles_compare(const void *left, const void *right);
 
 /* ---- files ---- */
 
+enum { PATH_TEXT_MAX = 4096 };
+
 /* Reads a whole file of at most max bytes into an initialised buffer (whose own max must allow it). */
 int file_read(const char *path, size_t max, Buffer *out, Error *error);
 /* Writes to a temporary name beside path, syncs, renames: path holds the old bytes or the new ones, never a part. */
 int file_write_atomic(const char *path, const void *data, size_t size, unsigned mode, Error *error);
+/* The same for a file that is written piece by piece: opens a temporary name beside path for reading and writing and returns its
+ * descriptor, or -1; file_publish gives it the mode, syncs, closes and renames. A failed file_publish has closed and removed it, too. */
+int file_create_temporary(const char *path, char temporary[PATH_TEXT_MAX], Error *error);
+int file_publish(int descriptor, const char *temporary, const char *path, unsigned mode, Error *error);
 /* The same from pieces, one behind the other, so that what is large need not be copied together first. */
 typedef struct FilePiece {
     const void *data;
@@ -112,7 +122,6 @@ void file_remove_temporaries(const char *directory);
 int directory_make(const char *path, unsigned mode, Error *error);
 bool file_exists(const char *path);
 /* printf into a path-sized array; an error when it does not fit. */
-enum { PATH_TEXT_MAX = 4096 };
 int path_format(char out[PATH_TEXT_MAX], Error *error, const char *format, ...) __attribute__((format(printf, 3, 4)));
 /* A program that belongs to this one: $SWEEPD_BIN_DIR/name, else name beside the running program, else name as found on PATH. */
 int path_program(const char *name, char out[PATH_TEXT_MAX], Error *error);
@@ -139,6 +148,9 @@ typedef struct Machine {
 } Machine;
 
 void machine_read(Machine *machine);
+/* "3.1 GiB", "900 MiB"; into out, which it returns. Negative numbers are 0. */
+enum { BYTES_TEXT_MAX = 32 };
+const char *bytes_text(double bytes, char out[BYTES_TEXT_MAX]);
 /* Resident memory that this process has for itself: without what it maps from files, which processes share. 0: the system does not tell. */
 double process_memory_bytes(void);
 

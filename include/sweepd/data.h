@@ -1,14 +1,19 @@
-/* data: dataset readers, the packed form that workers map, subsets, batches.
+/* data: dataset readers, the packed form that workers map, downloads, subsets, augmentation, batches.
  *
- * Packed file (docs/packed-data.md): a header page with magic, version, counts, shapes, per-data-set mean and deviation, and digest, then
- * train images, train labels, test images, test labels, each section aligned to 4096 bytes. Bytes as they are in the source
- * (uint8 pixels); normalisation happens when a batch is gathered. Mapped read-only and shared, so that any number of workers holds one
- * copy. */
+ * Packed file (docs/packed-data.md): a header page with magic, version, counts, shapes, mean and deviation of each channel, and digest,
+ * then train images, train labels, test images, test labels and class names, each section aligned to 4096 bytes. An image is [channels,
+ * height, width], one byte a value; normalisation happens when a batch is gathered. Mapped read-only and shared, so that any number of
+ * workers holds one copy. */
 #pragma once
 
 #include "sweepd/base.h"
 
-enum { DATA_REFUSED = 1 }; /* a file is wrong or missing; the error names it and, where it has one, the byte offset */
+enum {
+    DATA_REFUSED = 1, /* a file is wrong or missing; the error names it and, where it has one, the byte offset */
+    DATA_STOPPED = 2, /* the caller's should_stop said so */
+    DATA_CHANNELS_MAX = 4,
+    DATA_CLASSES_MAX = 65535,
+};
 
 /* ---- IDX (LeCun's format), plain or gzipped ---- */
 
@@ -29,15 +34,18 @@ typedef struct DatasetMap DatasetMap;
 
 typedef struct DataInfo {
     char name[64];
-    char digest[SHA256_HEX_MAX]; /* SHA-256 over train images, train labels, test images, test labels */
-    int64_t inputs, classes;
+    char digest[SHA256_HEX_MAX]; /* SHA-256 over train images, train labels, test images, test labels; see docs/packed-data.md */
+    int64_t height, width, channels;
+    int64_t inputs; /* channels * height * width */
+    int64_t classes;
     int64_t train_count, test_count;
-    float mean, deviation; /* of train pixels scaled to [0, 1] */
+    float mean[DATA_CHANNELS_MAX], deviation[DATA_CHANNELS_MAX]; /* of train pixels scaled to [0, 1] */
 } DataInfo;
 
-/* Opens HOME/data/NAME-<digest>.pack, making it first (atomically; concurrent makers are harmless) from the source of a known name:
- * fashion-mnist from $SWEEPD_DATA/fashion-mnist or /usr/share/datasets/fashion-mnist. A digest other than `digest` is DATA_REFUSED. The
- * bytes are verified, once per process as long as the file is not written. From one thread. */
+/* Opens the pack with this name and digest: HOME/data/NAME-<digest>.pack, or HOME/data/NAME.pack when its digest is this. Where neither is
+ * there, a known name is packed first (atomically; concurrent makers are harmless) from its source: fashion-mnist from
+ * $SWEEPD_DATA/fashion-mnist or /usr/share/datasets/fashion-mnist. A digest other than `digest` is DATA_REFUSED. The bytes are verified,
+ * once per process as long as the file is not written. From one thread. */
 int dataset_open(DatasetMap **out, const char *home, const char *name, const char *digest, Error *error);
 /* Packs four IDX files. */
 int dataset_pack_idx(const char *name, const char *train_images, const char *train_labels, const char *test_images, const char *test_labels,
@@ -47,6 +55,70 @@ int dataset_pack_idx(const char *name, const char *train_images, const char *tra
 int dataset_map(DatasetMap **out, const char *path, bool verify, Error *error);
 void dataset_free(DatasetMap *data);
 const DataInfo *dataset_info(const DatasetMap *data);
+/* "" when the pack has no names. */
+const char *dataset_class_name(const DatasetMap *data, int64_t label);
+/* 1 to 63 letters, digits, '-', '_' and '.', the first a letter or digit. */
+bool dataset_name_is_plain(const char *name, size_t size);
+/* What the header says, without looking at the rest. DATA_REFUSED when there is no such file or it is no pack. */
+int dataset_header_read(const char *path, DataInfo *out, Error *error);
+
+/* ---- packing what others publish ---- */
+
+typedef struct PackSkip {
+    char *name;   /* of the image that could not be read, owned */
+    char *reason; /* owned */
+} PackSkip;
+
+typedef struct PackReport {
+    DataInfo info;
+    const char *format; /* "CIFAR-10", "image folder", ...; static */
+    PackSkip *skips;    /* [skip_count], in the order of their names, owned */
+    size_t skip_count;
+} PackReport;
+
+typedef struct PackOptions {
+    const char *name;                                                /* of the data set, for the header */
+    int64_t height, width;                                           /* 0: as the source has it */
+    int64_t channels;                                                /* 1 or 3; 0: as the source has it, 3 for encoded images */
+    int threads;                                                     /* 0: one a core */
+    void (*on_progress)(void *context, int64_t done, int64_t total); /* images; may be NULL; from the calling thread */
+    bool (*should_stop)(void *context);                              /* may be NULL */
+    void *context;
+} PackOptions;
+
+/* Packs a folder, tar (also compressed) or zip that holds CIFAR-10, CIFAR-100 or STL-10 in their binary versions, Tiny ImageNet, images in
+ * the ImageNet layout (train/CLASS/..., val/CLASS/... or test/CLASS/...; JPEG, PNG), or, in a folder alone, the four IDX files; which it is
+ * follows from the names in it. Images of another size are resized: an axis that shrinks by area, one that grows bilinearly. An image that
+ * cannot be decoded is skipped and reported; whatever else is wrong is DATA_REFUSED with the file, the entry and, where there is one, the
+ * byte, and nothing is written. The same images give the same pack from a folder, a tar and a zip. */
+int dataset_pack(PackReport *report, const char *source, const char *out_path, const PackOptions *options, Error *error);
+void pack_report_deinit(PackReport *report);
+
+/* ---- downloads ---- */
+
+typedef struct DownloadSource {
+    const char *name;  /* "cifar10" */
+    const char *title; /* "CIFAR-10" */
+    const char *file, *url, *md5;
+    int64_t bytes; /* about */
+} DownloadSource;
+
+const DownloadSource *download_source_at(size_t index); /* NULL past the last */
+const DownloadSource *download_source_find(const char *name);
+
+typedef struct DownloadOptions {
+    const char *md5, *sha256;                                        /* hexadecimal; NULL: not checked */
+    double stall_seconds;                                            /* give up when nothing arrives for so long; 0: 30 */
+    void (*on_progress)(void *context, int64_t done, int64_t total); /* bytes; total 0: not known; may be NULL */
+    bool (*should_stop)(void *context);                              /* may be NULL */
+    void *context;
+} DownloadOptions;
+
+/* Downloads url to path by way of path.part, which a failure leaves for the next call to go on from, and which is renamed only when the
+ * transfer is whole and its checksum right; a part with a wrong checksum is removed. Redirects are followed; proxies are as curl has them.
+ * A path that is there already is checked, and fetched anew when its checksum is wrong. DATA_REFUSED: the server's answer, the checksum or
+ * the connection, with the URL. DATA_STOPPED. */
+int download_file(const char *url, const char *path, const DownloadOptions *options, Error *error);
 
 /* ---- splits and subsets: arrays of indices into the train section ---- */
 
@@ -80,3 +152,39 @@ void batch_gather_rounded(const DatasetMap *data, DataSection section, const uin
                           uint16_t *labels);
 void rows_gather_rounded(const uint8_t *rows, int64_t inputs, const uint32_t *indices, int64_t count, float centre, float scale,
                          uint16_t *x);
+/* Says that these rows will be gathered soon: of data that exceed the memory, they are read meanwhile; else nothing happens. */
+void batch_expect(const DatasetMap *data, DataSection section, const uint32_t *indices, int64_t count);
+
+/* ---- augmentation: of training images, while they are gathered ---- */
+
+/* 0 stands for "not done". */
+typedef struct Augmentation {
+    int flip;        /* 1: every other image is mirrored, left to right */
+    int64_t padding; /* a crop of the image's own size out of the image with so many black pixels around it */
+    double scale[2]; /* a crop of this share of the image's area, from and to, stretched to the image's size */
+    double ratio[2]; /* of such a crop's width to its height, from and to, uniform in the logarithm */
+    double mixup;    /* alpha: images and targets are mixed in pairs, lambda drawn from Beta(alpha, alpha) for each batch */
+} Augmentation;
+
+bool augment_is_on(const Augmentation *settings);
+
+/* Where a training image is taken from. A padded crop may begin above and left of it. */
+typedef struct AugmentBox {
+    int64_t top, left, height, width;
+    bool flip; /* after the crop */
+} AugmentBox;
+
+/* What happens to an image follows from these alone. */
+AugmentBox augment_draw(const Augmentation *settings, int64_t height, int64_t width, uint64_t seed, int64_t epoch, uint32_t example);
+/* A batch's lambda; 1 without MixUp. */
+float augment_lambda(const Augmentation *settings, uint64_t seed, int64_t step);
+
+typedef struct Augmenter Augmenter;
+
+/* The data must outlive it. 0, DATA_REFUSED when the settings do not suit the images, -1. */
+int augmenter_new(Augmenter **out, const DatasetMap *data, const Augmentation *settings, uint64_t seed, Error *error);
+void augmenter_free(Augmenter *augmenter);
+/* As batch_gather, from the training images, augmented. Example i of the batch is mixed with example count - 1 - i: x = lambda own + (1 -
+ * lambda) other; others: [count] that one's label, may be NULL. */
+void augmenter_gather(Augmenter *augmenter, const uint32_t *indices, int64_t count, int64_t epoch, float lambda, float *x, uint16_t *labels,
+                      uint16_t *others);

@@ -37,7 +37,7 @@ typedef struct ExecLocalSettings {
     const char *program; /* sweep-worker */
     const char *home;
     const char *socket_path;
-    int threads;          /* per worker */
+    int threads;          /* per worker; 0: it is told with each run */
     const char *log_path; /* workers' stdout and stderr are appended here */
 } ExecLocalSettings;
 

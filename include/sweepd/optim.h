@@ -16,8 +16,6 @@ typedef struct OptimizerSettings {
 } OptimizerSettings;
 
 const char *optimizer_kind_text(OptimizerKind kind); /* "lion", "adamw", "sgd" */
-/* 0, or 1 when no optimizer has the name. */
-int optimizer_kind_find(const char *name, OptimizerKind *out);
 /* The kind's defaults, lr and weight_decay 0. */
 void optimizer_settings_default(OptimizerKind kind, OptimizerSettings *out);
 /* Flops that a step executes per parameter, as counted in docs/flops.md. */
@@ -58,5 +56,4 @@ typedef struct ScheduleSettings {
 } ScheduleSettings;
 
 const char *schedule_kind_text(ScheduleKind kind); /* "constant", "linear", "cosine", "wsd" */
-int schedule_kind_find(const char *name, ScheduleKind *out);
 double schedule_factor(const ScheduleSettings *settings, int64_t step, int64_t steps);

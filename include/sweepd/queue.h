@@ -3,12 +3,17 @@
 
 #include "sweepd/base.h"
 #include "sweepd/exec.h"
+#include "sweepd/room.h"
 #include "sweepd/store.h"
 
 typedef struct QueueSettings {
-    double lease_seconds;     /* until a silent lease expires; default 60 */
-    double heartbeat_seconds; /* default 5; lease_seconds is at least five of them */
-    int64_t retry_limit;      /* failures that make a run `failed`; default 3 */
+    double lease_seconds;        /* until a silent lease expires; default 60 */
+    double heartbeat_seconds;    /* default 5; lease_seconds is at least five of them */
+    int64_t retry_limit;         /* failures that make a run `failed`; default 3 */
+    double patience_seconds;     /* that smaller runs go past one that finds no room; default 300 */
+    char host[MACHINE_TEXT_MAX]; /* the daemon's own, and what workers on it may take, whatever they say of it; "": none */
+    RoomHost room;
+    int64_t threads; /* of each of its workers, where they were given a number; 0: the queue's choice */
 } QueueSettings;
 
 enum {
@@ -38,6 +43,7 @@ typedef struct QueueRequest {
     const char *worker; /* the executor's name for it, or "" */
     size_t runs_max;    /* that it would take at once from the sweep `sweep_id`, 1 to QUEUE_LEASES_MAX; of another sweep it takes one */
     int64_t sweep_id;   /* that its last runs came from; 0: none */
+    RoomHost host;      /* cores and memory of its machine, as it says; zeros: not known */
     size_t workers;     /* that may ask besides, as far as the caller knows; those that hold leases are known here */
 } QueueRequest;
 
@@ -45,13 +51,16 @@ typedef struct QueueLease {
     int64_t attempt_id, run_id, attempt_number;
     char token[SHA256_HEX_MAX];
     char key[RUN_KEY_MAX];
+    int64_t threads; /* to train with */
     Run run;
 } QueueLease;
 
 /* The next runs: of the active sweep with the fewest under way, its dearest, so that a later one of several is no dearer than the first. At
  * most runs_max, and at most half of an even share of what the sweep has pending, so that at the end nobody waits for one worker's pile. A
- * run that was tried before goes alone: what ended its worker may have been this run, or another that was leased with it. A worker that has
- * leases and asks again gives those up (matched by its name, host and pid). 0 with out[*count] and the sweep set; QUEUE_EMPTY. */
+ * run that was tried before goes alone: what ended its worker may have been this run, or another that was leased with it. Runs that would
+ * not fit in the memory that the others on the host leave are passed over (src/queue/hosts.c). Threads: as the run's last attempt had, so
+ * that its numbers do not depend on an interruption; else as the worker was told; else room_threads. A worker that has leases and asks
+ * again gives those up (matched by its name, host and pid). 0 with out[*count] and the sweep set; QUEUE_EMPTY. */
 int queue_lease(Queue *queue, const QueueRequest *request, double now, QueueLease *out, size_t *count, int64_t *sweep_id, Error *error);
 
 /* A worker that holds no run, since it asks for some, and gets none: an attempt that is open in its name is one whose lease never reached
@@ -79,5 +88,10 @@ int queue_extend(Queue *queue, double now, Error *error);
 /* Asks every running attempt to checkpoint and stop at its next heartbeat (shutdown). */
 void queue_drain(Queue *queue);
 
+/* Why a run that needs so much memory finds no room on any host that asked so far: "" when it would. */
+int queue_waiting(Queue *queue, double needed, char out[RECORD_TEXT_MAX], Error *error);
+/* The same of the sweep's largest pending run: "run 7 needs ...". */
+int queue_sweep_waiting(Queue *queue, int64_t sweep_id, char out[RECORD_TEXT_MAX], Error *error);
+
 /* How many more workers are worth starting, given how many an executor may have and has. */
-int queue_workers_wanted(Queue *queue, size_t alive, size_t capacity, size_t *wanted, Error *error);
+int queue_workers_wanted(Queue *queue, size_t alive, size_t capacity, double now, size_t *wanted, Error *error);

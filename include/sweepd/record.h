@@ -57,7 +57,8 @@ typedef struct Environment {
     char backend[MACHINE_TEXT_MAX]; /* "openblas 0.3.21 SkylakeX" */
     char data_digest[SHA256_HEX_MAX];
     int64_t pid;
-    int64_t threads;
+    int64_t threads;     /* of a worker that asks for a run: 0, the daemon's choice */
+    double memory_bytes; /* the most that the attempt took, files that are mapped left out; 0: not known */
 } Environment;
 
 typedef struct AttemptRecord {
@@ -84,8 +85,10 @@ typedef struct RunRecord {
     double started_at, ended_at; /* of the last attempt */
     double seconds;              /* training time, from the last point */
     bool has_point;
-    Point last;                   /* the latest point */
-    char detail[RECORD_TEXT_MAX]; /* of the last attempt: why it failed, diverged or was handed back; "" when done */
+    Point last;                    /* the latest point */
+    char detail[RECORD_TEXT_MAX];  /* of the last attempt: why it failed, diverged or was handed back; "" when done */
+    double memory_bytes;           /* that it is given room for; 0: not known */
+    char waiting[RECORD_TEXT_MAX]; /* pending: why no machine has room for it; "" when one has. The daemon's to say, not the store's */
 } RunRecord;
 
 typedef struct SweepRecord {
@@ -100,6 +103,7 @@ typedef struct SweepRecord {
     double done_flops;    /* exact, executed: running ones as last heard */
     double planned_flops; /* exact, what done_flops comes to in the end: a run that was cut short counts what it executed */
     double first_started_at, last_ended_at;
+    char waiting[RECORD_TEXT_MAX]; /* why one of its runs finds no room: "run 7 needs ..."; "" when none has to wait for that */
 } SweepRecord;
 
 /* Something that a person may want to know later; kind: "lease_expired", ... (docs/database.md). */

@@ -85,22 +85,48 @@ typedef struct AttemptStart {
     double now, expires_at;
     char token[SHA256_HEX_MAX];    /* fencing token, chosen by the queue */
     char worker[MACHINE_TEXT_MAX]; /* the executor's name for the worker, or "" */
+    double reserved_bytes;         /* of memory that the run is given room for */
 } AttemptStart;
 
-/* The active sweep whose turn it is: of those with pending runs the one with the fewest under way, the oldest of equals; *pending is how
- * many it has. 0, or STORE_NONE. */
-int store_next_sweep(Store *store, int64_t *sweep_id, int64_t *pending, Error *error);
+/* No run needs more. */
+#define STORE_ANY_BYTES 9e18
+
+/* The active sweep whose turn it is: of those with pending runs that need at most most_bytes the one with the fewest under way, the oldest
+ * of equals; *pending is how many it has in all. 0, or STORE_NONE. */
+int store_next_sweep(Store *store, double most_bytes, int64_t *sweep_id, int64_t *pending, Error *error);
 
 typedef struct PendingRun {
     int64_t run_id, attempts; /* that were made */
     char key[RUN_KEY_MAX];
     Run run;
-    bool readable; /* false: another version left it, `problem` says what is wrong with its spec */
+    double memory_bytes; /* that it needs; 0: not known */
+    int64_t threads;     /* of its last attempt; 0: it had none */
+    bool readable;       /* false: another version left it, `problem` says what is wrong with its spec */
     Error problem;
 } PendingRun;
 
-/* The sweep's pending run with the most planned exact flops. 0, or STORE_NONE. */
-int store_next_pending(Store *store, int64_t sweep_id, PendingRun *out, Error *error);
+/* The sweep's pending run with the most planned exact flops that needs at most most_bytes. 0, or STORE_NONE. */
+int store_next_pending(Store *store, int64_t sweep_id, double most_bytes, PendingRun *out, Error *error);
+/* Its pending run that needs the most. 0, or STORE_NONE. */
+int store_largest_pending(Store *store, int64_t sweep_id, int64_t *run_id, double *memory_bytes, Error *error);
+/* Pending runs of active sweeps that need at most most_bytes, counted no further than limit. */
+int store_fitting_count(Store *store, double most_bytes, int64_t limit, int64_t *count, Error *error);
+/* What a run needs, for one that an earlier version left without. */
+int store_run_set_memory(Store *store, int64_t run_id, double tensor_bytes, double memory_bytes, Error *error);
+/* What its tensors take; 0: not known, or it has none. */
+int store_run_tensors(Store *store, int64_t run_id, double *tensor_bytes, Error *error);
+/* A run with so many bytes of tensors needed so much. If none needed more before, that is what such runs are given room for from now on. */
+int store_memory_learn(Store *store, double tensor_bytes, double memory_bytes, Error *error);
+
+/* One worker that holds leases. It trains one run at a time, so it takes the most that any of them does. */
+typedef struct HostWorker {
+    int64_t run_id; /* one of its runs */
+    int64_t threads;
+    double memory_bytes;
+} HostWorker;
+
+/* The workers of the host that hold leases, at most capacity. */
+int store_host_workers(Store *store, const char *host, HostWorker *out, size_t capacity, size_t *count, Error *error);
 /* STORE_CONFLICT: the run is not pending. */
 int store_attempt_begin(Store *store, const AttemptStart *start, AttemptRecord *out, Error *error);
 /* 0: the token is the attempt's own and it is open. STORE_ENDED: it has ended. STORE_STALE: another token (recorded as an event).
@@ -110,7 +136,6 @@ int store_attempt_check(Store *store, int64_t attempt_id, const char *token, dou
 int store_attempt_renew(Store *store, int64_t attempt_id, double expires_at, double step, double flops, Error *error);
 /* Every open attempt expires then. */
 int store_attempt_extend_all(Store *store, double expires_at, Error *error);
-int store_attempt_environment(Store *store, int64_t attempt_id, const Environment *environment, Error *error);
 typedef struct RunPlan {
     int64_t steps; /* the last point is at this one */
     double flops;  /* exact */
@@ -121,9 +146,18 @@ int store_run_plan(Store *store, int64_t run_id, RunPlan *out, Error *error); /*
 /* Points with a step that the run already has (from an earlier attempt or a repeated message) are kept once: the same run gives the same
  * numbers. Where it did not, an event "point_differs" says so. */
 int store_point_add(Store *store, int64_t attempt_id, const Point *points, size_t count, Error *error);
-/* Ends the attempt and sets the run's state, in one transaction. failures_add: 0 or 1. */
-int store_attempt_end(Store *store, int64_t attempt_id, Outcome outcome, const char *detail, RunState run_state, int failures_add,
-                      double now, Error *error);
+typedef struct AttemptEnd {
+    Outcome outcome;
+    const char *detail;
+    RunState run_state;
+    int failures_add; /* 0 or 1 */
+    double now;
+    double step, flops;             /* as in store_attempt_renew */
+    const Environment *environment; /* with which it was made; NULL: as it was said when it began */
+} AttemptEnd;
+
+/* Ends the attempt and sets the run's state, in one transaction. STORE_STALE: it has ended before. STORE_NOT_FOUND. */
+int store_attempt_end(Store *store, int64_t attempt_id, const AttemptEnd *end, Error *error);
 /* Open attempts that expired at or before now; [capacity]. */
 int store_attempt_expired(Store *store, double now, AttemptRecord *out, size_t capacity, size_t *count, Error *error);
 /* The open attempts of the worker with this name ("": none), and with this process and host where `at` is not NULL; at most capacity. */

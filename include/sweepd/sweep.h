@@ -48,6 +48,12 @@ typedef struct Run {
 
 Training run_training(const Run *run);
 Flops run_flops(const Run *run);
+/* Bytes of memory that its tensors take: parameters, gradients, optimizer, the activations of one batch. 0: it trains nothing. */
+double run_tensor_bytes(const Run *run);
+/* What it may take at most, as far as can be said before one like it was measured: beside its tensors a worker takes up to RUN_MEMORY_MORE.
+ */
+enum { RUN_MEMORY_MORE = 64 << 20 };
+double run_memory_bytes(const Run *run);
 /* Where the points are: fills steps[] (ascending, distinct, last = arch_steps) and returns how many, at most capacity. */
 size_t run_evaluation_steps(const Run *run, int64_t *steps, size_t capacity);
 

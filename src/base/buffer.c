@@ -77,11 +77,10 @@ void buffer_append_double(Buffer *buffer, double value) {
         return;
     }
     char text[32];
-    for (int digits = 15; digits <= 17; digits++) {
+    int digits = 15; /* 17 tell any two doubles apart */
+    do
         snprintf(text, sizeof text, "%.*g", digits, value);
-        if (strtod(text, NULL) == value)
-            break;
-    }
+    while (digits++ < 17 && strtod(text, NULL) != value);
     buffer_append_text(buffer, text);
 }
 

@@ -68,20 +68,15 @@ static void directory_sync(const char *path) {
     close(descriptor);
 }
 
-int file_write_pieces(const char *path, const FilePiece *pieces, size_t count, unsigned mode, Error *error) {
-    char temporary[PATH_TEXT_MAX];
+int file_create_temporary(const char *path, char temporary[PATH_TEXT_MAX], Error *error) {
     if (path_format(temporary, error, "%s" FILE_TEMPORARY "XXXXXX", path))
         return -1;
     int descriptor = mkostemp(temporary, O_CLOEXEC);
-    if (descriptor < 0)
-        return error_set_errno(error, errno, "cannot write %s", path);
-    int problem = 0;
-    for (size_t i = 0; i < count && !problem; i++)
-        problem = write_whole(descriptor, pieces[i].data, pieces[i].size);
-    if (!problem && fchmod(descriptor, (mode_t)mode))
-        problem = -errno;
-    if (!problem && fsync(descriptor))
-        problem = -errno;
+    return descriptor < 0 ? error_set_errno(error, errno, "cannot write %s", path) : descriptor;
+}
+
+int file_publish(int descriptor, const char *temporary, const char *path, unsigned mode, Error *error) {
+    int problem = fchmod(descriptor, (mode_t)mode) || fsync(descriptor) ? -errno : 0;
     if (close(descriptor) && !problem)
         problem = -errno;
     if (!problem && rename(temporary, path))
@@ -92,6 +87,21 @@ int file_write_pieces(const char *path, const FilePiece *pieces, size_t count, u
     }
     directory_sync(path);
     return 0;
+}
+
+int file_write_pieces(const char *path, const FilePiece *pieces, size_t count, unsigned mode, Error *error) {
+    char temporary[PATH_TEXT_MAX];
+    int descriptor = file_create_temporary(path, temporary, error);
+    if (descriptor < 0)
+        return -1;
+    int problem = 0;
+    for (size_t i = 0; i < count && !problem; i++)
+        problem = write_whole(descriptor, pieces[i].data, pieces[i].size);
+    if (!problem)
+        return file_publish(descriptor, temporary, path, mode, error);
+    close(descriptor);
+    unlink(temporary);
+    return error_set_errno(error, -problem, "cannot write %s", path);
 }
 
 int file_write_atomic(const char *path, const void *data, size_t size, unsigned mode, Error *error) {

@@ -63,6 +63,14 @@ double memory_total(void) {
     return limit < physical ? limit : physical;
 }
 
+const char *bytes_text(double bytes, char out[BYTES_TEXT_MAX]) {
+    if (bytes >= 0x1p30)
+        snprintf(out, BYTES_TEXT_MAX, "%.1f GiB", bytes / 0x1p30);
+    else
+        snprintf(out, BYTES_TEXT_MAX, "%.0f MiB", bytes > 0 ? bytes / 0x1p20 : 0);
+    return out;
+}
+
 double process_memory_bytes(void) {
     long long size, resident, shared;
     FILE *file = fopen("/proc/self/statm", "re");

@@ -84,6 +84,10 @@ static int take_positional(Arguments *out, const char *word, Error *error) {
         return out->command ? 0 : unknown_verb(word, error);
     }
     const Argument *positional = &out->command->positional;
+    if (out->positional && positional->more && out->more_count < ARGUMENTS_MORE_MAX) {
+        out->more[out->more_count++] = word;
+        return *word ? 0 : cli_usage(error, "an argument of %s is empty", out->command->name);
+    }
     if (positional->kind == ARGUMENT_NONE || (out->positional && !positional->many))
         return cli_usage(error, "%s does not take the argument '%s'; see 'sweepctl %s --help'", out->command->name, word,
                          out->command->name);

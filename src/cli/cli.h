@@ -39,8 +39,9 @@ typedef struct Argument {
     const char *name; /* as help shows it: "FILE", "N" */
     const char *choices;
     double minimum, maximum;
-    bool required; /* positionals alone */
-    bool many;     /* likewise: given as often as one likes */
+    bool required;    /* positionals alone */
+    const char *more; /* likewise: names of what may follow, "SOURCE OUT"; NULL: nothing */
+    bool many;        /* likewise: given as often as one likes */
 } Argument;
 
 typedef struct Option {
@@ -73,13 +74,15 @@ const char *cli_nearest(const char *word, const char *const *names, size_t count
 
 /* ---- parsed arguments ---- */
 
-enum { ARGUMENTS_MAX = 32 };
+enum { ARGUMENTS_MAX = 32, ARGUMENTS_MORE_MAX = 2 };
 
 struct Arguments {
     const Command *command; /* NULL: none was named */
     const char *positional; /* the first; NULL: none was given */
     const char *positionals[ARGUMENTS_MAX];
     size_t positional_count;
+    const char *more[ARGUMENTS_MORE_MAX]; /* what followed it where the verb takes `more` */
+    size_t more_count;
     size_t count;
     struct {
         const Option *option;
@@ -158,5 +161,6 @@ int verb_predict(const Cli *cli, const Arguments *arguments, Error *error);
 int verb_compare(const Cli *cli, const Arguments *arguments, Error *error);
 int verb_export(const Cli *cli, const Arguments *arguments, Error *error);
 int verb_daemon(const Cli *cli, const Arguments *arguments, Error *error);
+int verb_data(const Cli *cli, const Arguments *arguments, Error *error);
 int verb_doctor(const Cli *cli, const Arguments *arguments, Error *error);
 int verb_completion(const Cli *cli, const Arguments *arguments, Error *error);

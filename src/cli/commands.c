@@ -161,6 +161,18 @@ static const Option daemon_options[] = {
     {0},
 };
 
+static const Option data_options[] = {
+    {"size", INTEGER("N", 1, 4096), "pack: resize every image to N x N (default: as the format has them; image folders need it)"},
+    {"grey", FLAG, "pack: one channel instead of three"},
+    {"name", VALUE(ARGUMENT_TEXT, "NAME"), "pack: the data set's name in the pack (default: from OUT)"},
+    {"threads", INTEGER("N", 1, 256), "pack: decode with N threads (default: one a core)"},
+    {"url", VALUE(ARGUMENT_TEXT, "URL"), "fetch: from here, a mirror, instead of the known address"},
+    {"md5", VALUE(ARGUMENT_TEXT, "HEX"), "fetch: what the file's MD5 must be (default: as known)"},
+    {"sha256", VALUE(ARGUMENT_TEXT, "HEX"), "fetch: what the file's SHA-256 must be"},
+    {"json", FLAG, "list, show: one JSON object"},
+    {0},
+};
+
 static const Option completion_options[] = {
     {"sweeps", FLAG, "the names of the sweeps instead, as completion asks for them"},
     {0},
@@ -228,6 +240,20 @@ const Command cli_commands[] = {
      {.kind = ARGUMENT_CHOICE, .name = "ACTION", .choices = "start|stop|status", .required = true},
      daemon_options,
      "'stop' has running runs checkpointed; they go on when a daemon is started again. 'status' exits with 4 when none serves the home."},
+    {"data",
+     verb_data,
+     "data sets: list, fetch, pack, verify, show",
+     {.kind = ARGUMENT_CHOICE, .name = "ACTION", .choices = "list|fetch|pack|verify|show", .required = true, .more = "NAME, or SOURCE OUT"},
+     data_options,
+     "list: what can be fetched, and the packs of the home.\n"
+     "fetch NAME: downloads a known data set, or any --url, into HOME/data/downloads. Ctrl-C and failures leave a part from which the same "
+     "command goes on; only what is whole and has its checksum gets its name.\n"
+     "pack SOURCE OUT: makes a pack from a folder, tar or zip, or from a NAME that was fetched: CIFAR-10 and CIFAR-100 (binary), STL-10 "
+     "(binary), Tiny ImageNet, IDX, or train/CLASS/ and val/CLASS/ of JPEG and PNG images. OUT is a name, for HOME/data/OUT.pack, which "
+     "sweep "
+     "files then call `data: {name: OUT}`, or a file's path with a '/'. Images that cannot be read are listed and left out.\n"
+     "verify [NAME|FILE]: checks a pack's bytes against its digest, or those of all packs of the home.\n"
+     "show NAME|FILE: shapes, counts, classes, digest."},
     {"doctor", verb_doctor, "check that everything needed is in place", FLAG, NULL,
      "Exit code 1 when something is amiss; each line says how to mend it."},
     {"completion",

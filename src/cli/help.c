@@ -60,6 +60,8 @@ void cli_help_command(const Command *command, FILE *out) {
     fprintf(out, "sweepctl %s: %s\n\nUsage: sweepctl %s", command->name, command->summary, command->name);
     if (positional->kind != ARGUMENT_NONE)
         fprintf(out, positional->required ? " %s" : " [%s]", positional->kind == ARGUMENT_CHOICE ? positional->choices : positional->name);
+    if (positional->more)
+        fprintf(out, " [%s]", positional->more);
     fprintf(out, "%s\n", command->options ? " [OPTIONS]" : "");
     if (command->details) {
         fputc('\n', out);

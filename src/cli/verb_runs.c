@@ -31,7 +31,7 @@ static int add_row(void *context, const RunRecord *run, Error *error) {
     table_cell(table, "%s", run->has_point ? format_duration(run->seconds, text) : "-");
     table_cell(table, "%lld", (long long)run->attempts);
     table_cell(table, "%.12s", run->key);
-    table_cell(table, "%s", run->detail);
+    table_cell(table, "%s", *run->waiting ? run->waiting : run->detail);
     return 0;
 }
 

@@ -68,7 +68,9 @@ static void print_record(const RunRecord *record, const Run *run, const Cli *cli
     char exact[FORMAT_MAX], gemm[FORMAT_MAX], paper[FORMAT_MAX], nd6[FORMAT_MAX];
     printf("run %lld: %s%s%s\n", (long long)record->id, run_state_text(record->state), *record->detail ? ", " : "", record->detail);
     cli_say_row(cli, "key", "%s", record->key);
-    cli_say_row(cli, "model", "%s: %s parameters, %s of them in blocks", record->model, format_count(record->params, exact),
+    cli_say_row(cli, "model", "%s%s%s: %s parameters, %s of them in blocks", record->model,
+                run->model.kind == MODEL_SMLP ? ", in the form of the paper's " : "",
+                run->model.kind == MODEL_SMLP ? smlp_form_text(run->model.form) : "", format_count(record->params, exact),
                 format_count(record->params_body, gemm));
     print_data(run, cli);
     print_training(run, cli);
@@ -76,6 +78,10 @@ static void print_record(const RunRecord *record, const Run *run, const Cli *cli
     cli_say_row(cli, "FLOPs", "%s executed (%s in matrix products), %s by the paper's count, %s by 6ND",
                 format_scaled(record->flops.exact, "", exact), format_scaled(record->flops.gemm, "", gemm),
                 format_scaled(record->flops.paper, "", paper), format_scaled(record->flops.nd6, "", nd6));
+    if (*record->waiting)
+        cli_say_row(cli, "waiting", "%s", record->waiting);
+    else if (record->state == RUN_PENDING && record->memory_bytes > 0)
+        cli_say_row(cli, "memory", "%s wanted", bytes_text(record->memory_bytes, exact));
     if (record->has_point)
         cli_say_row(cli, "took", "%s of training", format_duration(record->seconds, exact));
 }
@@ -94,6 +100,7 @@ static int print_attempts(const RunDetail *detail, const Cli *cli, Error *error)
     table_column(table, "Host", TABLE_LEFT, 2);
     table_column(table, "Process", TABLE_RIGHT, 3);
     table_column(table, "Threads", TABLE_RIGHT, 3);
+    table_column(table, "Memory", TABLE_RIGHT, 2);
     table_column(table, "Version", TABLE_LEFT, 2);
     table_column(table, "Backend", TABLE_LEFT, 2);
     table_column(table, "Detail", TABLE_LEFT | TABLE_CUT, 1);
@@ -107,6 +114,7 @@ static int print_attempts(const RunDetail *detail, const Cli *cli, Error *error)
         table_cell(table, "%s", attempt->environment.host);
         table_cell(table, "%lld", (long long)attempt->environment.pid);
         table_cell(table, "%lld", (long long)attempt->environment.threads);
+        table_cell(table, "%s", attempt->environment.memory_bytes > 0 ? bytes_text(attempt->environment.memory_bytes, text) : "-");
         table_cell(table, "%s", attempt->environment.version);
         table_cell(table, "%s", attempt->environment.backend);
         table_cell(table, "%s", attempt->detail);

@@ -64,6 +64,9 @@ static int print_all(const SweepRecord *sweeps, size_t count, const Cli *cli, Er
         sweep_row(&sweeps[i], table);
     int result = table_print(table, error);
     table_free(table);
+    for (size_t i = 0; i < count && result == 0; i++)
+        if (*sweeps[i].waiting)
+            cli_say(cli, "%s: %s", sweeps[i].name, sweeps[i].waiting);
     return result;
 }
 
@@ -146,6 +149,8 @@ static int print_one(const Progress *progress, const Cli *cli, Error *error) {
     else if (isfinite(progress->flops_per_second))
         printf("  rate     %s, %s left\n", format_scaled(progress->flops_per_second, "FLOP/s", text),
                format_duration(progress->seconds_left, other));
+    if (*sweep->waiting)
+        cli_say(cli, "  waiting  %s", sweep->waiting);
     return print_running(progress, cli, error);
 }
 

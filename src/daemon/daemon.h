@@ -16,7 +16,7 @@ enum { OPTIONS_EXIT = 1, OPTIONS_USAGE = 2 };
 typedef struct DaemonOptions {
     char home[PATH_TEXT_MAX];
     int workers;       /* local ones at most; 0: none are started */
-    int threads;       /* per worker */
+    int threads;       /* per worker; 0: as many for each run as end its sweep soonest */
     char address[256]; /* of TCP; "" when there is none */
     int port;
     char token[WIRE_TOKEN_MAX];

@@ -102,7 +102,7 @@ int fleet_supply(Daemon *daemon, Error *error) {
         return 0;
     if (orphans_count(daemon, &orphans, error) != 0)
         return -1;
-    if (queue_workers_wanted(daemon->queue, fleet->count + orphans, fleet->capacity, &wanted, error) != 0)
+    if (queue_workers_wanted(daemon->queue, fleet->count + orphans, fleet->capacity, clock_unix(), &wanted, error) != 0)
         return -1;
     /* After a failure one is enough to find out. */
     if (fleet->fruitless > 0 && wanted > 1)

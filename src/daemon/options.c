@@ -18,7 +18,11 @@ static const char help_text[] = "Usage: sweepd [OPTION]...\n"
                                 "                          ~/.local/share/sweepd\n"
                                 "  --workers N             at most N worker processes on this machine; 0 starts none;\n"
                                 "                          default: as many as cores allow\n"
-                                "  --threads N             threads of each worker; default 1\n"
+                                "  --threads N             threads of each worker; default: one for a run, more for the\n"
+                                "                          last large ones when cores would be idle\n"
+                                "  --cores N               cores to use; default: all\n"
+                                "  --memory SIZE           memory that workers may take together, as 16G or 900M; default:\n"
+                                "                          the machine's, less a tenth, at most 1 GiB of it\n"
                                 "  --listen ADDRESS:PORT   serve TCP too; needs --token-file\n"
                                 "  --token-file FILE       holds the token that every TCP request must carry\n"
                                 "  --lease-seconds S       a run whose worker is silent for S seconds goes to another;\n"
@@ -40,6 +44,8 @@ enum {
     OPTION_HOME = 1000,
     OPTION_WORKERS,
     OPTION_THREADS,
+    OPTION_CORES,
+    OPTION_MEMORY,
     OPTION_LISTEN,
     OPTION_TOKEN_FILE,
     OPTION_LEASE,
@@ -56,6 +62,8 @@ static const struct option option_table[] = {
     {"home", required_argument, NULL, OPTION_HOME},
     {"workers", required_argument, NULL, OPTION_WORKERS},
     {"threads", required_argument, NULL, OPTION_THREADS},
+    {"cores", required_argument, NULL, OPTION_CORES},
+    {"memory", required_argument, NULL, OPTION_MEMORY},
     {"listen", required_argument, NULL, OPTION_LISTEN},
     {"token-file", required_argument, NULL, OPTION_TOKEN_FILE},
     {"lease-seconds", required_argument, NULL, OPTION_LEASE},
@@ -97,6 +105,19 @@ static int read_seconds(const char *option, const char *text, double *out, Error
     return usage(error, option, text, "must be a number of seconds from 0.01 to 1000000");
 }
 
+static int read_size(const char *option, const char *text, double *out, Error *error) {
+    static const char units[] = "KMGT";
+    char *end;
+    *out = strtod(text, &end);
+    const char *unit = *end ? strchr(units, *end) : NULL;
+    if (unit)
+        *out *= (double)(1ULL << (10 * (unit - units + 1)));
+    bool ends = unit ? end[1] == '\0' : *end == '\0';
+    if (*text >= '0' && *text <= '9' && ends && *out >= 1 << 20 && *out <= 1e18)
+        return 0;
+    return usage(error, option, text, "must be at least 1M: bytes, or a number with K, M, G or T for KiB, MiB, GiB or TiB");
+}
+
 static int read_option(DaemonOptions *out, Given *given, int option, Error *error) {
     long number = 0;
     int result = 0;
@@ -113,6 +134,12 @@ static int read_option(DaemonOptions *out, Given *given, int option, Error *erro
         result = read_integer("--threads", optarg, 1, THREADS_MAX, &number, error);
         out->threads = (int)number;
         return result;
+    case OPTION_CORES:
+        result = read_integer("--cores", optarg, 1, THREADS_MAX, &number, error);
+        out->queue.room.cores = number;
+        return result;
+    case OPTION_MEMORY:
+        return read_size("--memory", optarg, &out->queue.room.memory_bytes, error);
     case OPTION_LISTEN:
         given->listen = optarg;
         return 0;
@@ -182,6 +209,23 @@ static int read_token(DaemonOptions *out, const char *path, Error *error) {
     return result;
 }
 
+/* What was not given is what the machine has. */
+static void read_machine(DaemonOptions *out, const Given *given) {
+    Machine machine;
+    RoomHost *room = &out->queue.room;
+    machine_read(&machine);
+    text_copy(out->queue.host, sizeof out->queue.host, machine.host);
+    out->queue.threads = out->threads;
+    if (room->cores == 0)
+        room->cores = machine.cores;
+    if (room->memory_bytes == 0)
+        room->memory_bytes = room_of_machine(machine.memory_bytes);
+    if (!given->workers) {
+        int64_t places = room->cores / (out->threads > 0 ? out->threads : 1);
+        out->workers = places < 1 ? 1 : places > FLEET_MAX ? FLEET_MAX : (int)places;
+    }
+}
+
 static int check_options(DaemonOptions *out, const Given *given, Error *error) {
     if (out->queue.lease_seconds < 5 * out->queue.heartbeat_seconds) {
         error_set(error, "--lease-seconds %g: must be at least five times --heartbeat-seconds %g", out->queue.lease_seconds,
@@ -192,12 +236,7 @@ static int check_options(DaemonOptions *out, const Given *given, Error *error) {
         error_set(error, "--listen and --token-file go together");
         return OPTIONS_USAGE;
     }
-    if (!given->workers) {
-        Machine machine;
-        machine_read(&machine);
-        int places = machine.cores / out->threads;
-        out->workers = places < 1 ? 1 : places > FLEET_MAX ? FLEET_MAX : places;
-    }
+    read_machine(out, given);
     if (path_home(given->home, out->home, error) != 0)
         return -1;
     int result = given->listen == NULL ? 0 : read_listen(out, given->listen, error);
@@ -210,7 +249,7 @@ static int check_options(DaemonOptions *out, const Given *given, Error *error) {
 
 int options_parse(DaemonOptions *out, int argc, char **argv, Error *error) {
     Given given = {0};
-    *out = (DaemonOptions){.threads = 1, .queue = {.lease_seconds = 60, .heartbeat_seconds = 5, .retry_limit = 3}};
+    *out = (DaemonOptions){.queue = {.lease_seconds = 60, .heartbeat_seconds = 5, .retry_limit = 3}};
     error->text[0] = '\0';
     opterr = 0;
     for (;;) {

@@ -33,7 +33,7 @@ static int answer_leases(const Daemon *daemon, const QueueLease *leases, size_t 
     for (answer.count = 0; answer.count < count; answer.count++) {
         const QueueLease *from = &leases[answer.count];
         Lease *lease = &answer.leases[answer.count];
-        *lease = (Lease){from->attempt_id, from->run_id, from->attempt_number, .run = from->run};
+        *lease = (Lease){from->attempt_id, from->run_id, from->attempt_number, .threads = from->threads, .run = from->run};
         text_copy(lease->token, sizeof lease->token, from->token);
         text_copy(lease->key, sizeof lease->key, from->key);
     }
@@ -43,7 +43,12 @@ static int answer_leases(const Daemon *daemon, const QueueLease *leases, size_t 
 }
 
 static int grant(Daemon *daemon, const LeaseRequest *request, bool local, HttpResponse *response, Error *error) {
-    QueueRequest wanted = {&request->environment, request->worker, (size_t)request->runs_max, request->sweep_id, daemon->fleet.capacity};
+    QueueRequest wanted = {.environment = &request->environment,
+                           .worker = request->worker,
+                           .runs_max = (size_t)request->runs_max,
+                           .sweep_id = request->sweep_id,
+                           .host = {request->cores, request->memory_bytes},
+                           .workers = daemon->fleet.capacity};
     QueueLease *leases = calloc(wanted.runs_max, sizeof *leases);
     size_t count;
     int64_t sweep_id;

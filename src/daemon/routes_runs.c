@@ -47,6 +47,22 @@ static int read_filter(Daemon *daemon, const Call *call, RunFilter *out, Error *
     return result;
 }
 
+/* Runs that need the same wait for the same. */
+static int tell_waiting(Daemon *daemon, RunRecord *records, size_t count, Error *error) {
+    const RunRecord *told = NULL;
+    for (size_t i = 0; i < count; i++) {
+        RunRecord *record = &records[i];
+        if (record->state != RUN_PENDING)
+            continue;
+        if (told && told->memory_bytes == record->memory_bytes)
+            text_copy(record->waiting, sizeof record->waiting, told->waiting);
+        else if (queue_waiting(daemon->queue, record->memory_bytes, record->waiting, error) < 0)
+            return -1;
+        told = record;
+    }
+    return 0;
+}
+
 int route_run_list(Daemon *daemon, const Call *call, HttpResponse *response, Error *error) {
     RunFilter filter;
     size_t count = 0;
@@ -58,6 +74,8 @@ int route_run_list(Daemon *daemon, const Call *call, HttpResponse *response, Err
     if (records == NULL)
         return error_set(error, "out of memory");
     result = store_run_list(daemon->store, &filter, records, &count, &next, error);
+    if (result == 0)
+        result = tell_waiting(daemon, records, count, error);
     if (result == 0)
         run_records_encode(records, count, next, &response->body);
     free(records);
@@ -90,6 +108,8 @@ static int read_detail(Daemon *daemon, RunDetail *detail, Error *error) {
 int route_run_get(Daemon *daemon, const Call *call, HttpResponse *response, Error *error) {
     RunDetail detail = {0};
     int result = find_run(daemon, call, &detail.record, error);
+    if (result == 0)
+        result = tell_waiting(daemon, &detail.record, 1, error);
     if (result == 0)
         result = read_detail(daemon, &detail, error);
     if (result == 0)

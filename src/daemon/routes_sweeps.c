@@ -57,6 +57,12 @@ static int find_sweep(Daemon *daemon, const Call *call, SweepRecord *out, Error 
     return route_store_result(store_sweep_find(daemon->store, call->argument, out, error), "sweep", call->argument, error);
 }
 
+static int tell_waiting(Daemon *daemon, SweepRecord *record, Error *error) {
+    if (record->by_state[RUN_PENDING] == 0 || strcmp(record->state, "active") != 0)
+        return 0;
+    return queue_sweep_waiting(daemon->queue, record->id, record->waiting, error);
+}
+
 int route_sweep_list(Daemon *daemon, const Call *call, HttpResponse *response, Error *error) {
     (void)call;
     SweepRecord *records = calloc(SWEEPS_MAX, sizeof *records);
@@ -64,6 +70,8 @@ int route_sweep_list(Daemon *daemon, const Call *call, HttpResponse *response, E
     if (records == NULL)
         return error_set(error, "out of memory");
     int result = store_sweep_list(daemon->store, records, SWEEPS_MAX, &count, error);
+    for (size_t i = 0; i < count && result == 0; i++)
+        result = tell_waiting(daemon, &records[i], error);
     if (result == 0)
         sweep_records_encode(records, count, &response->body);
     free(records);
@@ -73,6 +81,8 @@ int route_sweep_list(Daemon *daemon, const Call *call, HttpResponse *response, E
 int route_sweep_get(Daemon *daemon, const Call *call, HttpResponse *response, Error *error) {
     SweepRecord record;
     int result = find_sweep(daemon, call, &record, error);
+    if (result == 0)
+        result = tell_waiting(daemon, &record, error);
     if (result == 0)
         sweep_record_encode(&record, &response->body);
     return result;

@@ -7,6 +7,8 @@
 
 #include "sweepd/bfloat16.h"
 
+#include <sys/mman.h>
+
 #ifdef __x86_64__
 #include <immintrin.h>
 #endif
@@ -102,40 +104,64 @@ static RowKernel row_kernel(bool rounded) {
     return rounded ? rounded_plain : floats_plain;
 }
 
-/* row: all but its pointers. */
-static void rows_convert(const uint8_t *rows, const uint32_t *indices, int64_t count, Row row, char *x, size_t row_bytes,
+/* The channels of an image, one behind the other. */
+typedef struct Planes {
+    int64_t count, size;
+    const float *centre, *scale; /* [count] */
+} Planes;
+
+static void rows_convert(const uint8_t *rows, const uint32_t *indices, int64_t count, const Planes *planes, char *x, size_t number,
                          RowKernel kernel) {
+    int64_t inputs = planes->count * planes->size;
     for (int64_t i = 0; i < count; i++) {
-        row.bytes = rows + (int64_t)indices[i] * row.inputs;
-        row.later = rows + (int64_t)indices[i + AHEAD < count ? i + AHEAD : count - 1] * row.inputs;
-        row.x = x + (size_t)i * row_bytes;
-        kernel(&row);
+        const uint8_t *bytes = rows + (int64_t)indices[i] * inputs;
+        const uint8_t *later = rows + (int64_t)indices[i + AHEAD < count ? i + AHEAD : count - 1] * inputs;
+        for (int64_t c = 0; c < planes->count; c++) {
+            int64_t at = c * planes->size;
+            Row row = {bytes + at, later + at, planes->size, planes->centre[c], planes->scale[c], x + (size_t)(i * inputs + at) * number};
+            kernel(&row);
+        }
     }
 }
 
 void rows_gather(const uint8_t *rows, int64_t inputs, const uint32_t *indices, int64_t count, float centre, float scale, float *x) {
-    const Row row = {.inputs = inputs, .centre = centre, .scale = scale};
-    rows_convert(rows, indices, count, row, (char *)x, (size_t)inputs * sizeof *x, row_kernel(false));
+    const Planes planes = {1, inputs, &centre, &scale};
+    rows_convert(rows, indices, count, &planes, (char *)x, sizeof *x, row_kernel(false));
 }
 
 void rows_gather_rounded(const uint8_t *rows, int64_t inputs, const uint32_t *indices, int64_t count, float centre, float scale,
                          uint16_t *x) {
-    const Row row = {.inputs = inputs, .centre = centre, .scale = scale};
-    rows_convert(rows, indices, count, row, (char *)x, (size_t)inputs * sizeof *x, row_kernel(true));
+    const Planes planes = {1, inputs, &centre, &scale};
+    rows_convert(rows, indices, count, &planes, (char *)x, sizeof *x, row_kernel(true));
+}
+
+static Planes planes_of(const DatasetMap *data) {
+    return (Planes){data->info.channels, data->info.height * data->info.width, data->centre, data->scale};
 }
 
 static void labels_gather(const DatasetMap *data, DataSection section, const uint32_t *indices, int64_t count, uint16_t *labels) {
     for (int64_t i = 0; i < count; i++)
-        labels[i] = data->labels[section][indices[i]];
+        labels[i] = dataset_label(data, section, indices[i]);
 }
 
 void batch_gather(const DatasetMap *data, DataSection section, const uint32_t *indices, int64_t count, float *x, uint16_t *labels) {
-    rows_gather(data->images[section], data->info.inputs, indices, count, data->centre, data->scale, x);
+    const Planes planes = planes_of(data);
+    rows_convert(data->images[section], indices, count, &planes, (char *)x, sizeof *x, row_kernel(false));
     labels_gather(data, section, indices, count, labels);
 }
 
 void batch_gather_rounded(const DatasetMap *data, DataSection section, const uint32_t *indices, int64_t count, uint16_t *x,
                           uint16_t *labels) {
-    rows_gather_rounded(data->images[section], data->info.inputs, indices, count, data->centre, data->scale, x);
+    const Planes planes = planes_of(data);
+    rows_convert(data->images[section], indices, count, &planes, (char *)x, sizeof *x, row_kernel(true));
     labels_gather(data, section, indices, count, labels);
+}
+
+void batch_expect(const DatasetMap *data, DataSection section, const uint32_t *indices, int64_t count) {
+    if (!data->exceeds_memory)
+        return;
+    for (int64_t i = 0; i < count; i++) {
+        uintptr_t start = (uintptr_t)(data->images[section] + (int64_t)indices[i] * data->info.inputs), page = start % PACK_PAGE;
+        madvise((void *)(start - page), (size_t)data->info.inputs + page, MADV_WILLNEED); /* a hint: its failure costs time alone */
+    }
 }

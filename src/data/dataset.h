@@ -1,12 +1,47 @@
-/* dataset (private): what a mapped pack looks like to the rest of the layer. */
+/* dataset (private): the pack's layout, and what a mapped pack looks like to the rest of the layer. */
 #pragma once
 
 #include "sweepd/data.h"
 
+#include <string.h>
 #include <sys/types.h>
 #include <time.h>
 
-enum { DATA_SECTIONS = 2, PACK_PARTS = 4, PACK_PAGE = 4096 };
+enum { DATA_SECTIONS = 2, PACK_IMAGE_PARTS = 4, PACK_PARTS = 5, PACK_PAGE = 4096 };
+
+enum {
+    PACK_INPUTS_MAX = 1 << 24,
+    PACK_COUNT_MAX = INT32_MAX,
+    PACK_NAMES_MAX = 1 << 24, /* bytes of class names */
+};
+
+typedef enum { PART_TRAIN_IMAGES, PART_TRAIN_LABELS, PART_TEST_IMAGES, PART_TEST_LABELS, PART_NAMES } PackPart;
+
+typedef struct PackLayout {
+    uint64_t offset[PACK_PARTS], bytes[PACK_PARTS], size;
+} PackLayout;
+
+typedef struct PackHeader {
+    DataInfo info;
+    int version;
+    uint64_t names_size; /* bytes of class names, each ended by a zero byte */
+    PackLayout layout;
+} PackHeader;
+
+/* Sets the error's text and is DATA_REFUSED. */
+#define data_refuse(...) (error_set(__VA_ARGS__), DATA_REFUSED)
+
+/* A label takes one byte up to 256 classes, else two. */
+int pack_label_bytes(const DataInfo *info);
+void pack_layout_set(PackHeader *header);
+/* page: PACK_PAGE zero bytes. */
+void pack_header_put(uint8_t *page, const PackHeader *header);
+int pack_header_get(const uint8_t *page, const char *path, PackHeader *header, Error *error);
+/* Damage at a byte of the pack. */
+int pack_refuse(const char *path, uint64_t offset, const char *what, Error *error);
+/* The digest of the four parts; what it covers depends on the header's shape. */
+int pack_digest(const PackHeader *header, const uint8_t *pack, char hex[SHA256_HEX_MAX], Error *error);
+bool pack_scale_is_usable(const DataInfo *info);
 
 /* Changes when a file's bytes are written or another takes its name. */
 typedef struct FileIdentity {
@@ -18,16 +53,63 @@ typedef struct FileIdentity {
 struct DatasetMap {
     DataInfo info;
     const uint8_t *images[DATA_SECTIONS]; /* [count, inputs], by DataSection */
-    const uint8_t *labels[DATA_SECTIONS]; /* [count], each < classes */
-    float centre, scale;                  /* x = (byte - centre) * scale */
+    const uint8_t *labels[DATA_SECTIONS]; /* [count] of label_bytes, each < classes */
+    int label_bytes;
+    const char *names;                                         /* NULL: none */
+    float centre[DATA_CHANNELS_MAX], scale[DATA_CHANNELS_MAX]; /* x = (byte - centre) * scale */
+    bool exceeds_memory;
+    PackHeader header;
     void *address;
     size_t size;
     FileIdentity identity;
 };
 
-/* Sets the error's text and is DATA_REFUSED. */
-#define data_refuse(...) (error_set(__VA_ARGS__), DATA_REFUSED)
+static inline uint16_t label_at(const uint8_t *labels, int label_bytes, int64_t index) {
+    if (label_bytes == 1)
+        return labels[index];
+    return (uint16_t)(labels[2 * index] | labels[2 * index + 1] << 8);
+}
 
-/* Packs train images, train labels, test images, test labels. A digest other than `expected` is DATA_REFUSED; NULL takes any. */
-int pack_idx(const char *name, const char *const paths[PACK_PARTS], float mean, float deviation, const char *expected, const char *out_path,
-             Error *error);
+static inline uint16_t dataset_label(const DatasetMap *data, DataSection section, int64_t index) {
+    return label_at(data->labels[section], data->label_bytes, index);
+}
+
+/* ---- writing ---- */
+
+/* A pack on its way to its name. Rows may be filled by several threads, each its own; rows that are not kept are left out. */
+typedef struct PackWriter {
+    PackHeader header; /* info: counts that there is room for */
+    const char *path;
+    char temporary[PATH_TEXT_MAX];
+    int descriptor;
+    uint8_t *address;
+    size_t size;
+    uint16_t *labels[DATA_SECTIONS]; /* [count] */
+    bool *kept[DATA_SECTIONS];       /* [count] */
+} PackWriter;
+
+/* info: shape, classes and counts; a mean above 0 is taken as it is, else mean and deviation are measured. The path must outlive the
+ * writer. */
+int pack_writer_open(PackWriter *writer, const DataInfo *info, const char *path, Error *error);
+uint8_t *pack_writer_row(PackWriter *writer, DataSection section, int64_t index);
+void pack_writer_keep(PackWriter *writer, DataSection section, int64_t index, uint16_t label);
+/* Closes gaps, measures, writes the class names ([classes], or NULL), and renames. expected: a digest, or NULL. *info: as written. */
+int pack_writer_finish(PackWriter *writer, const char *const *names, const char *expected, DataInfo *info, Error *error);
+/* Also after a finish that failed or not; removes what was not finished. */
+void pack_writer_deinit(PackWriter *writer);
+
+/* Four IDX files that go together. */
+typedef struct IdxData {
+    Idx idx[PACK_IMAGE_PARTS];
+    int64_t classes;
+} IdxData;
+
+int idx_data_read(IdxData *out, const char *const paths[PACK_IMAGE_PARTS], Error *error);
+void idx_data_deinit(IdxData *data);
+/* Shape, classes and counts; a vector is an image of one row. */
+void idx_data_info(const IdxData *data, DataInfo *info);
+
+/* Packs train images, train labels, test images, test labels. A digest other than `expected` is DATA_REFUSED; NULL
+ * takes any. */
+int pack_idx(const char *name, const char *const paths[PACK_IMAGE_PARTS], float mean, float deviation, const char *expected,
+             const char *out_path, DataInfo *info, Error *error);

@@ -1,338 +1,429 @@
-/* The packed form, written and mapped; docs/packed-data.md gives the layout. A pack is made under another name and renamed, and
- * never changed after that, so a reader that has mapped one needs no lock. */
-#include "dataset.h"
+/* Packing. The calling thread reads the source in order, once more than the plan did; as many threads as there are cores decode and resize
+ * into the rows of the mapped pack. What one of them cannot decode is skipped; anything else that fails ends it all. */
+#include "plan.h"
 
-#include <errno.h>
-#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-enum {
-    PACK_VERSION = 1,
-    PACK_INPUTS_MAX = 1 << 24,
-    PACK_CLASSES_MAX = 256, /* a label is one byte */
-    PACK_COUNT_MAX = INT32_MAX,
-};
+enum { THREADS_MAX = 256, JOBS_EACH = 4, RECORDS_A_JOB = 64 };
 
-/* Offsets of the header's fields. */
-enum {
-    AT_MAGIC = 0,
-    AT_VERSION = 8,
-    AT_PAGE = 12,
-    AT_SIZE = 16,
-    AT_INPUTS = 24,
-    AT_CLASSES = 32,
-    AT_TRAIN = 40,
-    AT_TEST = 48,
-    AT_MEAN = 56,
-    AT_DEVIATION = 60,
-    AT_PARTS = 64,
-    AT_NAME = 96,
-    AT_DIGEST = 160,
-};
+/* Encoded: one image. Else `count` records of the plan's form. */
+typedef struct Job {
+    Buffer bytes;
+    const PlanFile *file; /* of an image */
+    bool encoded;
+    DataSection section;
+    int64_t row, count;
+} Job;
 
-static const char magic[8] = "SWEEPDPK";
+typedef struct Packer {
+    const Plan *plan;
+    const PackOptions *options;
+    PackWriter writer;
+    PackReport *report;
+    int thread_count;
+    pthread_t threads[THREADS_MAX];
+    Job *jobs; /* a ring: [job_count] */
+    size_t job_count, head, waiting, skip_capacity;
+    bool closed, out_of_memory;
+    pthread_mutex_t lock;
+    pthread_cond_t filled, emptied;
+    int64_t done, total;
+} Packer;
 
-typedef struct Layout {
-    uint64_t offset[PACK_PARTS], bytes[PACK_PARTS], size;
-} Layout;
+/* ---- a worker ---- */
 
-static Layout layout_of(const DataInfo *info) {
-    uint64_t inputs = (uint64_t)info->inputs, train = (uint64_t)info->train_count, test = (uint64_t)info->test_count;
-    Layout layout = {.bytes = {train * inputs, train, test * inputs, test}, .size = PACK_PAGE};
-    for (int i = 0; i < PACK_PARTS; i++) {
-        layout.offset[i] = layout.size;
-        layout.size += (layout.bytes[i] + PACK_PAGE - 1) / PACK_PAGE * PACK_PAGE;
-    }
-    return layout;
-}
+typedef struct Worker {
+    Packer *packer;
+    Resizer *resizer;
+    ImageBuffer buffer;
+    Job job;
+} Worker;
 
-static void number_put(uint8_t *target, uint64_t value, int bytes) {
-    for (int i = 0; i < bytes; i++)
-        target[i] = (uint8_t)(value >> (8 * i));
-}
-
-static uint64_t number_get(const uint8_t *source, int bytes) {
-    uint64_t value = 0;
-    for (int i = 0; i < bytes; i++)
-        value |= (uint64_t)source[i] << (8 * i);
-    return value;
-}
-
-static void float_put(uint8_t *target, float value) {
-    uint32_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    number_put(target, bits, 4);
-}
-
-static float float_get(const uint8_t *source) {
-    uint32_t bits = (uint32_t)number_get(source, 4);
-    float value;
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
-
-static bool scale_is_usable(float mean, float deviation) {
-    return mean >= 0 && mean <= 1 && deviation > 0 && deviation <= 1;
-}
-
-/* ---- making ---- */
-
-static void header_put(uint8_t *page, const DataInfo *info, const Layout *layout) {
-    memcpy(page + AT_MAGIC, magic, sizeof magic);
-    number_put(page + AT_VERSION, PACK_VERSION, 4);
-    number_put(page + AT_PAGE, PACK_PAGE, 4);
-    number_put(page + AT_SIZE, layout->size, 8);
-    number_put(page + AT_INPUTS, (uint64_t)info->inputs, 8);
-    number_put(page + AT_CLASSES, (uint64_t)info->classes, 8);
-    number_put(page + AT_TRAIN, (uint64_t)info->train_count, 8);
-    number_put(page + AT_TEST, (uint64_t)info->test_count, 8);
-    float_put(page + AT_MEAN, info->mean);
-    float_put(page + AT_DEVIATION, info->deviation);
-    for (int i = 0; i < PACK_PARTS; i++)
-        number_put(page + AT_PARTS + 8 * i, layout->offset[i], 8);
-    memcpy(page + AT_NAME, info->name, sizeof info->name);
-    memcpy(page + AT_DIGEST, info->digest, sizeof info->digest);
-}
-
-static int parts_digest(const uint8_t *const parts[PACK_PARTS], const uint64_t bytes[PACK_PARTS], char hex[SHA256_HEX_MAX], Error *error) {
-    Sha256 *hash;
-    if (sha256_new(&hash, error))
-        return -1;
-    for (int i = 0; i < PACK_PARTS; i++)
-        sha256_update(hash, parts[i], bytes[i]);
-    sha256_finish(hash, hex);
-    sha256_free(hash);
-    return 0;
-}
-
-static int idx_check(const Idx idx[PACK_PARTS], const char *const paths[PACK_PARTS], Error *error) {
-    for (int i = 0; i < PACK_PARTS; i += 2) {
-        const Idx *images = &idx[i], *labels = &idx[i + 1];
-        if (images->dimensions < 2)
-            return data_refuse(error, "%s: byte 3: images have 2 or 3 dimensions, these 1", paths[i]);
-        if (labels->dimensions != 1)
-            return data_refuse(error, "%s: byte 3: labels have 1 dimension, these %d", paths[i + 1], labels->dimensions);
-        if (labels->shape[0] != images->shape[0])
-            return data_refuse(error, "%s: byte 4: %lld labels for the %lld images of %s", paths[i + 1], (long long)labels->shape[0],
-                               (long long)images->shape[0], paths[i]);
-        if (images->shape[0] > PACK_COUNT_MAX || images->shape[1] * images->shape[2] > PACK_INPUTS_MAX)
-            return data_refuse(error, "%s: byte 4: more than %d images or %d pixels", paths[i], PACK_COUNT_MAX, PACK_INPUTS_MAX);
-    }
-    if (idx[2].shape[1] != idx[0].shape[1] || idx[2].shape[2] != idx[0].shape[2])
-        return data_refuse(error, "%s: byte 8: images of another shape than those of %s", paths[2], paths[0]);
-    return 0;
-}
-
-static int64_t classes_of(const Idx *labels) {
-    uint8_t top = 0;
-    for (size_t i = 0; i < labels->size; i++)
-        top = labels->bytes[i] > top ? labels->bytes[i] : top;
-    return top + 1;
-}
-
-static int labels_check(const char *path, const uint8_t *labels, int64_t count, int64_t classes, int64_t offset, Error *error) {
-    for (int64_t i = 0; i < count; i++)
-        if (labels[i] >= classes)
-            return data_refuse(error, "%s: byte %lld: label %d, but there are %lld classes", path, (long long)(offset + i), labels[i],
-                               (long long)classes);
-    return 0;
-}
-
-/* Each section and what aligns the next are a piece. */
-static int pack_write(const DataInfo *info, const Idx idx[PACK_PARTS], const char *out_path, Error *error) {
-    static const uint8_t zeros[PACK_PAGE];
-    uint8_t page[PACK_PAGE] = {0};
-    Layout layout = layout_of(info);
-    FilePiece pieces[1 + 2 * PACK_PARTS] = {{page, sizeof page}};
-    header_put(page, info, &layout);
-    for (int i = 0; i < PACK_PARTS; i++) {
-        uint64_t end = i + 1 < PACK_PARTS ? layout.offset[i + 1] : layout.size;
-        pieces[1 + 2 * i] = (FilePiece){idx[i].bytes, idx[i].size};
-        pieces[2 + 2 * i] = (FilePiece){zeros, (size_t)(end - layout.offset[i]) - idx[i].size};
-    }
-    return file_write_pieces(out_path, pieces, sizeof pieces / sizeof *pieces, 0644, error);
-}
-
-static int pack_describe(DataInfo *out, const char *name, const Idx idx[PACK_PARTS], const char *const paths[PACK_PARTS], Error *error) {
-    if (!text_copy(out->name, sizeof out->name, name))
-        return data_refuse(error, "a data set's name has at most %zu letters: %.80s", sizeof out->name - 1, name);
-    out->inputs = idx[0].shape[1] * idx[0].shape[2];
-    out->classes = classes_of(&idx[1]);
-    out->train_count = idx[0].shape[0];
-    out->test_count = idx[2].shape[0];
-    enum { IDX_VALUES = 8 };
-    int result = labels_check(paths[3], idx[3].bytes, out->test_count, out->classes, IDX_VALUES, error);
-    if (result)
-        return result;
-    const uint8_t *parts[PACK_PARTS];
-    for (int i = 0; i < PACK_PARTS; i++)
-        parts[i] = idx[i].bytes;
-    return parts_digest(parts, layout_of(out).bytes, out->digest, error);
-}
-
-int pack_idx(const char *name, const char *const paths[PACK_PARTS], float mean, float deviation, const char *expected, const char *out_path,
-             Error *error) {
-    Idx idx[PACK_PARTS] = {0};
-    DataInfo info = {.mean = mean, .deviation = deviation};
-    int result = 0;
-    if (!scale_is_usable(mean, deviation))
-        return error_set(error, "%s: mean %g and deviation %g: pixels are scaled to [0, 1]", name, (double)mean, (double)deviation);
-    for (int i = 0; i < PACK_PARTS && !result; i++)
-        result = idx_read(&idx[i], paths[i], error);
-    if (!result)
-        result = idx_check(idx, paths, error);
-    if (!result)
-        result = pack_describe(&info, name, idx, paths, error);
-    if (!result && expected && strcmp(info.digest, expected))
-        result = data_refuse(error, "the data beside %s has the digest %s, but %s is asked for", paths[0], info.digest, expected);
-    if (!result)
-        result = pack_write(&info, idx, out_path, error);
-    for (int i = 0; i < PACK_PARTS; i++)
-        idx_deinit(&idx[i]);
-    return result;
-}
-
-int dataset_pack_idx(const char *name, const char *train_images, const char *train_labels, const char *test_images, const char *test_labels,
-                     float mean, float deviation, const char *out_path, Error *error) {
-    const char *const paths[PACK_PARTS] = {train_images, train_labels, test_images, test_labels};
-    return pack_idx(name, paths, mean, deviation, NULL, out_path, error);
-}
-
-/* ---- mapping ---- */
-
-/* A field that is out of bounds: its offset, so that nothing else in the header is believed. */
-static int field_refuse(const char *path, int offset, const char *what, Error *error) {
-    return data_refuse(error, "%s: byte %d: %s; remove the file, and it is made again when it is needed", path, offset, what);
-}
-
-static int count_get(const uint8_t *page, int offset, int64_t max, int64_t *out) {
-    uint64_t value = number_get(page + offset, 8);
-    *out = (int64_t)value;
-    return value >= 1 && value <= (uint64_t)max ? 0 : 1;
-}
-
-static int header_get(const uint8_t *page, const char *path, DataInfo *info, Error *error) {
-    if (memcmp(page + AT_MAGIC, magic, sizeof magic))
-        return field_refuse(path, AT_MAGIC, "not a packed data set", error);
-    if (number_get(page + AT_VERSION, 4) != PACK_VERSION || number_get(page + AT_PAGE, 4) != PACK_PAGE)
-        return field_refuse(path, AT_VERSION, "packed by another version", error);
-    if (count_get(page, AT_INPUTS, PACK_INPUTS_MAX, &info->inputs))
-        return field_refuse(path, AT_INPUTS, "the number of inputs is out of bounds", error);
-    if (count_get(page, AT_CLASSES, PACK_CLASSES_MAX, &info->classes))
-        return field_refuse(path, AT_CLASSES, "the number of classes is out of bounds", error);
-    if (count_get(page, AT_TRAIN, PACK_COUNT_MAX, &info->train_count))
-        return field_refuse(path, AT_TRAIN, "the number of training examples is out of bounds", error);
-    if (count_get(page, AT_TEST, PACK_COUNT_MAX, &info->test_count))
-        return field_refuse(path, AT_TEST, "the number of test examples is out of bounds", error);
-    info->mean = float_get(page + AT_MEAN);
-    info->deviation = float_get(page + AT_DEVIATION);
-    if (!scale_is_usable(info->mean, info->deviation))
-        return field_refuse(path, AT_MEAN, "the mean or the deviation is out of bounds", error);
-    if (page[AT_NAME + sizeof info->name - 1] || page[AT_DIGEST + sizeof info->digest - 1])
-        return field_refuse(path, AT_NAME, "the name or the digest has no end", error);
-    memcpy(info->name, page + AT_NAME, sizeof info->name);
-    memcpy(info->digest, page + AT_DIGEST, sizeof info->digest);
-    return 0;
-}
-
-static int header_check(DatasetMap *data, const char *path, Error *error) {
-    const uint8_t *page = data->address;
-    int result = header_get(page, path, &data->info, error);
-    if (result)
-        return result;
-    Layout layout = layout_of(&data->info);
-    if (layout.size != data->size || number_get(page + AT_SIZE, 8) != layout.size)
-        return data_refuse(error, "%s: byte %d: %zu bytes long, but its header describes %llu; remove the file, and it is made again", path,
-                           AT_SIZE, data->size, (unsigned long long)layout.size);
-    for (int i = 0; i < PACK_PARTS; i++)
-        if (number_get(page + AT_PARTS + 8 * i, 8) != layout.offset[i])
-            return field_refuse(path, AT_PARTS + 8 * i, "a section is not where the counts put it", error);
-    for (int i = 0; i < DATA_SECTIONS; i++) {
-        data->images[i] = page + layout.offset[2 * i];
-        data->labels[i] = page + layout.offset[2 * i + 1];
-        int64_t count = i == DATA_TRAIN ? data->info.train_count : data->info.test_count;
-        result = labels_check(path, data->labels[i], count, data->info.classes, (int64_t)layout.offset[2 * i + 1], error);
-        if (result)
-            return result;
-    }
-    data->centre = data->info.mean * 255.0f;
-    data->scale = 1.0f / (255.0f * data->info.deviation);
-    return 0;
-}
-
-/* The pack whose digest was right last: a worker opens the same one for run after run, and hashing it takes longer than a small run. */
-static FileIdentity verified;
-
-static bool identity_equals(const FileIdentity *a, const FileIdentity *b) {
-    return a->device == b->device && a->number == b->number && a->written.tv_sec == b->written.tv_sec &&
-           a->written.tv_nsec == b->written.tv_nsec;
-}
-
-static int digest_check(const DatasetMap *data, const char *path, Error *error) {
-    if (identity_equals(&data->identity, &verified))
-        return 0;
-    Layout layout = layout_of(&data->info);
-    const uint8_t *parts[PACK_PARTS] = {data->images[0], data->labels[0], data->images[1], data->labels[1]};
-    char digest[SHA256_HEX_MAX];
-    if (parts_digest(parts, layout.bytes, digest, error))
-        return -1;
-    if (strcmp(digest, data->info.digest))
-        return field_refuse(path, AT_DIGEST, "the bytes do not have the header's digest", error);
-    verified = data->identity;
-    return 0;
-}
-
-static int file_map(DatasetMap *data, const char *path, Error *error) {
-    struct stat status;
-    int result = 0, descriptor = open(path, O_RDONLY | O_CLOEXEC);
-    if (descriptor < 0 || fstat(descriptor, &status)) {
-        error_set_errno(error, errno, "cannot open %s", path);
-        result = DATA_REFUSED;
-    } else if (!S_ISREG(status.st_mode) || status.st_size < PACK_PAGE) {
-        result = data_refuse(error, "%s: not a packed data set: no file of at least %d bytes", path, PACK_PAGE);
-    } else {
-        data->size = (size_t)status.st_size;
-        data->identity = (FileIdentity){status.st_dev, status.st_ino, status.st_mtim};
-        data->address = mmap(NULL, data->size, PROT_READ, MAP_SHARED, descriptor, 0);
-        if (data->address == MAP_FAILED) {
-            data->address = NULL;
-            result = error_set_errno(error, errno, "cannot map %s", path);
+static bool skip_add(Packer *packer, const char *name, const char *reason) {
+    PackReport *report = packer->report;
+    pthread_mutex_lock(&packer->lock);
+    if (report->skip_count == packer->skip_capacity) {
+        size_t capacity = packer->skip_capacity ? 2 * packer->skip_capacity : 16;
+        PackSkip *skips = realloc(report->skips, capacity * sizeof *skips);
+        if (skips) {
+            report->skips = skips;
+            packer->skip_capacity = capacity;
         }
     }
-    if (descriptor >= 0)
-        close(descriptor);
-    return result;
+    bool fits = report->skip_count < packer->skip_capacity;
+    if (fits)
+        report->skips[report->skip_count++] = (PackSkip){strdup(name), strdup(reason)};
+    pthread_mutex_unlock(&packer->lock);
+    return fits;
 }
 
-int dataset_map(DatasetMap **out, const char *path, bool verify, Error *error) {
-    *out = NULL;
-    DatasetMap *data = calloc(1, sizeof *data);
-    if (!data)
-        return error_set(error, "%s: no memory", path);
-    int result = file_map(data, path, error);
+static bool image_pack(Worker *worker, const Job *job) {
+    Packer *packer = worker->packer;
+    char reason[IMAGE_REASON_MAX] = "";
+    Pixels pixels;
+    int channels = (int)packer->writer.header.info.channels;
+    if (image_decode(&pixels, &worker->buffer, (const uint8_t *)job->bytes.data, job->bytes.size, channels, reason))
+        return skip_add(packer, job->file->name, reason);
+    if (resizer_run(worker->resizer, &pixels, pack_writer_row(&packer->writer, job->section, job->row)))
+        return false;
+    pack_writer_keep(&packer->writer, job->section, job->row, job->file->label);
+    return true;
+}
+
+/* One channel of three: the luminance, as the decoders weigh it. */
+static void grey_take(const Pixels *in, uint8_t *out) {
+    for (int64_t y = 0; y < in->height; y++)
+        for (int64_t x = 0; x < in->width; x++) {
+            const uint8_t *p = in->bytes + y * in->row + x * in->column;
+            out[y * in->width + x] = (uint8_t)((299 * p[0] + 587 * p[in->channel] + 114 * p[2 * in->channel] + 500) / 1000);
+        }
+}
+
+/* The source's channels as the pack wants them. */
+static bool channels_match(Worker *worker, Pixels *pixels) {
+    int64_t wanted = worker->packer->writer.header.info.channels;
+    if (pixels->channels == wanted)
+        return true;
+    if (wanted == 3) { /* of one: the same three times */
+        pixels->channel = 0;
+        pixels->channels = 3;
+        return true;
+    }
+    size_t size = (size_t)(pixels->height * pixels->width);
+    if (worker->buffer.capacity < size) {
+        free(worker->buffer.bytes);
+        worker->buffer.bytes = malloc(size);
+        worker->buffer.capacity = worker->buffer.bytes ? size : 0;
+        if (!worker->buffer.bytes)
+            return false;
+    }
+    grey_take(pixels, worker->buffer.bytes);
+    *pixels = (Pixels){worker->buffer.bytes, pixels->height, pixels->width, 1, pixels->width, 1, 0};
+    return true;
+}
+
+static bool records_pack(Worker *worker, const Job *job) {
+    const RecordForm *form = &worker->packer->plan->form;
+    for (int64_t i = 0; i < job->count; i++) {
+        Pixels pixels = form->pixels;
+        pixels.bytes = (const uint8_t *)job->bytes.data + i * form->bytes + form->start;
+        if (!channels_match(worker, &pixels) ||
+            resizer_run(worker->resizer, &pixels, pack_writer_row(&worker->packer->writer, job->section, job->row + i)))
+            return false;
+    }
+    return true;
+}
+
+/* The worker's buffer goes into the ring in place of the one that it takes. */
+static bool job_take(Worker *worker) {
+    Packer *packer = worker->packer;
+    pthread_mutex_lock(&packer->lock);
+    while (!packer->waiting && !packer->closed)
+        pthread_cond_wait(&packer->filled, &packer->lock);
+    bool taken = packer->waiting > 0;
+    if (taken) {
+        Job *slot = &packer->jobs[packer->head], job = *slot;
+        slot->bytes = worker->job.bytes;
+        worker->job = job;
+        packer->head = (packer->head + 1) % packer->job_count;
+        packer->waiting--;
+        pthread_cond_signal(&packer->emptied);
+    }
+    pthread_mutex_unlock(&packer->lock);
+    return taken;
+}
+
+static void *worker_run(void *context) {
+    Worker worker = {.packer = context};
+    Packer *packer = context;
+    const DataInfo *info = &packer->writer.header.info;
+    buffer_init(&worker.job.bytes, IMAGE_BYTES_MAX);
+    worker.resizer = resizer_new(info->height, info->width);
+    bool fine = worker.resizer != NULL;
+    while (job_take(&worker)) {
+        if (fine)
+            fine = worker.job.encoded ? image_pack(&worker, &worker.job) : records_pack(&worker, &worker.job);
+    }
+    pthread_mutex_lock(&packer->lock);
+    packer->out_of_memory = packer->out_of_memory || !fine;
+    pthread_mutex_unlock(&packer->lock);
+    resizer_free(worker.resizer);
+    free(worker.buffer.bytes);
+    buffer_deinit(&worker.job.bytes);
+    return NULL;
+}
+
+/* ---- the reader ---- */
+
+/* The next slot of the ring, its buffer empty; only the reader fills slots, so it stays free until job_give. */
+static Job *job_next(Packer *packer) {
+    pthread_mutex_lock(&packer->lock);
+    while (packer->waiting == packer->job_count)
+        pthread_cond_wait(&packer->emptied, &packer->lock);
+    Job *job = &packer->jobs[(packer->head + packer->waiting) % packer->job_count];
+    pthread_mutex_unlock(&packer->lock);
+    buffer_clear(&job->bytes);
+    return job;
+}
+
+static void job_give(Packer *packer, int64_t images) {
+    pthread_mutex_lock(&packer->lock);
+    packer->waiting++;
+    pthread_cond_signal(&packer->filled);
+    pthread_mutex_unlock(&packer->lock);
+    packer->done += images;
+    if (packer->options->on_progress)
+        packer->options->on_progress(packer->options->context, packer->done, packer->total);
+}
+
+static int stop_check(const Packer *packer) {
+    const PackOptions *options = packer->options;
+    return options->should_stop && options->should_stop(options->context) ? DATA_STOPPED : 0;
+}
+
+static int record_label(const Packer *packer, const PlanFile *file, const uint8_t *record, int64_t index, uint16_t *out, Error *error) {
+    const Plan *plan = packer->plan;
+    if (plan->form.label < 0) {
+        *out = (uint16_t)((uint8_t)plan->labels[file->section]->bytes.data[file->row + index] - 1);
+        return 0;
+    }
+    *out = record[plan->form.label];
+    if (*out < plan->info.classes)
+        return 0;
+    return data_refuse(error, "%s: %s: byte %lld: label %d, but there are %lld classes", plan->source, file->name,
+                       (long long)(index * plan->form.bytes + plan->form.label), *out, (long long)plan->info.classes);
+}
+
+static int records_take(const Packer *packer, Container *container, const PlanFile *file, int64_t offset, size_t size, Buffer *out,
+                        Error *error) {
+    while (out->size < size) {
+        uint8_t chunk[16384];
+        size_t left = size - out->size, taken;
+        int result = container_take(container, chunk, left < sizeof chunk ? left : sizeof chunk, &taken, error);
+        if (result)
+            return result;
+        if (!taken)
+            return data_refuse(error, "%s: %s: byte %lld: the file ends here, before its size", packer->plan->source, file->name,
+                               (long long)(offset + (int64_t)out->size));
+        buffer_append(out, chunk, taken);
+        if (out->failed)
+            return error_set(error, "no memory for %zu bytes of records", size);
+    }
+    return 0;
+}
+
+/* start: the first record's place in its file. */
+static int labels_keep(Packer *packer, const PlanFile *file, const uint8_t *records, int64_t start, int64_t count, Error *error) {
+    for (int64_t i = 0; i < count; i++) {
+        uint16_t label;
+        int result = record_label(packer, file, records + i * packer->plan->form.bytes, start + i, &label, error);
+        if (result)
+            return result;
+        pack_writer_keep(&packer->writer, file->section, file->row + start + i, label);
+    }
+    return 0;
+}
+
+static int records_read(Packer *packer, Container *container, const PlanFile *file, Error *error) {
+    int64_t bytes = packer->plan->form.bytes, records = file->size / bytes;
+    for (int64_t start = 0; start < records; start += RECORDS_A_JOB) {
+        int64_t count = records - start < RECORDS_A_JOB ? records - start : RECORDS_A_JOB;
+        Job *job = job_next(packer);
+        int result = stop_check(packer);
+        if (!result)
+            result = records_take(packer, container, file, start * bytes, (size_t)(count * bytes), &job->bytes, error);
+        if (!result)
+            result = labels_keep(packer, file, (const uint8_t *)job->bytes.data, start, count, error);
+        if (result)
+            return result;
+        job->encoded = false;
+        job->section = file->section;
+        job->row = file->row + start;
+        job->count = count;
+        job_give(packer, count);
+    }
+    return 0;
+}
+
+static int image_read(Packer *packer, Container *container, const PlanFile *file, Error *error) {
+    Job *job = job_next(packer);
+    int result = stop_check(packer);
     if (!result)
-        result = header_check(data, path, error);
-    if (!result && verify)
-        result = digest_check(data, path, error);
+        result = container_take_all(container, IMAGE_BYTES_MAX, &job->bytes, error);
     if (result)
-        dataset_free(data);
-    else
-        *out = data;
+        return result;
+    job->file = file;
+    job->encoded = true;
+    job->section = file->section;
+    job->row = file->row;
+    job_give(packer, 1);
+    return 0;
+}
+
+/* Both looks must see the same files, in the same order. */
+static int container_pack(Packer *packer, Error *error) {
+    const Plan *plan = packer->plan;
+    Container *container;
+    ContainerEntry entry;
+    int result = container_open(&container, plan->source, error);
+    for (size_t i = 0; i < plan->file_count && !result; i++) {
+        const PlanFile *file = &plan->files[i];
+        result = container_next(container, &entry, error);
+        if (result == CONTAINER_END || (!result && (strcmp(entry.name, file->name) || entry.size != file->size)))
+            result = data_refuse(error, "%s: %s: changed while it was read", plan->source, file->name);
+        else if (!result && file->role == ROLE_RECORDS)
+            result = records_read(packer, container, file, error);
+        else if (!result && file->role == ROLE_IMAGE)
+            result = image_read(packer, container, file, error);
+    }
+    container_free(container);
     return result;
 }
 
-void dataset_free(DatasetMap *data) {
-    if (!data)
-        return;
-    if (data->address)
-        munmap(data->address, data->size);
-    free(data);
+static int idx_section_pack(Packer *packer, DataSection section, const Idx *images, const Idx *labels, Error *error) {
+    const RecordForm *form = &packer->plan->form;
+    for (int64_t start = 0; start < images->shape[0]; start += RECORDS_A_JOB) {
+        int64_t left = images->shape[0] - start, count = left < RECORDS_A_JOB ? left : RECORDS_A_JOB;
+        Job *job = job_next(packer);
+        if (stop_check(packer))
+            return DATA_STOPPED;
+        buffer_append(&job->bytes, images->bytes + start * form->bytes, (size_t)(count * form->bytes));
+        if (job->bytes.failed)
+            return error_set(error, "no memory for %lld images", (long long)count);
+        for (int64_t i = 0; i < count; i++)
+            pack_writer_keep(&packer->writer, section, start + i, labels->bytes[start + i]);
+        job->encoded = false;
+        job->section = section;
+        job->row = start;
+        job->count = count;
+        job_give(packer, count);
+    }
+    return 0;
 }
 
-const DataInfo *dataset_info(const DatasetMap *data) {
-    return &data->info;
+static int idx_pack(Packer *packer, Error *error) {
+    const Idx *idx = packer->plan->idx.idx;
+    int result = idx_section_pack(packer, DATA_TRAIN, &idx[0], &idx[1], error);
+    return result ? result : idx_section_pack(packer, DATA_TEST, &idx[2], &idx[3], error);
+}
+
+/* ---- putting it together ---- */
+
+static int packer_start(Packer *packer, Error *error) {
+    packer->job_count = (size_t)packer->thread_count * JOBS_EACH;
+    packer->jobs = calloc(packer->job_count, sizeof *packer->jobs);
+    if (!packer->jobs)
+        return error_set(error, "no memory to pack with %d threads", packer->thread_count);
+    for (size_t i = 0; i < packer->job_count; i++)
+        buffer_init(&packer->jobs[i].bytes, IMAGE_BYTES_MAX);
+    int wanted = packer->thread_count;
+    for (packer->thread_count = 0; packer->thread_count < wanted; packer->thread_count++) {
+        int problem = pthread_create(&packer->threads[packer->thread_count], NULL, worker_run, packer);
+        if (problem)
+            return error_set_errno(error, problem, "cannot start a thread");
+    }
+    return 0;
+}
+
+static void packer_stop(Packer *packer) {
+    pthread_mutex_lock(&packer->lock);
+    packer->closed = true;
+    pthread_cond_broadcast(&packer->filled);
+    pthread_mutex_unlock(&packer->lock);
+    for (int i = 0; i < packer->thread_count; i++)
+        pthread_join(packer->threads[i], NULL);
+    for (size_t i = 0; packer->jobs && i < packer->job_count; i++)
+        buffer_deinit(&packer->jobs[i].bytes);
+    free(packer->jobs);
+}
+
+static int skip_compare(const void *a, const void *b) {
+    return strcmp(((const PackSkip *)a)->name, ((const PackSkip *)b)->name);
+}
+
+static int info_fill(const Plan *plan, const PackOptions *options, DataInfo *info, Error *error) {
+    *info = plan->info;
+    if (!text_copy(info->name, sizeof info->name, options->name))
+        return data_refuse(error, "a data set's name has at most %zu letters: %.80s", sizeof info->name - 1, options->name);
+    if (options->height)
+        info->height = options->height;
+    if (options->width)
+        info->width = options->width;
+    if (options->channels || !info->channels)
+        info->channels = options->channels ? options->channels : 3;
+    if (!info->height || !info->width)
+        return data_refuse(error, "%s: images in folders may be of any size; state the one to pack them in", plan->source);
+    if ((info->channels != 1 && info->channels != 3) || info->height > IMAGE_SIDE_MAX || info->width > IMAGE_SIDE_MAX ||
+        info->height * info->width * info->channels > PACK_INPUTS_MAX)
+        return data_refuse(error, "%lld x %lld pixels of %lld channels: expected 1 or 3 channels and at most %d values",
+                           (long long)info->width, (long long)info->height, (long long)info->channels, PACK_INPUTS_MAX);
+    info->inputs = info->height * info->width * info->channels;
+    return 0;
+}
+
+static int plan_pack(Packer *packer, Error *error) {
+    const Plan *plan = packer->plan;
+    int result = packer_start(packer, error);
+    if (!result)
+        result = plan->is_idx ? idx_pack(packer, error) : container_pack(packer, error);
+    packer_stop(packer);
+    PackReport *report = packer->report;
+    if (!result && packer->out_of_memory)
+        result = error_set(error, "no memory for an image's pixels");
+    for (size_t i = 0; i < report->skip_count && !result; i++)
+        if (!report->skips[i].name || !report->skips[i].reason)
+            result = error_set(error, "no memory for the names of skipped images");
+    if (result)
+        return result;
+    if (report->skip_count)
+        qsort(report->skips, report->skip_count, sizeof *report->skips, skip_compare);
+    result = pack_writer_finish(&packer->writer, (const char *const *)plan->names, NULL, &report->info, error);
+    if (result == DATA_REFUSED && report->skip_count)
+        error_prefix(error, "%s: %s: %s", plan->source, report->skips[0].name, report->skips[0].reason);
+    else if (result == DATA_REFUSED)
+        error_prefix(error, "%s", plan->source);
+    return result;
+}
+
+int dataset_pack(PackReport *report, const char *source, const char *out_path, const PackOptions *options, Error *error) {
+    Plan plan;
+    DataInfo info;
+    Machine machine;
+    Packer packer = {.plan = &plan,
+                     .options = options,
+                     .report = report,
+                     .lock = PTHREAD_MUTEX_INITIALIZER,
+                     .filled = PTHREAD_COND_INITIALIZER,
+                     .emptied = PTHREAD_COND_INITIALIZER,
+                     .writer = {.descriptor = -1}};
+    *report = (PackReport){0};
+    int result = plan_make(&plan, source, error);
+    if (result)
+        return result;
+    machine_read(&machine);
+    packer.thread_count = options->threads ? options->threads : machine.cores;
+    packer.thread_count = packer.thread_count > THREADS_MAX ? THREADS_MAX : packer.thread_count;
+    packer.total = plan.info.train_count + plan.info.test_count;
+    report->format = plan.format;
+    result = info_fill(&plan, options, &info, error);
+    if (!result)
+        result = pack_writer_open(&packer.writer, &info, out_path, error);
+    if (!result)
+        result = plan_pack(&packer, error);
+    pack_writer_deinit(&packer.writer);
+    plan_deinit(&plan);
+    if (result)
+        pack_report_deinit(report);
+    return result;
+}
+
+void pack_report_deinit(PackReport *report) {
+    for (size_t i = 0; i < report->skip_count; i++) {
+        free(report->skips[i].name);
+        free(report->skips[i].reason);
+    }
+    free(report->skips);
+    *report = (PackReport){0};
 }

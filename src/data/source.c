@@ -8,7 +8,7 @@
 typedef struct Source {
     const char *name;
     float mean, deviation;
-    const char *files[PACK_PARTS]; /* without ".gz" */
+    const char *files[PACK_IMAGE_PARTS]; /* without ".gz" */
     const char *mend;
 } Source;
 
@@ -28,12 +28,12 @@ static const Source *source_find(const char *name) {
 }
 
 static int source_pack(const Source *source, const char *digest, const char *out_path, Error *error) {
-    char text[PACK_PARTS][PATH_TEXT_MAX];
-    const char *paths[PACK_PARTS];
+    char text[PACK_IMAGE_PARTS][PATH_TEXT_MAX];
+    const char *paths[PACK_IMAGE_PARTS];
     const char *root = getenv("SWEEPD_DATA");
     if (!root || !*root)
         root = "/usr/share/datasets";
-    for (int i = 0; i < PACK_PARTS; i++) {
+    for (int i = 0; i < PACK_IMAGE_PARTS; i++) {
         paths[i] = text[i];
         if (path_format(text[i], error, "%s/%s/%s.gz", root, source->name, source->files[i]))
             return -1;
@@ -42,15 +42,16 @@ static int source_pack(const Source *source, const char *digest, const char *out
         if (!file_exists(text[i]))
             return data_refuse(error, "%s: neither %s nor %s.gz is there; %s", source->name, text[i], text[i], source->mend);
     }
-    return pack_idx(source->name, paths, source->mean, source->deviation, digest, out_path, error);
+    DataInfo info;
+    return pack_idx(source->name, paths, source->mean, source->deviation, digest, out_path, &info, error);
 }
 
-/* Both become part of a path. */
-static bool name_is_plain(const char *name) {
-    if (!isalnum((unsigned char)*name))
+/* Names and digests become part of a path. */
+bool dataset_name_is_plain(const char *name, size_t size) {
+    if (!size || size >= sizeof((DataInfo *)0)->name || !isalnum((unsigned char)*name))
         return false;
-    for (; *name; name++)
-        if (!isalnum((unsigned char)*name) && !strchr("-_.", *name))
+    for (size_t i = 0; i < size; i++)
+        if (!name[i] || (!isalnum((unsigned char)name[i]) && !strchr("-_.", name[i])))
             return false;
     return true;
 }
@@ -63,22 +64,42 @@ static int pack_make(const char *home, const char *name, const char *digest, con
     char directory[PATH_TEXT_MAX];
     const Source *source = source_find(name);
     if (!source)
-        return data_refuse(error, "no data set is known as \"%s\", and %s is not there", name, path);
+        return data_refuse(error, "no data set is known as \"%s\", and %s is not there; 'sweepctl data pack' makes packs", name, path);
     if (path_format(directory, error, "%s/data", home) || directory_make(directory, 0755, error))
         return -1;
     return source_pack(source, digest, path, error);
 }
 
+/* The pack that a person made under the name serves when it is the one that is asked for. */
+static int pack_find(const char *root, const char *name, const char *digest, char path[PATH_TEXT_MAX], Error *error) {
+    char own[PATH_TEXT_MAX];
+    DataInfo info = {0};
+    Error ignored;
+    if (path_format(path, error, "%s/data/%s-%s.pack", root, name, digest) || path_format(own, error, "%s/data/%s.pack", root, name))
+        return -1;
+    if (file_exists(path))
+        return 0;
+    if (!file_exists(own))
+        return pack_make(root, name, digest, path, error);
+    if (!dataset_header_read(own, &info, &ignored) && !strcmp(info.digest, digest)) {
+        text_copy(path, PATH_TEXT_MAX, own);
+        return 0;
+    }
+    if (source_find(name))
+        return pack_make(root, name, digest, path, error);
+    return data_refuse(error, "%s is not the data that is asked for: its digest is %s, and not %s", own, info.digest, digest);
+}
+
 int dataset_open(DatasetMap **out, const char *home, const char *name, const char *digest, Error *error) {
     char root[PATH_TEXT_MAX], path[PATH_TEXT_MAX];
     *out = NULL;
-    if (!name_is_plain(name))
+    if (!dataset_name_is_plain(name, strlen(name)))
         return data_refuse(error, "not a data set's name: \"%.80s\"", name);
     if (!digest_is_plain(digest))
         return data_refuse(error, "%s: not a data set's digest: \"%.80s\"", name, digest);
-    if (path_home(home, root, error) || path_format(path, error, "%s/data/%s-%s.pack", root, name, digest))
+    if (path_home(home, root, error))
         return -1;
-    int result = file_exists(path) ? 0 : pack_make(root, name, digest, path, error);
+    int result = pack_find(root, name, digest, path, error);
     if (!result)
         result = dataset_map(out, path, true, error);
     if (result)

@@ -64,8 +64,10 @@ static int command_init(Command *command, LocalExecutor *local, Error *error) {
     snprintf(command->threads, sizeof command->threads, "%d", local->threads);
     char *arguments[ARGUMENTS_MAX] = {local->program, "serve",       "--home",    local->home,      "--socket", local->socket_path,
                                       "--name",       command->name, "--threads", command->threads, NULL};
+    if (local->threads == 0)
+        arguments[8] = NULL;
     memcpy(command->arguments, arguments, sizeof arguments);
-    return command_environment(command, local->threads, error);
+    return command_environment(command, local->threads > 0 ? local->threads : 1, error);
 }
 
 static void report_and_exit(int report) {

@@ -35,16 +35,6 @@ const char *optimizer_kind_text(OptimizerKind kind) {
     return infos[kind].name;
 }
 
-int optimizer_kind_find(const char *name, OptimizerKind *out) {
-    for (size_t i = 0; i < sizeof infos / sizeof infos[0]; i++) {
-        if (strcmp(name, infos[i].name) == 0) {
-            *out = (OptimizerKind)i;
-            return 0;
-        }
-    }
-    return 1;
-}
-
 void optimizer_settings_default(OptimizerKind kind, OptimizerSettings *out) {
     *out = infos[kind].defaults;
 }

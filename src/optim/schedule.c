@@ -1,7 +1,6 @@
 #include "sweepd/optim.h"
 
 #include <math.h>
-#include <string.h>
 
 static const double pi = 3.14159265358979323846;
 
@@ -14,16 +13,6 @@ static const char *const names[] = {
 
 const char *schedule_kind_text(ScheduleKind kind) {
     return names[kind];
-}
-
-int schedule_kind_find(const char *name, ScheduleKind *out) {
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        if (strcmp(name, names[i]) == 0) {
-            *out = (ScheduleKind)i;
-            return 0;
-        }
-    }
-    return 1;
 }
 
 /* x: the share of the run that lies behind, [0, 1]. */

@@ -11,7 +11,7 @@
  *
  * The token is 256 random bits, chosen anew for every attempt. A late message of an attempt that has ended carries the right token of a
  * closed attempt, and is refused like one with a wrong token; but for the repeat of the report that closed it, whose answer was lost. */
-#include "sweepd/queue.h"
+#include "private.h"
 
 #include <errno.h>
 #include <math.h>
@@ -23,18 +23,13 @@
 
 enum { EXPIRE_AT_ONCE = 64 };
 
-struct Queue {
-    Store *store;
-    QueueSettings settings;
-    bool draining;
-};
-
 int queue_new(Queue **out, Store *store, const QueueSettings *settings, double now, Error *error) {
     *out = NULL;
     QueueSettings chosen = *settings;
     chosen.heartbeat_seconds = chosen.heartbeat_seconds > 0 ? chosen.heartbeat_seconds : 5;
     chosen.lease_seconds = chosen.lease_seconds > 0 ? chosen.lease_seconds : 60;
     chosen.retry_limit = chosen.retry_limit > 0 ? chosen.retry_limit : 3;
+    chosen.patience_seconds = chosen.patience_seconds > 0 ? chosen.patience_seconds : 300;
     if (!isfinite(chosen.lease_seconds) || chosen.lease_seconds < 5 * chosen.heartbeat_seconds)
         return error_set(error, "a lease of %g s is shorter than five heartbeats of %g s", chosen.lease_seconds, chosen.heartbeat_seconds);
     if (store_attempt_extend_all(store, now + chosen.lease_seconds, error) < 0)
@@ -44,6 +39,8 @@ int queue_new(Queue **out, Store *store, const QueueSettings *settings, double n
         return error_set(error, "out of memory");
     queue->store = store;
     queue->settings = chosen;
+    if (*chosen.host)
+        host_note(queue, chosen.host, &chosen.room);
     *out = queue;
     return 0;
 }
@@ -60,6 +57,8 @@ typedef struct Ending {
     RunState result; /* when ok */
     const char *detail;
     double now;
+    const Environment *environment; /* as a result says; NULL: nothing new */
+    double step, flops;             /* as the result's last point says */
 } Ending;
 
 static int ending_state(Queue *queue, const Ending *ending, RunState *state, Error *error) {
@@ -85,8 +84,15 @@ static int attempt_finish(Queue *queue, const Ending *ending, const char *event,
         return -1;
     if (event && store_event_add(queue->store, ending->now, event, 0, ending->run_id, ending->attempt_id, ending->detail, error) < 0)
         return -1;
-    int result = store_attempt_end(queue->store, ending->attempt_id, ending->outcome, ending->detail, state,
-                                   outcome_counts(ending->outcome), ending->now, error);
+    AttemptEnd end = {.outcome = ending->outcome,
+                      .detail = ending->detail,
+                      .run_state = state,
+                      .failures_add = outcome_counts(ending->outcome),
+                      .now = ending->now,
+                      .step = ending->step,
+                      .flops = ending->flops,
+                      .environment = ending->environment};
+    int result = store_attempt_end(queue->store, ending->attempt_id, &end, error);
     return result > 0 ? error_set(error, "attempt %lld is not open", (long long)ending->attempt_id) : result;
 }
 
@@ -129,36 +135,60 @@ static int lease_give_up_earlier(Queue *queue, const Environment *environment, c
     return worker_give_up(queue, worker, environment, ending, OUTCOME_LOST, "lease_expired", error);
 }
 
-static int lease_begin(Queue *queue, const QueueRequest *request, const PendingRun *next, double now, QueueLease *out, Error *error) {
+/* What a lease is given from. */
+typedef struct Grant {
+    const QueueRequest *request;
+    HostRoom room;
+    double most_bytes; /* that a run may need */
+    double now;
+} Grant;
+
+static int lease_begin(Queue *queue, const Grant *grant, const PendingRun *next, QueueLease *out, Error *error) {
+    const QueueRequest *request = grant->request;
     AttemptRecord attempt;
-    AttemptStart start = {
-        .run_id = next->run_id, .environment = *request->environment, .now = now, .expires_at = now + queue->settings.lease_seconds};
+    AttemptStart start = {.run_id = next->run_id,
+                          .environment = *request->environment,
+                          .now = grant->now,
+                          .expires_at = grant->now + queue->settings.lease_seconds,
+                          .reserved_bytes = next->memory_bytes};
+    int64_t *threads = &start.environment.threads;
+    if (next->threads > 0)
+        *threads = next->threads;
+    else if (*threads <= 0 && host_threads(queue, &grant->room, next, threads, error) < 0)
+        return -1;
     text_copy(start.worker, sizeof start.worker, request->worker);
     if (token_make(start.token, error) < 0 || store_attempt_begin(queue->store, &start, &attempt, error) != 0)
         return -1;
-    *out = (QueueLease){.attempt_id = attempt.id, .run_id = attempt.run_id, .attempt_number = attempt.number, .run = next->run};
+    if (next->run_id == queue->passed_run)
+        queue->passed_run = 0;
+    *out = (QueueLease){
+        .attempt_id = attempt.id, .run_id = attempt.run_id, .attempt_number = attempt.number, .threads = *threads, .run = next->run};
     text_copy(out->token, sizeof out->token, start.token);
     text_copy(out->key, sizeof out->key, next->key);
     return 0;
 }
 
 /* The sweep's next run, unless it is one that goes alone and others are there. 0, QUEUE_EMPTY, -1. */
-static int lease_next(Queue *queue, const QueueRequest *request, int64_t sweep_id, bool first, double now, QueueLease *out, bool *alone,
-                      Error *error) {
+static int lease_next(Queue *queue, const Grant *grant, int64_t sweep_id, bool first, QueueLease *out, bool *alone, Error *error) {
     PendingRun next;
     for (;;) {
-        int result = store_next_pending(queue->store, sweep_id, &next, error);
+        int result = host_next(queue, sweep_id, grant->most_bytes, &next, error);
         if (result != 0)
             return result < 0 ? -1 : QUEUE_EMPTY;
         *alone = next.attempts > 0;
         if (*alone && !first)
             return QUEUE_EMPTY;
-        if (lease_begin(queue, request, &next, now, out, error) < 0)
+        if (lease_begin(queue, grant, &next, out, error) < 0)
             return -1;
         if (next.readable)
             return 0;
         /* Left by another version. It must not stand before all others for ever. */
-        Ending ending = {out->attempt_id, out->run_id, OUTCOME_REFUSED, RUN_FAILED, next.problem.text, now};
+        Ending ending = {.attempt_id = out->attempt_id,
+                         .run_id = out->run_id,
+                         .outcome = OUTCOME_REFUSED,
+                         .result = RUN_FAILED,
+                         .detail = next.problem.text,
+                         .now = grant->now};
         if (attempt_finish(queue, &ending, "spec_unreadable", error) < 0)
             return -1;
     }
@@ -179,14 +209,14 @@ static int lease_share(Queue *queue, const QueueRequest *request, int64_t sweep_
     return 0;
 }
 
-static int lease_take_from(Queue *queue, const QueueRequest *request, int64_t sweep_id, int64_t pending, double now, QueueLease *out,
-                           size_t *count, Error *error) {
+static int lease_take_from(Queue *queue, const Grant *grant, int64_t sweep_id, int64_t pending, QueueLease *out, size_t *count,
+                           Error *error) {
     size_t share;
     bool alone = false;
-    if (lease_share(queue, request, sweep_id, pending, &share, error) < 0)
+    if (lease_share(queue, grant->request, sweep_id, pending, &share, error) < 0)
         return -1;
     while (*count < share && !alone) {
-        int result = lease_next(queue, request, sweep_id, *count == 0, now, &out[*count], &alone, error);
+        int result = lease_next(queue, grant, sweep_id, *count == 0, &out[*count], &alone, error);
         if (result != 0)
             return result < 0 ? -1 : 0;
         ++*count;
@@ -196,15 +226,21 @@ static int lease_take_from(Queue *queue, const QueueRequest *request, int64_t sw
 
 static int lease_take(Queue *queue, const QueueRequest *request, double now, QueueLease *out, size_t *count, int64_t *sweep_id,
                       Error *error) {
+    Grant *grant = calloc(1, sizeof *grant);
     int64_t pending;
-    int result;
+    if (!grant)
+        return error_set(error, "out of memory");
+    grant->request = request;
+    grant->now = now;
+    int result = host_read(queue, host_note(queue, request->environment->host, &request->host), &grant->room, error);
     /* A sweep all of whose pending runs were unreadable gives none, and has none left. */
-    do {
-        result = store_next_sweep(queue->store, sweep_id, &pending, error);
+    while (result == 0 && *count == 0) {
+        result = host_turn(queue, &grant->room, now, &grant->most_bytes, sweep_id, &pending, error);
         if (result == 0)
-            result = lease_take_from(queue, request, *sweep_id, pending, now, out, count, error);
-    } while (result == 0 && *count == 0);
-    return result == STORE_NONE ? QUEUE_EMPTY : result;
+            result = lease_take_from(queue, grant, *sweep_id, pending, out, count, error);
+    }
+    free(grant);
+    return result;
 }
 
 int queue_lease(Queue *queue, const QueueRequest *request, double now, QueueLease *out, size_t *count, int64_t *sweep_id, Error *error) {
@@ -253,7 +289,12 @@ static int report_direct(Queue *queue, const AttemptRecord *attempt, double now,
     *directive = !wanted ? QUEUE_DROP : queue->draining ? QUEUE_STOP : QUEUE_CONTINUE;
     if (wanted)
         return 0;
-    Ending ending = {attempt->id, attempt->run_id, OUTCOME_PREEMPTED, RUN_CANCELLED, "the run was cancelled", now};
+    Ending ending = {.attempt_id = attempt->id,
+                     .run_id = attempt->run_id,
+                     .outcome = OUTCOME_PREEMPTED,
+                     .result = RUN_CANCELLED,
+                     .detail = "the run was cancelled",
+                     .now = now};
     return attempt_finish(queue, &ending, "run_dropped", error);
 }
 
@@ -320,6 +361,17 @@ int queue_heartbeat(Queue *queue, int64_t attempt_id, const char *token, double 
     return queue_points(queue, attempt_id, token, NULL, 0, step, flops, now, directive, error);
 }
 
+/* A run that trains nothing has no tensors that others could be known by. */
+static int report_learn(Queue *queue, int64_t run_id, double memory_bytes, Error *error) {
+    double tensors;
+    if (!(memory_bytes > 0) || memory_bytes >= STORE_ANY_BYTES)
+        return 0;
+    int result = store_run_tensors(queue->store, run_id, &tensors, error);
+    if (result != 0 || tensors <= 0)
+        return result;
+    return store_memory_learn(queue->store, tensors, room_of_peak(tensors, memory_bytes), error);
+}
+
 static int report_result(Queue *queue, const char *token, const Ending *report, const Environment *environment, const Point *points,
                          size_t count, Error *error) {
     AttemptRecord attempt;
@@ -333,13 +385,15 @@ static int report_result(Queue *queue, const char *token, const Ending *report, 
         return result;
     if (store_point_add(queue->store, attempt.id, points, count, error) < 0)
         return -1;
-    if (environment && *environment->host && store_attempt_environment(queue->store, attempt.id, environment, error) != 0)
-        return -1;
-    const Point *last = count > 0 ? &points[count - 1] : NULL;
-    if (last && store_attempt_renew(queue->store, attempt.id, attempt.expires_at, (double)last->step, last->flops, error) < 0)
+    if (environment && report->outcome == OUTCOME_OK && report_learn(queue, attempt.run_id, environment->memory_bytes, error) < 0)
         return -1;
     Ending ending = *report;
     ending.run_id = attempt.run_id;
+    ending.environment = environment && *environment->host ? environment : NULL;
+    if (count > 0) {
+        ending.step = (double)points[count - 1].step;
+        ending.flops = points[count - 1].flops;
+    }
     return attempt_finish(queue, &ending, NULL, error);
 }
 
@@ -358,7 +412,7 @@ int queue_result(Queue *queue, int64_t attempt_id, const char *token, Outcome ou
     }
     if (store_transaction_begin(queue->store, error) < 0)
         return -1;
-    Ending report = {attempt_id, 0, outcome, state, detail ? detail : "", now};
+    Ending report = {.attempt_id = attempt_id, .outcome = outcome, .result = state, .detail = detail ? detail : "", .now = now};
     return store_transaction_end(queue->store, report_result(queue, token, &report, environment, points, count, error), error);
 }
 
@@ -392,7 +446,12 @@ static int expire_some(Queue *queue, double now, size_t *count, Error *error) {
     if (store_attempt_expired(queue->store, now, expired, EXPIRE_AT_ONCE, count, error) < 0)
         return -1;
     for (size_t i = 0; i < *count; i++) {
-        Ending ending = {expired[i].id, expired[i].run_id, OUTCOME_LOST, RUN_PENDING, "the lease ran out", now};
+        Ending ending = {.attempt_id = expired[i].id,
+                         .run_id = expired[i].run_id,
+                         .outcome = OUTCOME_LOST,
+                         .result = RUN_PENDING,
+                         .detail = "the lease ran out",
+                         .now = now};
         if (attempt_finish(queue, &ending, "lease_expired", error) < 0)
             return -1;
     }
@@ -420,18 +479,38 @@ void queue_drain(Queue *queue) {
     queue->draining = true;
 }
 
-int queue_workers_wanted(Queue *queue, size_t alive, size_t capacity, size_t *wanted, Error *error) {
-    int64_t pending = 0, running = 0;
+/* Cores that runs take beside the one, or the number, that each worker is given: so many workers fewer. */
+static size_t extra_cores(const Queue *queue, const HostRoom *room) {
+    int64_t each = queue->settings.threads > 0 ? queue->settings.threads : 1, extra = 0;
+    for (size_t i = 0; i < room->count; i++)
+        extra += room->workers[i].threads > each ? room->workers[i].threads - each : 0;
+    return (size_t)extra;
+}
+
+/* Runs that a new worker of this machine could begin now. */
+static int startable_count(Queue *queue, const HostRoom *room, int64_t limit, double now, int64_t *count, Error *error) {
+    double most_bytes;
+    int64_t sweep_id, pending;
+    *count = 0;
+    int result = host_turn(queue, room, now, &most_bytes, &sweep_id, &pending, error);
+    return result != 0 ? (result < 0 ? -1 : 0) : store_fitting_count(queue->store, most_bytes, limit, count, error);
+}
+
+int queue_workers_wanted(Queue *queue, size_t alive, size_t capacity, double now, size_t *wanted, Error *error) {
+    static HostRoom room;
+    int64_t startable = 0;
     size_t busy = 0;
     *wanted = 0;
     if (queue->draining || alive >= capacity)
         return 0;
-    if (store_pending_count(queue->store, (int64_t)(capacity + alive), &pending, &running, error) < 0 ||
+    if (host_read(queue, host_note(queue, queue->settings.host, &queue->settings.room), &room, error) < 0 ||
+        startable_count(queue, &room, (int64_t)(capacity + alive), now, &startable, error) < 0 ||
         store_worker_count(queue->store, &busy, error) < 0)
         return -1;
     /* Workers without a run are about to ask for one. */
     size_t idle = alive > busy ? alive - busy : 0;
-    size_t useful = (size_t)pending > idle ? (size_t)pending - idle : 0;
-    *wanted = useful < capacity - alive ? useful : capacity - alive;
+    size_t useful = (size_t)startable > idle ? (size_t)startable - idle : 0;
+    size_t taken = alive + extra_cores(queue, &room), places = capacity > taken ? capacity - taken : 0;
+    *wanted = useful < places ? useful : places;
     return 0;
 }

@@ -9,7 +9,9 @@ int attempt_read(sqlite3_stmt *row, AttemptRecord *out, Error *error) {
     *out = (AttemptRecord){.id = sqlite3_column_int64(row, 0),
                            .run_id = sqlite3_column_int64(row, 1),
                            .number = sqlite3_column_int64(row, 2),
-                           .environment = {.pid = sqlite3_column_int64(row, 10), .threads = sqlite3_column_int64(row, 11)},
+                           .environment = {.pid = sqlite3_column_int64(row, 10),
+                                           .threads = sqlite3_column_int64(row, 11),
+                                           .memory_bytes = sqlite3_column_double(row, 17)},
                            .started_at = sqlite3_column_double(row, 12),
                            .ended_at = sqlite3_column_double(row, 13),
                            .expires_at = sqlite3_column_double(row, 14),
@@ -109,10 +111,10 @@ static int attempt_insert(Store *store, const AttemptStart *start, int64_t numbe
     return statement_run(
         store, error, NULL,
         "INSERT INTO attempts (run_id, number, token, outcome, worker, host, cpu, version, backend, data_digest, pid, threads, "
-        "started_at, expires_at) VALUES (?, ?, ?, 'open', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "started_at, expires_at, reserved_bytes) VALUES (?, ?, ?, 'open', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         VALUES(integer(start->run_id), integer(number), text(start->token), text(start->worker), text(at->host), text(at->cpu),
                text(at->version), text(at->backend), text(at->data_digest), integer(at->pid), integer(at->threads), real(start->now),
-               real(start->expires_at)));
+               real(start->expires_at), integer((int64_t)start->reserved_bytes)));
 }
 
 static int attempt_begin(Store *store, const AttemptStart *start, AttemptRecord *out, Error *error) {
@@ -207,19 +209,6 @@ int store_attempt_extend_all(Store *store, double expires_at, Error *error) {
     return store_transaction_end(store, result, error);
 }
 
-int store_attempt_environment(Store *store, int64_t attempt_id, const Environment *at, Error *error) {
-    int64_t changed = 0;
-    if (store_transaction_begin(store, error) < 0)
-        return -1;
-    int result =
-        statement_run(store, error, &changed,
-                      "UPDATE attempts SET host = ?2, cpu = ?3, version = ?4, backend = ?5, data_digest = ?6, pid = ?7, threads = ?8 "
-                      "WHERE id = ?1",
-                      VALUES(integer(attempt_id), text(at->host), text(at->cpu), text(at->version), text(at->backend),
-                             text(at->data_digest), integer(at->pid), integer(at->threads)));
-    return store_transaction_end(store, result < 0 ? -1 : changed ? 0 : STORE_NOT_FOUND, error);
-}
-
 /* The first that came is kept: which is right nobody can say here. */
 static int point_compare(Store *store, int64_t attempt_id, int64_t run_id, const Point *point, const Buffer *metrics, Error *error) {
     int64_t differs;
@@ -270,65 +259,53 @@ int store_point_add(Store *store, int64_t attempt_id, const Point *points, size_
 
 /* ---- end ---- */
 
-static int attempt_end(Store *store, int64_t attempt_id, Outcome outcome, const char *detail, RunState run_state, int failures_add,
-                       double now, Error *error) {
-    int64_t changed, exists;
-    if (statement_run(store, error, &changed,
-                      "UPDATE attempts SET outcome = ?2, detail = ?3, ended_at = ?4 WHERE id = ?1 AND outcome = 'open'",
-                      VALUES(integer(attempt_id), text(outcome_text(outcome)), text(detail), real(now))) < 0)
+#define ATTEMPT_END   "UPDATE attempts SET outcome = ?2, detail = ?3, ended_at = ?4, step = max(step, ?5), flops = max(flops, ?6)"
+#define ATTEMPT_ENDED " WHERE id = ?1 AND outcome = 'open' RETURNING run_id, flops"
+
+static int attempt_end_query(Store *store, int64_t attempt_id, const AttemptEnd *end, sqlite3_stmt **row, Error *error) {
+    const Environment *at = end->environment;
+    Value id = integer(attempt_id), outcome = text(outcome_text(end->outcome)), detail = text(end->detail), now = real(end->now);
+    Value step = real(isfinite(end->step) ? end->step : 0), flops = real(isfinite(end->flops) ? end->flops : 0);
+    if (!at)
+        return statement_query(store, error, row, ATTEMPT_END ATTEMPT_ENDED, VALUES(id, outcome, detail, now, step, flops));
+    return statement_query(store, error, row,
+                           ATTEMPT_END ", host = ?7, cpu = ?8, version = ?9, backend = ?10, data_digest = ?11, pid = ?12, "
+                                       "threads = ?13, memory_bytes = ?14" ATTEMPT_ENDED,
+                           VALUES(id, outcome, detail, now, step, flops, text(at->host), text(at->cpu), text(at->version),
+                                  text(at->backend), text(at->data_digest), integer(at->pid), integer(at->threads),
+                                  integer((int64_t)at->memory_bytes)));
+}
+
+static int attempt_end(Store *store, int64_t attempt_id, const AttemptEnd *end, Error *error) {
+    sqlite3_stmt *row = NULL;
+    int64_t exists;
+    if (attempt_end_query(store, attempt_id, end, &row, error) < 0)
         return -1;
-    if (changed == 0) {
-        int result = statement_integer(store, error, &exists, "SELECT 1 FROM attempts WHERE id = ?", VALUES(integer(attempt_id)));
+    int result = statement_next(store, row, error);
+    if (result == 0) {
+        result = statement_integer(store, error, &exists, "SELECT 1 FROM attempts WHERE id = ?", VALUES(integer(attempt_id)));
         return result != 0 ? result : STORE_STALE;
     }
+    if (result < 0)
+        return -1;
+    int64_t run_id = sqlite3_column_int64(row, 0);
+    double flops = sqlite3_column_double(row, 1);
+    statement_reset(row);
     return statement_run(store, error, NULL,
                          "UPDATE runs SET state = ?2, failures = failures + ?3, cancelling = 0, ended_at = ?4, "
-                         "done_flops = iif(?2 = 'done', flops_exact, done_flops), detail = iif(?2 = 'done', '', ?5) "
-                         "WHERE id = (SELECT run_id FROM attempts WHERE id = ?1)",
-                         VALUES(integer(attempt_id), text(run_state_text(run_state)), integer(failures_add), real(now), text(detail)));
+                         "done_flops = iif(?2 = 'done', flops_exact, iif(?6 > 0, min(flops_exact, ?6), done_flops)), "
+                         "detail = iif(?2 = 'done', '', ?5) WHERE id = ?1",
+                         VALUES(integer(run_id), text(run_state_text(end->run_state)), integer(end->failures_add), real(end->now),
+                                text(end->detail), real(flops)));
 }
 
-int store_attempt_end(Store *store, int64_t attempt_id, Outcome outcome, const char *detail, RunState run_state, int failures_add,
-                      double now, Error *error) {
+int store_attempt_end(Store *store, int64_t attempt_id, const AttemptEnd *end, Error *error) {
     if (store_transaction_begin(store, error) < 0)
         return -1;
-    return store_transaction_end(store, attempt_end(store, attempt_id, outcome, detail, run_state, failures_add, now, error), error);
+    return store_transaction_end(store, attempt_end(store, attempt_id, end, error), error);
 }
 
-/* ---- what is next ---- */
-
-int store_next_sweep(Store *store, int64_t *sweep_id, int64_t *pending, Error *error) {
-    sqlite3_stmt *row = NULL;
-    if (statement_query(store, error, &row,
-                        "SELECT id, pending FROM sweeps WHERE state = 'active' AND pending > 0 ORDER BY running, id LIMIT 1", NULL, 0) < 0)
-        return -1;
-    int result = statement_next(store, row, error);
-    if (result <= 0)
-        return result < 0 ? -1 : STORE_NONE;
-    *sweep_id = sqlite3_column_int64(row, 0);
-    *pending = sqlite3_column_int64(row, 1);
-    statement_reset(row);
-    return 0;
-}
-
-int store_next_pending(Store *store, int64_t sweep_id, PendingRun *out, Error *error) {
-    sqlite3_stmt *row = NULL;
-    if (statement_query(
-            store, error, &row,
-            "SELECT r.id, r.attempts, r.key, r.spec FROM runs r WHERE r.id = "
-            "(SELECT run_id FROM sweep_runs WHERE sweep_id = ? AND state = 'pending' ORDER BY flops_exact DESC, run_id LIMIT 1)",
-            VALUES(integer(sweep_id))) < 0)
-        return -1;
-    int result = statement_next(store, row, error);
-    if (result <= 0)
-        return result < 0 ? -1 : STORE_NONE;
-    *out = (PendingRun){.run_id = sqlite3_column_int64(row, 0), .attempts = sqlite3_column_int64(row, 1)};
-    column_copy(row, 2, out->key, sizeof out->key);
-    const char *spec = (const char *)sqlite3_column_text(row, 3);
-    out->readable = run_parse(&out->run, spec ? spec : "", (size_t)sqlite3_column_bytes(row, 3), "stored run", &out->problem) == 0;
-    statement_reset(row);
-    return 0;
-}
+/* ---- how much there is to do ---- */
 
 static int pending_count(Store *store, int64_t limit, int64_t *pending, Error *error) {
     int64_t sweeps;

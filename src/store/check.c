@@ -20,8 +20,9 @@ static const Invariant invariants[] = {
      "total(r.done_flops) AS done, total(r.flops_exact) AS scale FROM sweeps s JOIN sweep_runs m ON m.sweep_id = s.id JOIN runs r ON r.id "
      "= m.run_id GROUP BY s.id) "
      "WHERE abs(p - planned) > 1e-9 * scale OR abs(d - done) > 1e-9 * scale"},
-    {"runs whose state differs in a sweep's list",
-     "SELECT count(*) FROM sweep_runs m JOIN runs r ON r.id = m.run_id WHERE m.state <> r.state OR m.flops_exact <> r.flops_exact"},
+    {"runs whose state or needs differ in a sweep's list",
+     "SELECT count(*) FROM sweep_runs m JOIN runs r ON r.id = m.run_id WHERE m.state <> r.state OR m.flops_exact <> r.flops_exact "
+     "OR m.memory_bytes <> r.memory_bytes"},
     {"runs that are running without an open attempt, or the reverse",
      "SELECT count(*) FROM runs r WHERE (r.state = 'running') <> EXISTS (SELECT 1 FROM attempts a WHERE a.run_id = r.id AND a.outcome = "
      "'open')"},

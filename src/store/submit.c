@@ -41,12 +41,15 @@ static int submit_insert_run(Submission *submission, const Run *run, const char 
     return statement_run(
         submission->store, error, added,
         "INSERT INTO runs (key, spec, model, kind, depth, width, examples, seed, lr, params, params_body, steps, flops_exact, "
-        "flops_gemm, flops_paper, flops_6nd, state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'pending') "
+        "flops_gemm, flops_paper, flops_6nd, tensor_bytes, memory_bytes, state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
+        "?17, "
+        "coalesce((SELECT memory_bytes FROM memory_peaks WHERE tensor_bytes = ?17), ?18), 'pending') "
         "ON CONFLICT (key) DO NOTHING",
         VALUES(text(key), text(submission->spec.data), text(model), text(model_kind_text(run->model.kind)), integer(run->model.depth),
                integer(run->model.width), integer(run->examples), integer((int64_t)run->seed), real(run->optimizer.lr),
                integer(arch_params_total(&run->model)), integer(arch_params_body(&run->model)), integer(arch_steps(&training)),
-               real(flops.exact), real(flops.gemm), real(flops.paper), real(flops.nd6)));
+               real(flops.exact), real(flops.gemm), real(flops.paper), real(flops.nd6), integer((int64_t)run_tensor_bytes(run)),
+               integer((int64_t)run_memory_bytes(run))));
 }
 
 /* The run is in the store: one that was cancelled is wanted again. */
@@ -78,8 +81,8 @@ static int submit_run(Submission *submission, const Run *run, Error *error) {
     submission->record->shared += added == 0;
     return statement_run(
         store, error, NULL,
-        "INSERT INTO sweep_runs (sweep_id, run_id, position, submission, state, flops_exact) "
-        "SELECT ?1, id, ?3, ?4, state, flops_exact FROM runs WHERE id = ?2 "
+        "INSERT INTO sweep_runs (sweep_id, run_id, position, submission, state, flops_exact, memory_bytes) "
+        "SELECT ?1, id, ?3, ?4, state, flops_exact, memory_bytes FROM runs WHERE id = ?2 "
         "ON CONFLICT (sweep_id, run_id) DO UPDATE SET position = ?3, submission = ?4",
         VALUES(integer(submission->sweep_id), integer(run_id), integer(submission->position), integer(submission->number)));
 }

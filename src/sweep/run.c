@@ -37,6 +37,22 @@ size_t run_evaluation_steps(const Run *run, int64_t *steps, size_t capacity) {
 
 /* ---- the canonical text ---- */
 
+static double tensor_bytes(const Run *run, bool bf16) {
+    int64_t batch = run->batch < run->examples ? run->batch : run->examples;
+    return arch_parameter_bytes(&run->model, optimizer_states(run->optimizer.kind), bf16) + arch_batch_bytes(&run->model, batch, bf16);
+}
+
+double run_tensor_bytes(const Run *run) {
+    if (run->trainer != TRAINER_BUILTIN)
+        return 0;
+    double fp32 = tensor_bytes(run, false), bf16 = tensor_bytes(run, true);
+    return run->precision == PRECISION_FP32 ? fp32 : run->precision == PRECISION_BF16 || bf16 > fp32 ? bf16 : fp32;
+}
+
+double run_memory_bytes(const Run *run) {
+    return run_tensor_bytes(run) + RUN_MEMORY_MORE;
+}
+
 /* The fields of a run's JSON in the order of their paths, which is the order of keys at every level. */
 static const FieldId canonical_order[] = {
     FIELD_DATA_DIGEST, FIELD_DATA_NAME,   FIELD_SUBSET_SEED,     FIELD_VALIDATION, FIELD_EXAMPLES,  FIELD_CLASSES,  FIELD_DEPTH,

@@ -322,10 +322,15 @@ int codec_decode_text(const CodecField *fields, void *message, bool strict, cons
 /* ---- what several messages carry ---- */
 
 const CodecField codec_environment_fields[] = {
-    CODEC_MEMBER(Environment, host, CODEC_TEXT),        CODEC_MEMBER(Environment, cpu, CODEC_TEXT),
-    CODEC_MEMBER(Environment, version, CODEC_TEXT),     CODEC_MEMBER(Environment, backend, CODEC_TEXT),
-    CODEC_MEMBER(Environment, data_digest, CODEC_TEXT), CODEC_MEMBER(Environment, pid, CODEC_INTEGER),
-    CODEC_MEMBER(Environment, threads, CODEC_INTEGER),  CODEC_END,
+    CODEC_MEMBER(Environment, host, CODEC_TEXT),
+    CODEC_MEMBER(Environment, cpu, CODEC_TEXT),
+    CODEC_MEMBER(Environment, version, CODEC_TEXT),
+    CODEC_MEMBER(Environment, backend, CODEC_TEXT),
+    CODEC_MEMBER(Environment, data_digest, CODEC_TEXT),
+    CODEC_MEMBER(Environment, pid, CODEC_INTEGER),
+    CODEC_MEMBER(Environment, threads, CODEC_INTEGER),
+    CODEC_MEMBER(Environment, memory_bytes, CODEC_NUMBER),
+    CODEC_END,
 };
 
 static void encode_metrics(const void *value, Buffer *out) {

@@ -15,6 +15,8 @@ static const CodecField lease_request_fields[] = {
     CODEC_MEMBER(LeaseRequest, worker, CODEC_TEXT),
     CODEC_AT_LEAST(LeaseRequest, runs_max, 1),
     CODEC_MEMBER(LeaseRequest, sweep_id, CODEC_INTEGER),
+    CODEC_MEMBER(LeaseRequest, cores, CODEC_INTEGER),
+    CODEC_MEMBER(LeaseRequest, memory_bytes, CODEC_NUMBER),
     CODEC_END,
 };
 
@@ -24,6 +26,7 @@ static const CodecField lease_fields[] = {
     CODEC_MEMBER(Lease, attempt_number, CODEC_INTEGER),
     CODEC_MEMBER(Lease, token, CODEC_TEXT),
     CODEC_MEMBER(Lease, key, CODEC_TEXT),
+    CODEC_AT_LEAST(Lease, threads, 1),
     CODEC_CUSTOM(Lease, run, codec_encode_run, codec_decode_run),
     CODEC_END,
 };

@@ -36,6 +36,7 @@ static const CodecField sweep_record_fields[] = {
     CODEC_MEMBER(SweepRecord, done_flops, CODEC_NUMBER),
     CODEC_MEMBER(SweepRecord, first_started_at, CODEC_NUMBER),
     CODEC_MEMBER(SweepRecord, last_ended_at, CODEC_NUMBER),
+    CODEC_MEMBER(SweepRecord, waiting, CODEC_TEXT),
     CODEC_END,
 };
 
@@ -82,6 +83,8 @@ const CodecField codec_run_record_fields[] = {
     CODEC_MEMBER(RunRecord, seconds, CODEC_NUMBER),
     CODEC_WHOLE("last", encode_last, decode_last),
     CODEC_MEMBER(RunRecord, detail, CODEC_TEXT),
+    CODEC_MEMBER(RunRecord, memory_bytes, CODEC_NUMBER),
+    CODEC_MEMBER(RunRecord, waiting, CODEC_TEXT),
     CODEC_END,
 };
 

@@ -8,6 +8,7 @@
  * sooner than it would be read, so its attempt does not wait until that is delivered. */
 #include "worker.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +26,7 @@ typedef struct Attempt {
     Reporter *reporter;
     Trainer *trainer;
     TrainLoop loop;
+    double memory_bytes; /* the most that was seen */
 
     bool hindered; /* by this machine: a disk that is full, a directory that cannot be used */
     Outcome outcome;
@@ -57,7 +59,7 @@ void worker_environment_add(const Trainer *trainer, Environment *out) {
 static int attempt_open(Attempt *attempt, Error *error) {
     if (attempt->opened)
         return 0;
-    int result = run_files_init(&attempt->files, attempt->files.directory, &attempt->lease->run, error);
+    int result = run_files_make(&attempt->files, &attempt->lease->run, error);
     attempt->unusable = result != 0;
     if (result)
         return result;
@@ -95,13 +97,19 @@ static bool attempt_should_stop(void *context) {
     return dropped || attempt_is_unusable(attempt) || stop_requested() || reporter_directive(attempt->reporter) != DIRECTIVE_CONTINUE;
 }
 
+static void attempt_note_memory(Attempt *attempt) {
+    attempt->memory_bytes = fmax(attempt->memory_bytes, process_memory_bytes());
+}
+
 static void attempt_on_progress(void *context, const Trainer *trainer) {
     Attempt *attempt = context;
+    attempt_note_memory(attempt);
     reporter_progress(attempt->reporter, (double)trainer->step, trainer->flops);
 }
 
 static int attempt_on_point(void *context, const Point *point, Error *error) {
     Attempt *attempt = context;
+    attempt_note_memory(attempt);
     reporter_progress(attempt->reporter, (double)point->step, point->flops);
     return reporter_point(attempt->reporter, point, error);
 }
@@ -200,7 +208,7 @@ static int attempt_find_files(Attempt *attempt, const char *directory, Error *er
 static int attempt_prepare(Attempt *attempt, const char *directory) {
     Error error = {0};
     bool resumed = false;
-    TrainerOptions options = {.home = attempt->settings->home, .threads = attempt->settings->threads};
+    TrainerOptions options = {.home = attempt->settings->home, .threads = (int)attempt->lease->threads};
     int result = attempt_find_files(attempt, directory, &error);
     if (!result)
         result = run_files_trainer(&attempt->files, &attempt->lease->run, &options, &attempt->trainer, &resumed, &error);
@@ -268,6 +276,8 @@ static int attempt_close(Attempt *attempt, Error *error) {
 
 static int attempt_finish(Attempt *attempt, Error *error) {
     Environment environment = attempt->settings->environment;
+    environment.threads = attempt->lease->threads;
+    environment.memory_bytes = attempt->memory_bytes;
     worker_environment_add(attempt->trainer, &environment);
     if (attempt->outcome != OUTCOME_OK)
         attempt_open(attempt, NULL);

@@ -72,11 +72,15 @@ static int run_files_write_spec(const RunFiles *files, const Run *run, Error *er
     return result;
 }
 
-int run_files_init(RunFiles *files, const char *directory, const Run *run, Error *error) {
-    if (run_files_name(files, directory, error) || directory_make(directory, 0755, error))
+int run_files_make(const RunFiles *files, const Run *run, Error *error) {
+    if (directory_make(files->directory, 0755, error))
         return -1;
-    file_remove_temporaries(directory);
+    file_remove_temporaries(files->directory);
     return file_exists(files->spec) ? run_files_check(files, run, error) : run_files_write_spec(files, run, error);
+}
+
+int run_files_init(RunFiles *files, const char *directory, const Run *run, Error *error) {
+    return run_files_name(files, directory, error) ? -1 : run_files_make(files, run, error);
 }
 
 /* ---- journals ---- */

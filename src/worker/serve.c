@@ -19,7 +19,7 @@ static const char serve_help[] = "Usage: sweep-worker serve [--home DIR] [--sock
                                  "  --url URL                the daemon's address on TCP, http://host:port\n"
                                  "  --token-file FILE        holds the token that TCP needs\n"
                                  "  --name NAME              name by which the daemon's executor knows this worker\n"
-                                 "  --threads N              threads of the matrix products (default 1)\n"
+                                 "  --threads N              threads of the matrix products (default: as the daemon says with each run)\n"
                                  "  --checkpoint-seconds S   time between checkpoints (SWEEPD_CHECKPOINT_SECONDS, 60)\n"
                                  "  --once                   leave after one run, or when there is none\n"
                                  "\n"
@@ -31,6 +31,7 @@ typedef struct ServeState {
     char home[PATH_TEXT_MAX], socket[PATH_TEXT_MAX], token[WIRE_TOKEN_MAX];
     const char *home_given, *socket_given, *token_file;
     HttpClient *client;
+    Machine machine;
     LeaseAnswer leases;
     size_t runs_max;  /* to ask for */
     int64_t sweep_id; /* that the last runs came from */
@@ -138,7 +139,9 @@ enum { LEASE_NOT_NOW = 1 }; /* the daemon is away: ask again after a while */
 static int serve_ask(ServeState *state, Error *error) {
     LeaseRequest request = {.environment = state->settings.environment,
                             .runs_max = state->settings.once ? 1 : (int64_t)state->runs_max,
-                            .sweep_id = state->sweep_id};
+                            .sweep_id = state->sweep_id,
+                            .cores = state->machine.cores,
+                            .memory_bytes = state->machine.memory_bytes};
     text_copy(request.worker, sizeof request.worker, state->settings.name);
     Buffer body, answer;
     int status = 0;
@@ -192,6 +195,7 @@ static int serve_turn(ServeState *state, Error *error) {
 static int serve_loop(ServeState *state, Error *error) {
     if (stop_init(error) || serve_connect(state, error))
         return -1;
+    machine_read(&state->machine);
     worker_environment(state->settings.threads, &state->settings.environment);
     state->runs_max = 1;
     state->heard_at = clock_monotonic();
@@ -208,7 +212,7 @@ int worker_serve(int argc, char **argv) {
     ServeState *state = calloc(1, sizeof *state);
     if (!state)
         return worker_fail(WORKER_EXIT_ERROR, "out of memory");
-    state->settings = (WorkerSettings){.name = "", .threads = 1, .checkpoint_seconds = worker_checkpoint_seconds()};
+    state->settings = (WorkerSettings){.name = "", .checkpoint_seconds = worker_checkpoint_seconds()};
     int code = serve_read_options(state, argc, argv, &help);
     if (help)
         fputs(serve_help, stdout);

@@ -166,9 +166,11 @@ typedef struct RunFiles {
 
 /* Names them; nothing is made. */
 int run_files_name(RunFiles *files, const char *directory, Error *error);
-/* Names, makes the directory, writes spec.json where there is none, removes what a killed process left half-written. 0; RUN_FILES_OTHER
- * when it holds another run; -1. */
+/* Makes the directory that was named, writes spec.json where there is none, removes what a killed process left half-written. 0;
+ * RUN_FILES_OTHER when it holds another run; -1. */
 enum { RUN_FILES_OTHER = 1 };
+int run_files_make(const RunFiles *files, const Run *run, Error *error);
+/* Both. */
 int run_files_init(RunFiles *files, const char *directory, const Run *run, Error *error);
 
 /* Names the attempt's own journal. With a checkpoint to go on from, `left` takes the points that earlier attempts did not deliver, each

@@ -53,12 +53,20 @@ static void finish_run(Store *store, const RunRecord *run, size_t index) {
     point_set_metric(&point, "test_error", index == 0 ? NAN : loss + 0.01);
     check(store_attempt_begin(store, &start, &attempt, &error), &error);
     if (index == FAILED_RUN && !all_well) {
-        check(store_attempt_end(store, attempt.id, OUTCOME_CRASHED, "signal 9 (Killed)", RUN_FAILED, 1, now + 1, &error), &error);
+        check(
+            store_attempt_end(
+                store, attempt.id,
+                &(AttemptEnd){
+                    .outcome = OUTCOME_CRASHED, .detail = "signal 9 (Killed)", .run_state = RUN_FAILED, .failures_add = 1, .now = now + 1},
+                &error),
+            &error);
         return;
     }
     check(store_point_add(store, attempt.id, &point, 1, &error), &error);
     RunState state = index == DIVERGED_RUN && !all_well ? RUN_DIVERGED : RUN_DONE;
-    check(store_attempt_end(store, attempt.id, OUTCOME_OK, "", state, 0, now + 1, &error), &error);
+    check(store_attempt_end(store, attempt.id, &(AttemptEnd){.outcome = OUTCOME_OK, .detail = "", .run_state = state, .now = now + 1},
+                            &error),
+          &error);
 }
 
 /* text: a sweep file named study with at most RUNS runs; finished: how many of them. */

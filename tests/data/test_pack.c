@@ -66,16 +66,22 @@ static void test_damaged_packs(void **state) {
     (void)state;
     static const Damage damages[] = {
         {0, 'x', false, "byte 0: not a packed data set"},
-        {8, 2, false, "byte 8: packed by another version"},
+        {8, 3, false, "byte 8: packed by another version"},
         {16, 1, false, "byte 16:"},
         {24, 0, false, "byte 24: the number of inputs"},
         {31, 0x80, false, "byte 24: the number of inputs"},
-        {33, 2, false, "byte 32: the number of classes"},
+        {35, 2, false, "byte 32: the number of classes"},
         {44, 1, false, "byte 40: the number of training examples"},
         {48, 0, false, "byte 48: the number of test examples"},
         {41, 0xff, false, "byte 16:"}, /* more examples than the file holds */
-        {59, 0xff, false, "byte 56: the mean"},
-        {63, 0xbf, false, "byte 56: the mean or the deviation"},
+        {256, 0, false, "byte 256: the height"},
+        {264, 0, false, "byte 264: the width"},
+        {264, 2, false, "byte 272: height, width and channels"},
+        {272, 5, false, "byte 272: height, width and channels"},
+        {280, 1, false, "byte 280: a section"},
+        {291, 2, false, "byte 288: the size of the class names"},
+        {299, 0xff, false, "byte 296: the mean"},
+        {315, 0xbf, false, "byte 296: the mean or the deviation"},
         {73, 0x11, false, "byte 72: a section"},
         {159, 'x', false, "byte 96: the name"},
         {2 * PAGE + 1, 4, false, "byte 8193: label 4, but there are 4 classes"},
@@ -231,7 +237,7 @@ static void test_fashion_mnist(void **state) {
     assert_int_equal(info->classes, 10);
     assert_int_equal(info->train_count, 60000);
     assert_int_equal(info->test_count, 10000);
-    assert_true(info->mean == 0.286f && info->deviation == 0.353f);
+    assert_true(info->mean[0] == 0.286f && info->deviation[0] == 0.353f);
     dataset_free(data);
     glob_t found;
     assert_int_equal(glob(fixture_path("data/fashion*"), 0, NULL, &found), 0);

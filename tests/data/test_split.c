@@ -1,5 +1,7 @@
 #include "fixture.h"
 
+#include "../../src/data/dataset.h"
+
 enum { TRAIN = 1000, CLASSES = 5 };
 
 /* Classes of very different sizes, in no order: 500, 250, 150, 90 and 10 examples. */
@@ -124,10 +126,56 @@ static void test_epoch_order(void **state) {
         assert_int_equal(seen[i], 1);
 }
 
+/* The order of classes against the rule as the essay in split.c states it, class by class; more classes than a byte can number. */
+static void test_many_classes(void **state) {
+    (void)state;
+    enum { MANY = 300, COUNT = 4000 };
+    DataInfo info = {
+        .name = "many", .height = 1, .width = 1, .channels = 1, .inputs = 1, .classes = MANY, .train_count = COUNT, .test_count = 1};
+    PackWriter writer;
+    Error error = {0};
+    Rng rng;
+    int64_t size[MANY] = {0}, taken[MANY] = {0};
+    char path[PATH_TEXT_MAX];
+    rng_init(&rng, 1, 1);
+    text_copy(path, sizeof path, fixture_path("many.pack"));
+    assert_int_equal(pack_writer_open(&writer, &info, path, &error), 0);
+    for (int i = 0; i < COUNT; i++) {
+        uint64_t label = rng_below(&rng, MANY) * rng_below(&rng, MANY) / MANY;
+        size[label]++;
+        *pack_writer_row(&writer, DATA_TRAIN, i) = (uint8_t)i;
+        pack_writer_keep(&writer, DATA_TRAIN, i, (uint16_t)label);
+    }
+    pack_writer_keep(&writer, DATA_TEST, 0, MANY - 1);
+    assert_int_equal(pack_writer_finish(&writer, NULL, NULL, &info, &error), 0);
+    pack_writer_deinit(&writer);
+    DatasetMap *many;
+    Split split;
+    assert_int_equal(dataset_map(&many, path, true, &error), 0);
+    assert_int_equal(split_make(&split, many, 0, COUNT, 3, &error), 0);
+    for (int64_t n = 0; n < COUNT; n++) {
+        int64_t best = -1, best_deadline = INT64_MAX;
+        for (int64_t c = 0; c < MANY; c++) {
+            if (taken[c] == size[c] || taken[c] * COUNT > n * size[c] + size[c] - 1)
+                continue;
+            int64_t deadline = ((taken[c] + 1) * COUNT + size[c] - 1) / size[c];
+            if (deadline < best_deadline) {
+                best = c;
+                best_deadline = deadline;
+            }
+        }
+        assert_int_equal(dataset_label(many, DATA_TRAIN, split.train[n]), best);
+        taken[best]++;
+    }
+    split_deinit(&split);
+    dataset_free(many);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_nested), cmocka_unit_test(test_proportional), cmocka_unit_test(test_validation_is_apart),
-        cmocka_unit_test(test_seeds),  cmocka_unit_test(test_too_many),     cmocka_unit_test(test_epoch_order),
+        cmocka_unit_test(test_nested),       cmocka_unit_test(test_proportional), cmocka_unit_test(test_validation_is_apart),
+        cmocka_unit_test(test_seeds),        cmocka_unit_test(test_too_many),     cmocka_unit_test(test_epoch_order),
+        cmocka_unit_test(test_many_classes),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -166,12 +166,9 @@ static void test_rounded_copy(void **state) {
 
 static void test_names_and_flops(void **state) {
     (void)state;
-    OptimizerKind found;
-    assert_int_equal(optimizer_kind_find("adam", &found), 1);
-    for (int kind = OPTIMIZER_LION; kind <= OPTIMIZER_SGD; kind++) {
-        assert_int_equal(optimizer_kind_find(optimizer_kind_text((OptimizerKind)kind), &found), 0);
-        assert_int_equal(found, kind);
-    }
+    static const char *const names[] = {"lion", "adamw", "sgd"};
+    for (int kind = OPTIMIZER_LION; kind <= OPTIMIZER_SGD; kind++)
+        assert_string_equal(optimizer_kind_text((OptimizerKind)kind), names[kind]);
     assert_int_equal(optimizer_flops(OPTIMIZER_LION), 10);
     assert_int_equal(optimizer_flops(OPTIMIZER_ADAMW), 14);
     assert_int_equal(optimizer_flops(OPTIMIZER_SGD), 6);

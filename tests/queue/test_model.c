@@ -235,8 +235,11 @@ static void do_lease(Model *model) {
     QueueLease leases[SOME];
     size_t count, expected = 0;
     int64_t sweep_id;
-    QueueRequest request = {&environment, "", (size_t)(1 + below(model, SOME)), model->sweeps[below(model, SWEEPS)].id,
-                            (size_t)below(model, 4)};
+    QueueRequest request = {.environment = &environment,
+                            .worker = "",
+                            .runs_max = (size_t)(1 + below(model, SOME)),
+                            .sweep_id = model->sweeps[below(model, SWEEPS)].id,
+                            .workers = (size_t)below(model, 4)};
     size_t share = sweep ? sweep_share(model, sweep, &request) : 0;
     int result = queue_lease(model->queue, &request, model->now, leases, &count, &sweep_id, NULL);
     assert_int_equal(result, sweep ? 0 : QUEUE_EMPTY);

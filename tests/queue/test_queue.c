@@ -253,6 +253,100 @@ static void test_two_workers_of_one_name_both_live(void **state) {
     assert_int_equal(heartbeat(fixture, &second, 12, &directive), 0);
 }
 
+/* ---- several at once ---- */
+
+enum { MANY = 40 };
+
+/* A sweep of 40 runs in place of the fixture's; one run of it is done, and the worker asks for more of the same sweep. */
+static int64_t many(Fixture *fixture) {
+    int64_t changed;
+    assert_int_equal(store_sweep_set_state(fixture->store, sweep_of(fixture->store, "a").id, "cancelled", 2, &changed, NULL), 0);
+    return submit(fixture->store, "many", 4, MANY / 4, 3).sweep_id;
+}
+
+static void test_several_are_leased_dearest_first(void **state) {
+    Fixture *fixture = *state;
+    QueueLease leases[8];
+    size_t count;
+    int64_t sweep_id = many(fixture);
+    assert_int_equal(ask(fixture, &(QueueRequest){.worker = "w", .runs_max = 8, .sweep_id = sweep_id}, 1, 10, leases, &count), 0);
+    assert_int_equal(count, 8);
+    for (size_t i = 0; i < count; i++) {
+        assert_int_equal(leases[i].run.model.width, 11);
+        assert_true(i == 0 || (leases[i].run_id != leases[0].run_id && strcmp(leases[i].token, leases[0].token) != 0));
+        Point last = point_at(SWEEP_STEPS, 0.25);
+        assert_int_equal(
+            queue_result(fixture->queue, leases[i].attempt_id, leases[i].token, OUTCOME_OK, RUN_DONE, "", NULL, &last, 1, 11, NULL), 0);
+    }
+    assert_counts(fixture->store, "many", MANY - 8, 0, 8, 0, 0);
+}
+
+/* What a worker knows of one sweep says nothing of another's runs. */
+static void test_of_another_sweep_one_is_leased(void **state) {
+    Fixture *fixture = *state;
+    QueueLease leases[8];
+    size_t count;
+    int64_t sweep_id = many(fixture);
+    assert_int_equal(ask(fixture, &(QueueRequest){.worker = "w", .runs_max = 8, .sweep_id = sweep_id + 1}, 1, 10, leases, &count), 0);
+    assert_int_equal(count, 1);
+}
+
+static void test_a_share_is_left_for_others(void **state) {
+    Fixture *fixture = *state;
+    QueueLease leases[MANY];
+    size_t count;
+    int64_t sweep_id = many(fixture);
+    QueueRequest request = {.worker = "w", .runs_max = MANY, .sweep_id = sweep_id, .workers = 4};
+    assert_int_equal(ask(fixture, &request, 1, 10, leases, &count), 0);
+    assert_int_equal(count, MANY / 4 / 2);
+    request.workers = 0;
+    request.worker = "v";
+    assert_int_equal(ask(fixture, &request, 2, 10, leases, &count), 0); /* of 35, with the one that has some */
+    assert_int_equal(count, 8);
+    request.worker = "u";
+    assert_int_equal(ask(fixture, &request, 3, 10, leases, &count), 0); /* of 27, with the two */
+    assert_int_equal(count, 4);
+}
+
+static size_t lease_many(Fixture *fixture, const char *worker, int64_t sweep_id, QueueLease *out) {
+    size_t count;
+    assert_int_equal(ask(fixture, &(QueueRequest){.worker = worker, .runs_max = 4, .sweep_id = sweep_id}, 1, 10, out, &count), 0);
+    return count;
+}
+
+/* Which of them it was nobody knows: none is charged, and each goes alone from then on, so that the one is found out. */
+static void test_a_crash_among_several_is_nobodys_until_they_go_alone(void **state) {
+    Fixture *fixture = *state;
+    QueueLease leases[4];
+    int64_t sweep_id = many(fixture);
+    ExecWorker worker = {.name = "local-1", .ended = true, .by_signal = true, .code = SIGSEGV};
+    assert_int_equal(lease_many(fixture, "local-1", sweep_id, leases), 4);
+    assert_int_equal(queue_worker_ended(fixture->queue, &worker, 11, NULL), 0);
+    for (size_t i = 0; i < 4; i++) {
+        QueueLease lost = {.attempt_id = leases[i].attempt_id, .run_id = leases[i].run_id, .attempt_number = 1};
+        assert_int_equal(attempt_of(fixture, &lost).outcome, OUTCOME_LOST);
+        assert_int_equal(run_of(fixture->store, leases[i].run_id).failures, 0);
+    }
+    int64_t first = leases[0].run_id;
+    assert_int_equal(lease_many(fixture, "local-1", sweep_id, leases), 1);
+    assert_int_equal(leases[0].run_id, first);
+    assert_int_equal(queue_worker_ended(fixture->queue, &worker, 12, NULL), 0);
+    assert_int_equal(run_of(fixture->store, first).failures, 1);
+    assert_counts(fixture->store, "many", MANY, 0, 0, 0, 0);
+}
+
+static void test_several_are_given_up_and_expire_together(void **state) {
+    Fixture *fixture = *state;
+    QueueLease leases[4], again[4];
+    int64_t sweep_id = many(fixture);
+    assert_int_equal(lease_many(fixture, "w", sweep_id, leases), 4);
+    assert_int_equal(lease_many(fixture, "w", sweep_id, again), 1); /* the answer was lost: the first of the four, alone */
+    assert_int_equal(again[0].run_id, leases[0].run_id);
+    assert_counts(fixture->store, "many", MANY - 1, 1, 0, 0, 0);
+    assert_int_equal(queue_expire(fixture->queue, 70, NULL), 0);
+    assert_counts(fixture->store, "many", MANY, 0, 0, 0, 0);
+}
+
 /* ---- retry ---- */
 
 static void test_failures_count_up_to_the_limit(void **state) {
@@ -407,20 +501,20 @@ static void test_a_lease_that_never_arrived_is_given_up(void **state) {
 static void test_workers_wanted(void **state) {
     Fixture *fixture = *state;
     size_t wanted;
-    assert_int_equal(queue_workers_wanted(fixture->queue, 0, 2, &wanted, NULL), 0);
+    assert_int_equal(queue_workers_wanted(fixture->queue, 0, 2, 10, &wanted, NULL), 0);
     assert_int_equal(wanted, 2);
-    assert_int_equal(queue_workers_wanted(fixture->queue, 0, 8, &wanted, NULL), 0);
+    assert_int_equal(queue_workers_wanted(fixture->queue, 0, 8, 10, &wanted, NULL), 0);
     assert_int_equal(wanted, 3);
-    assert_int_equal(queue_workers_wanted(fixture->queue, 2, 8, &wanted, NULL), 0); /* two are about to ask */
+    assert_int_equal(queue_workers_wanted(fixture->queue, 2, 8, 10, &wanted, NULL), 0); /* two are about to ask */
     assert_int_equal(wanted, 1);
     lease(fixture, 10);
-    assert_int_equal(queue_workers_wanted(fixture->queue, 1, 8, &wanted, NULL), 0);
+    assert_int_equal(queue_workers_wanted(fixture->queue, 1, 8, 10, &wanted, NULL), 0);
     assert_int_equal(wanted, 2);
     submit(fixture->store, "b", 3, 1, 11); /* the same runs again */
-    assert_int_equal(queue_workers_wanted(fixture->queue, 1, 8, &wanted, NULL), 0);
+    assert_int_equal(queue_workers_wanted(fixture->queue, 1, 8, 10, &wanted, NULL), 0);
     assert_int_equal(wanted, 2);
     queue_drain(fixture->queue);
-    assert_int_equal(queue_workers_wanted(fixture->queue, 1, 8, &wanted, NULL), 0);
+    assert_int_equal(queue_workers_wanted(fixture->queue, 1, 8, 10, &wanted, NULL), 0);
     assert_int_equal(wanted, 0);
 }
 
@@ -447,6 +541,11 @@ int main(void) {
         QUEUE_TEST(test_done_takes_a_point_at_the_end),
         QUEUE_TEST(test_a_lost_answer_frees_the_run),
         QUEUE_TEST(test_two_workers_of_one_name_both_live),
+        QUEUE_TEST(test_several_are_leased_dearest_first),
+        QUEUE_TEST(test_of_another_sweep_one_is_leased),
+        QUEUE_TEST(test_a_share_is_left_for_others),
+        QUEUE_TEST(test_a_crash_among_several_is_nobodys_until_they_go_alone),
+        QUEUE_TEST(test_several_are_given_up_and_expire_together),
         QUEUE_TEST(test_failures_count_up_to_the_limit),
         QUEUE_TEST(test_refused_fails_at_once),
         QUEUE_TEST(test_a_run_tells_why),

@@ -129,8 +129,8 @@ static inline AttemptRecord begin_next(Store *store, char letter, double now) {
     PendingRun next;
     int64_t sweep_id, pending;
     memset(start.token, letter, SHA256_HEX_MAX - 1);
-    assert_int_equal(store_next_sweep(store, &sweep_id, &pending, NULL), 0);
-    assert_int_equal(store_next_pending(store, sweep_id, &next, NULL), 0);
+    assert_int_equal(store_next_sweep(store, STORE_ANY_BYTES, &sweep_id, &pending, NULL), 0);
+    assert_int_equal(store_next_pending(store, sweep_id, STORE_ANY_BYTES, &next, NULL), 0);
     assert_true(next.readable && pending > 0);
     start.run_id = next.run_id;
     assert_int_equal(store_attempt_begin(store, &start, &attempt, NULL), 0);
@@ -141,5 +141,7 @@ static inline AttemptRecord begin_next(Store *store, char letter, double now) {
 static inline void finish(Store *store, const AttemptRecord *attempt, double now) {
     Point last = point_at(SWEEP_STEPS, 0.25);
     assert_int_equal(store_point_add(store, attempt->id, &last, 1, NULL), 0);
-    assert_int_equal(store_attempt_end(store, attempt->id, OUTCOME_OK, "", RUN_DONE, 0, now, NULL), 0);
+    assert_int_equal(
+        store_attempt_end(store, attempt->id, &(AttemptEnd){.outcome = OUTCOME_OK, .detail = "", .run_state = RUN_DONE, .now = now}, NULL),
+        0);
 }

@@ -37,7 +37,9 @@ static void test_an_attempt_from_lease_to_result(void **state) {
     assert_true(run.done_flops == run.flops.exact / 2 && run.has_point && run.seconds == 2);
     assert_true(sweep_of(store, "a").done_flops == run.done_flops);
     finish(store, &attempt, 210);
-    assert_int_equal(store_attempt_end(store, attempt.id, OUTCOME_LOST, "", RUN_PENDING, 0, 211, NULL), STORE_STALE);
+    assert_int_equal(store_attempt_end(store, attempt.id,
+                                       &(AttemptEnd){.outcome = OUTCOME_LOST, .detail = "", .run_state = RUN_PENDING, .now = 211}, NULL),
+                     STORE_STALE);
     memset(token, 'a', SHA256_HEX_MAX - 1);
     assert_int_equal(store_attempt_check(store, attempt.id, token, 212, &checked, NULL), STORE_ENDED);
     SweepRecord sweep = sweep_of(store, "a");
@@ -72,7 +74,11 @@ static void test_flops_of_runs_cut_short(void **state) {
     AttemptRecord attempt = begin_next(store, 'a', 101);
     double part = run_of(store, attempt.run_id).flops.exact / 4;
     assert_int_equal(store_attempt_renew(store, attempt.id, 160, 1, part, NULL), 0);
-    assert_int_equal(store_attempt_end(store, attempt.id, OUTCOME_CRASHED, "", RUN_FAILED, 1, 102, NULL), 0);
+    assert_int_equal(
+        store_attempt_end(store, attempt.id,
+                          &(AttemptEnd){.outcome = OUTCOME_CRASHED, .detail = "", .run_state = RUN_FAILED, .failures_add = 1, .now = 102},
+                          NULL),
+        0);
     SweepRecord sweep = sweep_of(store, "a");
     assert_true(sweep.done_flops == part);
     assert_true(fabs(sweep.planned_flops - (planned - 3 * part)) < 1e-9 * planned);

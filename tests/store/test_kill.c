@@ -22,8 +22,13 @@ static void finish_one_run(Store *store, int *finished, int64_t *run_id) {
     assert_int_equal(store_point_add(store, attempt.id, points, 2, NULL), 0);
     assert_int_equal(store_attempt_renew(store, attempt.id, 80, 2, 2e6, NULL), 0);
     bool done = attempt.run_id % 3 != 0 || attempt.number > 2;
-    assert_int_equal(
-        store_attempt_end(store, attempt.id, done ? OUTCOME_OK : OUTCOME_PREEMPTED, "", done ? RUN_DONE : RUN_PENDING, 0, 20, NULL), 0);
+    assert_int_equal(store_attempt_end(store, attempt.id,
+                                       &(AttemptEnd){.outcome = done ? OUTCOME_OK : OUTCOME_PREEMPTED,
+                                                     .detail = "",
+                                                     .run_state = done ? RUN_DONE : RUN_PENDING,
+                                                     .now = 20},
+                                       NULL),
+                     0);
     if (done)
         run_id[(*finished)++] = attempt.run_id;
 }
@@ -52,7 +57,9 @@ static void end_open_attempts(Store *store) {
     assert_int_equal(store_attempt_expired(store, INFINITY, open, RUNS, &count, NULL), 0);
     assert_true(count <= 1);
     for (size_t i = 0; i < count; i++)
-        assert_int_equal(store_attempt_end(store, open[i].id, OUTCOME_LOST, "", RUN_PENDING, 0, 30, NULL), 0);
+        assert_int_equal(store_attempt_end(store, open[i].id,
+                                           &(AttemptEnd){.outcome = OUTCOME_LOST, .detail = "", .run_state = RUN_PENDING, .now = 30}, NULL),
+                         0);
 }
 
 static void check_acknowledged(Store *store, const Acknowledged *acknowledged) {

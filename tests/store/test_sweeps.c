@@ -78,7 +78,7 @@ static void test_pause_and_cancel(void **state) {
     assert_true(wanted && paused);
     assert_int_equal(store_sweep_set_state(store, b, "paused", 104, &changed, NULL), 0);
     int64_t sweep_id, pending;
-    assert_int_equal(store_next_sweep(store, &sweep_id, &pending, NULL), STORE_NONE);
+    assert_int_equal(store_next_sweep(store, STORE_ANY_BYTES, &sweep_id, &pending, NULL), STORE_NONE);
     assert_int_equal(store_sweep_set_state(store, a, "cancelled", 105, &changed, NULL), 0);
     assert_int_equal(changed, 0); /* the two that are pending are in the paused sweep too */
     assert_int_equal(store_run_wanted(store, attempt.run_id, &wanted, &paused, NULL), 0);
@@ -102,7 +102,11 @@ static void test_retry_and_cancel_a_run(void **state) {
     Store *store = store_at(*state);
     int64_t a = submit(store, "a", 3, 1, 100).sweep_id, changed;
     AttemptRecord attempt = begin_next(store, 'a', 101);
-    assert_int_equal(store_attempt_end(store, attempt.id, OUTCOME_CRASHED, "signal 11", RUN_FAILED, 1, 102, NULL), 0);
+    assert_int_equal(
+        store_attempt_end(
+            store, attempt.id,
+            &(AttemptEnd){.outcome = OUTCOME_CRASHED, .detail = "signal 11", .run_state = RUN_FAILED, .failures_add = 1, .now = 102}, NULL),
+        0);
     assert_int_equal(run_of(store, attempt.run_id).failures, 1);
     assert_string_equal(run_of(store, attempt.run_id).detail, "signal 11");
     assert_int_equal(store_run_cancel(store, attempt.run_id, 103, &changed, NULL), STORE_CONFLICT);

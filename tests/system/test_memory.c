@@ -82,9 +82,39 @@ static void test_a_worker_takes_its_tensors_and_little_more(void **state) {
         check_shape(&shapes[i]);
 }
 
+static bool daemon_answers(void *context) {
+    (void)context;
+    Output output = site_run("sweepctl", "daemon", "status", NULL);
+    int code = output.code;
+    output_free(&output);
+    return code == 0;
+}
+
+static bool largest_is_told_of(void *context) {
+    (void)context;
+    json_t *status = site_json("sweepctl", "status", "room", "--json", NULL);
+    const char *waiting = json_string_value(json_object_get(json_object_get(status, "sweep"), "waiting"));
+    bool told = waiting && strstr(waiting, "more than the 90 MiB of this machine");
+    json_decref(status);
+    return told && site_count("room", "done") == 2;
+}
+
+/* Two runs that do not fit beside each other, and one that never fits, which says so and stands in nobody's way. */
+static void test_runs_wait_for_room(void **state) {
+    (void)state;
+    char file[PATH_TEXT_MAX];
+    site_start("sweepd", "--home", site_home(), "--workers", "2", "--memory", "90M", NULL);
+    site_write_sweep("room.yaml", "room", "[8, 16, 2048]", 500, 1);
+    site_path(file, "room.yaml");
+    site_until(daemon_answers, NULL, "the daemon answers");
+    site_expect(0, "sweepctl", "submit", file, NULL);
+    site_until(largest_is_told_of, NULL, "two runs are done and the third says why it waits");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_a_worker_takes_its_tensors_and_little_more, site_set_up, site_tear_down),
+        cmocka_unit_test_setup_teardown(test_runs_wait_for_room, site_set_up, site_tear_down),
     };
     return cmocka_run_group_tests_name("memory", tests, NULL, NULL);
 }

@@ -124,8 +124,8 @@ static void test_lease_request(void **state) {
 
 static void test_lease(void **state) {
     (void)state;
-    Lease leases[2] = {{.attempt_id = INT64_MAX, .run_id = 1, .attempt_number = 2, .token = "cafe", .run = example_run()},
-                       {.attempt_id = 8, .run_id = 9, .token = "babe", .run = example_run()}};
+    Lease leases[2] = {{.attempt_id = INT64_MAX, .run_id = 1, .attempt_number = 2, .token = "cafe", .threads = 2, .run = example_run()},
+                       {.attempt_id = 8, .run_id = 9, .token = "babe", .threads = 1, .run = example_run()}};
     LeaseAnswer sent = {.heartbeat_seconds = 5, .expires_seconds = 60, .sweep_id = 3, .count = 2, .leases = leases}, got;
     Error error = {{0}};
     memset(sent.directory, 'x', sizeof sent.directory - 1);
@@ -365,7 +365,7 @@ static void expect_invalid(const char *json, const char *field) {
 #define KIND(kind)   "{\"kind\":\"" kind "\",\"attempt_id\":1,"
 #define COMMON       KIND("result") "\"token\":\"a\",\"sequence\":1,\"step\":1,\"flops\":1"
 #define ENVIRONMENT                                                                                                                        \
-    "\"environment\":{\"host\":\"\",\"cpu\":\"\",\"version\":\"\",\"backend\":\"\",\"data_digest\":\"\",\"pid\":1,\"threads\":1}"
+    "\"environment\":{\"host\":\"\",\"cpu\":\"\",\"version\":\"\",\"backend\":\"\",\"data_digest\":\"\",\"pid\":1,\"threads\":1,\"memory_bytes\":0}"
 
 static void test_errors_name_fields(void **state) {
     (void)state;

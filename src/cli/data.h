@@ -1,0 +1,28 @@
+/* What the actions of `sweepctl data` share. */
+#pragma once
+
+#include "cli.h"
+
+#include "sweepd/data.h"
+
+/* HOME/data, made when it is not there. */
+int data_folder(const Cli *cli, char out[PATH_TEXT_MAX], Error *error);
+/* A text with a '/' is a path; another is the name of HOME/data/NAME.pack. */
+int data_pack_path(const Cli *cli, const char *text, char out[PATH_TEXT_MAX], Error *error);
+int data_download_path(const Cli *cli, const char *file, char out[PATH_TEXT_MAX], Error *error);
+
+int data_fetch(const Cli *cli, const Arguments *arguments, Error *error);
+int data_pack(const Cli *cli, const Arguments *arguments, Error *error);
+
+/* How far something is: a line that is drawn anew on a terminal's stderr, else nothing. */
+typedef struct Meter {
+    const char *verb; /* "fetched" */
+    const char *unit; /* "B", or "" */
+    bool shown;
+    double drawn, start; /* monotonic time; 0: not yet */
+    int64_t first;
+} Meter;
+
+void meter_init(Meter *meter, const char *verb, const char *unit);
+void meter_update(void *meter, int64_t done, int64_t total);
+void meter_end(Meter *meter);

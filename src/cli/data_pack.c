@@ -1,0 +1,182 @@
+/* `sweepctl data fetch` and `pack`: the two that take their time, and can be interrupted. */
+#include "data.h"
+#include "format.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const double draw_seconds = 0.2;
+
+enum { SKIPS_SHOWN = 20 };
+
+void meter_init(Meter *meter, const char *verb, const char *unit) {
+    *meter = (Meter){.verb = verb, .unit = unit, .shown = isatty(STDERR_FILENO) == 1};
+}
+
+void meter_update(void *context, int64_t done, int64_t total) {
+    Meter *meter = context;
+    char text[FORMAT_MAX], all[FORMAT_MAX], rate[FORMAT_MAX], left[FORMAT_MAX];
+    double now = clock_monotonic();
+    if (!meter->start) {
+        meter->start = now;
+        meter->first = done;
+    }
+    if (!meter->shown || (now - meter->drawn < draw_seconds && done < total))
+        return;
+    meter->drawn = now;
+    double seconds = now - meter->start, speed = seconds > 0 ? (double)(done - meter->first) / seconds : 0;
+    fprintf(stderr, "\r\033[K%s %s", meter->verb, format_scaled((double)done, meter->unit, text));
+    if (total)
+        fprintf(stderr, " of %s", format_scaled((double)total, meter->unit, all));
+    if (speed > 0)
+        fprintf(stderr, ", %s/s", format_scaled(speed, meter->unit, rate));
+    if (speed > 0 && total > done)
+        fprintf(stderr, ", %s left", format_duration((double)(total - done) / speed, left));
+    fflush(stderr);
+}
+
+void meter_end(Meter *meter) {
+    if (meter->shown && meter->drawn > 0)
+        fputs("\r\033[K", stderr);
+}
+
+static bool stop_asked(void *context) {
+    (void)context;
+    return interrupt_seen();
+}
+
+/* ---- fetch ---- */
+
+/* The known set of that name, or one that the options describe. */
+static int fetch_source(const Arguments *arguments, DownloadSource *out, Error *error) {
+    const char *name = arguments->more[0], *url = arguments_text(arguments, "url", NULL);
+    const DownloadSource *known = download_source_find(name);
+    *out = known ? *known : (DownloadSource){.name = name, .title = name};
+    if (!known && !url) {
+        Buffer names;
+        buffer_init(&names, ERROR_TEXT_MAX);
+        for (size_t i = 0; download_source_at(i); i++)
+            buffer_printf(&names, "%s%s", i ? ", " : "", download_source_at(i)->name);
+        cli_usage(error, "no data set is known as '%s'; known are %s; others need --url", name, names.data ? names.data : "");
+        buffer_deinit(&names);
+        return CLI_USAGE;
+    }
+    if (url)
+        out->url = url;
+    if (!known) {
+        const char *slash = strrchr(url, '/');
+        out->file = slash ? slash + 1 : "";
+        if (!*out->file || strpbrk(out->file, "?#") || *out->file == '.')
+            return cli_usage(error, "the address does not end in a file's name: %s", url);
+    }
+    out->md5 = arguments_text(arguments, "md5", out->md5);
+    return 0;
+}
+
+int data_fetch(const Cli *cli, const Arguments *arguments, Error *error) {
+    char path[PATH_TEXT_MAX];
+    DownloadSource source;
+    Meter meter;
+    if (arguments->more_count != 1)
+        return cli_usage(error, "data fetch needs one NAME; 'sweepctl data list' shows them");
+    int result = fetch_source(arguments, &source, error);
+    if (result)
+        return result;
+    if (data_download_path(cli, source.file, path, error))
+        return -1;
+    meter_init(&meter, "fetched", "B");
+    interrupt_catch();
+    DownloadOptions options = {.md5 = source.md5,
+                               .sha256 = arguments_text(arguments, "sha256", NULL),
+                               .on_progress = meter_update,
+                               .should_stop = stop_asked,
+                               .context = &meter};
+    if (!options.md5 && !options.sha256)
+        cli_note("no checksum is known for %s; --md5 or --sha256 states one", source.file);
+    result = download_file(source.url, path, &options, error);
+    meter_end(&meter);
+    if (result == DATA_STOPPED) {
+        cli_note("stopped; the same command goes on from %s.part", path);
+        return CLI_INTERRUPTED;
+    }
+    if (!result)
+        printf("%s\n", path);
+    return result == DATA_REFUSED ? CLI_FAILED : result;
+}
+
+/* ---- pack ---- */
+
+/* What stands there, else what was fetched under the name. */
+static int pack_source(const Cli *cli, const char *text, char out[PATH_TEXT_MAX], Error *error) {
+    const DownloadSource *known = download_source_find(text);
+    if (file_exists(text) || !known)
+        return path_format(out, error, "%s", text);
+    if (data_download_path(cli, known->file, out, error))
+        return -1;
+    if (file_exists(out))
+        return 0;
+    error_set(error, "%s is not there; 'sweepctl data fetch %s' brings it", out, known->name);
+    return CLI_FAILED;
+}
+
+/* "dir/x.pack" is x. */
+static int pack_name(const Arguments *arguments, char out[64], Error *error) {
+    const char *given = arguments_text(arguments, "name", NULL), *base = strrchr(arguments->more[1], '/');
+    const char *name = given ? given : base ? base + 1 : arguments->more[1];
+    size_t size = strlen(name), ending = strlen(".pack");
+    if (!given && size > ending && !strcmp(name + size - ending, ".pack"))
+        size -= ending;
+    if (!dataset_name_is_plain(name, size))
+        return cli_usage(
+            error, "'%.80s' is no name for a data set: at most 63 letters, digits, '-', '_' and '.', the first a letter or digit", name);
+    memcpy(out, name, size);
+    out[size] = '\0';
+    return 0;
+}
+
+static void report_print(const PackReport *report, const char *path) {
+    const DataInfo *info = &report->info;
+    for (size_t i = 0; i < report->skip_count && i < SKIPS_SHOWN; i++)
+        cli_note("left out %s: %s", report->skips[i].name, report->skips[i].reason);
+    if (report->skip_count > SKIPS_SHOWN)
+        cli_note("and %zu more; %zu images were left out in all", report->skip_count - SKIPS_SHOWN, report->skip_count);
+    printf("%s: %s, %lld training and %lld test images of %lld x %lld x %lld, %lld classes\n", path, report->format,
+           (long long)info->train_count, (long long)info->test_count, (long long)info->width, (long long)info->height,
+           (long long)info->channels, (long long)info->classes);
+}
+
+int data_pack(const Cli *cli, const Arguments *arguments, Error *error) {
+    char source[PATH_TEXT_MAX], path[PATH_TEXT_MAX], name[64];
+    PackReport report;
+    Meter meter;
+    if (arguments->more_count != 2)
+        return cli_usage(error, "data pack needs SOURCE and OUT; see 'sweepctl data --help'");
+    int result = pack_name(arguments, name, error);
+    if (!result)
+        result = pack_source(cli, arguments->more[0], source, error);
+    if (result)
+        return result;
+    if (data_pack_path(cli, arguments->more[1], path, error))
+        return -1;
+    meter_init(&meter, "packed", "");
+    interrupt_catch();
+    int64_t size = (int64_t)arguments_number(arguments, "size", 0);
+    PackOptions options = {.name = name,
+                           .height = size,
+                           .width = size,
+                           .channels = arguments_flag(arguments, "grey") ? 1 : 0,
+                           .threads = (int)arguments_number(arguments, "threads", 0),
+                           .on_progress = meter_update,
+                           .should_stop = stop_asked,
+                           .context = &meter};
+    result = dataset_pack(&report, source, path, &options, error);
+    meter_end(&meter);
+    if (!result)
+        report_print(&report, path);
+    pack_report_deinit(&report);
+    if (result == DATA_STOPPED)
+        cli_note("stopped; nothing was written");
+    return result == DATA_STOPPED ? CLI_INTERRUPTED : result == DATA_REFUSED ? CLI_FAILED : result;
+}

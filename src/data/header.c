@@ -1,0 +1,245 @@
+/* The first page of a pack; docs/packed-data.md gives the layout. Version 1 knew one channel, its shape by the number of inputs alone, and
+ * at most 256 classes without names; such packs are still read. */
+#include "dataset.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { PACK_VERSION = 2, PACK_VERSION_PLAIN = 1, CLASSES_IN_A_BYTE = 256 };
+
+/* Offsets of the header's fields. */
+enum {
+    AT_MAGIC = 0,
+    AT_VERSION = 8,
+    AT_PAGE = 12,
+    AT_SIZE = 16,
+    AT_INPUTS = 24,
+    AT_CLASSES = 32,
+    AT_TRAIN = 40,
+    AT_TEST = 48,
+    AT_MEAN = 56, /* of version 1 */
+    AT_DEVIATION = 60,
+    AT_PARTS = 64,
+    AT_NAME = 96,
+    AT_DIGEST = 160,
+    AT_HEIGHT = 256, /* from here on: version 2 */
+    AT_WIDTH = 264,
+    AT_CHANNELS = 272,
+    AT_NAMES = 280,
+    AT_NAMES_SIZE = 288,
+    AT_MEANS = 296,
+    AT_DEVIATIONS = 312,
+};
+
+static const char magic[8] = "SWEEPDPK";
+
+int pack_label_bytes(const DataInfo *info) {
+    return info->classes <= CLASSES_IN_A_BYTE ? 1 : 2;
+}
+
+void pack_layout_set(PackHeader *header) {
+    const DataInfo *info = &header->info;
+    uint64_t inputs = (uint64_t)info->inputs, label = (uint64_t)pack_label_bytes(info);
+    uint64_t train = (uint64_t)info->train_count, test = (uint64_t)info->test_count;
+    PackLayout layout = {.bytes = {train * inputs, train * label, test * inputs, test * label, header->names_size}, .size = PACK_PAGE};
+    for (int i = 0; i < PACK_PARTS; i++) {
+        layout.offset[i] = layout.size;
+        layout.size += (layout.bytes[i] + PACK_PAGE - 1) / PACK_PAGE * PACK_PAGE;
+    }
+    header->layout = layout;
+}
+
+static void number_put(uint8_t *target, uint64_t value, int bytes) {
+    for (int i = 0; i < bytes; i++)
+        target[i] = (uint8_t)(value >> (8 * i));
+}
+
+static uint64_t number_get(const uint8_t *source, int bytes) {
+    uint64_t value = 0;
+    for (int i = 0; i < bytes; i++)
+        value |= (uint64_t)source[i] << (8 * i);
+    return value;
+}
+
+static void float_put(uint8_t *target, float value) {
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    number_put(target, bits, 4);
+}
+
+static float float_get(const uint8_t *source) {
+    uint32_t bits = (uint32_t)number_get(source, 4);
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+bool pack_scale_is_usable(const DataInfo *info) {
+    for (int64_t i = 0; i < info->channels; i++)
+        if (!(info->mean[i] >= 0 && info->mean[i] <= 1 && info->deviation[i] > 0 && info->deviation[i] <= 1))
+            return false;
+    return true;
+}
+
+void pack_header_put(uint8_t *page, const PackHeader *header) {
+    const DataInfo *info = &header->info;
+    memcpy(page + AT_MAGIC, magic, sizeof magic);
+    number_put(page + AT_VERSION, PACK_VERSION, 4);
+    number_put(page + AT_PAGE, PACK_PAGE, 4);
+    number_put(page + AT_SIZE, header->layout.size, 8);
+    number_put(page + AT_INPUTS, (uint64_t)info->inputs, 8);
+    number_put(page + AT_CLASSES, (uint64_t)info->classes, 8);
+    number_put(page + AT_TRAIN, (uint64_t)info->train_count, 8);
+    number_put(page + AT_TEST, (uint64_t)info->test_count, 8);
+    for (int i = 0; i < PACK_IMAGE_PARTS; i++)
+        number_put(page + AT_PARTS + 8 * i, header->layout.offset[i], 8);
+    memcpy(page + AT_NAME, info->name, sizeof info->name);
+    memcpy(page + AT_DIGEST, info->digest, sizeof info->digest);
+    number_put(page + AT_HEIGHT, (uint64_t)info->height, 8);
+    number_put(page + AT_WIDTH, (uint64_t)info->width, 8);
+    number_put(page + AT_CHANNELS, (uint64_t)info->channels, 8);
+    number_put(page + AT_NAMES, header->layout.offset[PART_NAMES], 8);
+    number_put(page + AT_NAMES_SIZE, header->names_size, 8);
+    for (int i = 0; i < DATA_CHANNELS_MAX; i++) {
+        float_put(page + AT_MEANS + 4 * i, info->mean[i]);
+        float_put(page + AT_DEVIATIONS + 4 * i, info->deviation[i]);
+    }
+}
+
+/* A field that is out of bounds: its offset, so that nothing else in the header is believed. */
+int pack_refuse(const char *path, uint64_t offset, const char *what, Error *error) {
+    return data_refuse(error, "%s: byte %llu: %s; remove the file, and make it again", path, (unsigned long long)offset, what);
+}
+
+static int count_get(const uint8_t *page, int offset, int64_t max, int64_t *out) {
+    uint64_t value = number_get(page + offset, 8);
+    *out = (int64_t)value;
+    return value >= 1 && value <= (uint64_t)max ? 0 : 1;
+}
+
+/* A version 1 pack is one channel; a number of inputs that is a square is taken as one. */
+static void plain_get(const uint8_t *page, DataInfo *info) {
+    int64_t side = llround(sqrt((double)info->inputs));
+    info->height = side * side == info->inputs ? side : 1;
+    info->width = info->inputs / info->height;
+    info->channels = 1;
+    info->mean[0] = float_get(page + AT_MEAN);
+    info->deviation[0] = float_get(page + AT_DEVIATION);
+}
+
+static int shape_get(const uint8_t *page, const char *path, PackHeader *header, Error *error) {
+    DataInfo *info = &header->info;
+    if (count_get(page, AT_HEIGHT, PACK_INPUTS_MAX, &info->height))
+        return pack_refuse(path, AT_HEIGHT, "the height is out of bounds", error);
+    if (count_get(page, AT_WIDTH, PACK_INPUTS_MAX, &info->width))
+        return pack_refuse(path, AT_WIDTH, "the width is out of bounds", error);
+    if (count_get(page, AT_CHANNELS, DATA_CHANNELS_MAX, &info->channels) || info->height * info->width * info->channels != info->inputs)
+        return pack_refuse(path, AT_CHANNELS, "height, width and channels do not make the number of inputs", error);
+    header->names_size = number_get(page + AT_NAMES_SIZE, 8);
+    if (header->names_size > PACK_NAMES_MAX)
+        return pack_refuse(path, AT_NAMES_SIZE, "the size of the class names is out of bounds", error);
+    for (int i = 0; i < DATA_CHANNELS_MAX; i++) {
+        info->mean[i] = float_get(page + AT_MEANS + 4 * i);
+        info->deviation[i] = float_get(page + AT_DEVIATIONS + 4 * i);
+    }
+    return 0;
+}
+
+static int counts_get(const uint8_t *page, const char *path, PackHeader *header, Error *error) {
+    DataInfo *info = &header->info;
+    int64_t classes_max = header->version == PACK_VERSION_PLAIN ? CLASSES_IN_A_BYTE : DATA_CLASSES_MAX;
+    if (count_get(page, AT_INPUTS, PACK_INPUTS_MAX, &info->inputs))
+        return pack_refuse(path, AT_INPUTS, "the number of inputs is out of bounds", error);
+    if (count_get(page, AT_CLASSES, classes_max, &info->classes))
+        return pack_refuse(path, AT_CLASSES, "the number of classes is out of bounds", error);
+    if (count_get(page, AT_TRAIN, PACK_COUNT_MAX, &info->train_count))
+        return pack_refuse(path, AT_TRAIN, "the number of training examples is out of bounds", error);
+    if (count_get(page, AT_TEST, PACK_COUNT_MAX, &info->test_count))
+        return pack_refuse(path, AT_TEST, "the number of test examples is out of bounds", error);
+    return 0;
+}
+
+/* Everything in the first page that follows from the counts. */
+static int places_get(const uint8_t *page, const char *path, PackHeader *header, Error *error) {
+    pack_layout_set(header);
+    if (number_get(page + AT_SIZE, 8) != header->layout.size)
+        return pack_refuse(path, AT_SIZE, "the size is not what the counts come to", error);
+    for (int i = 0; i < PACK_IMAGE_PARTS; i++)
+        if (number_get(page + AT_PARTS + 8 * i, 8) != header->layout.offset[i])
+            return pack_refuse(path, AT_PARTS + 8 * (uint64_t)i, "a section is not where the counts put it", error);
+    if (header->version != PACK_VERSION_PLAIN && number_get(page + AT_NAMES, 8) != header->layout.offset[PART_NAMES])
+        return pack_refuse(path, AT_NAMES, "a section is not where the counts put it", error);
+    return 0;
+}
+
+int pack_header_get(const uint8_t *page, const char *path, PackHeader *header, Error *error) {
+    *header = (PackHeader){.version = (int)number_get(page + AT_VERSION, 4)};
+    DataInfo *info = &header->info;
+    if (memcmp(page + AT_MAGIC, magic, sizeof magic))
+        return pack_refuse(path, AT_MAGIC, "not a packed data set", error);
+    bool plain = header->version == PACK_VERSION_PLAIN;
+    if ((!plain && header->version != PACK_VERSION) || number_get(page + AT_PAGE, 4) != PACK_PAGE)
+        return pack_refuse(path, AT_VERSION, "packed by another version", error);
+    int result = counts_get(page, path, header, error);
+    if (result)
+        return result;
+    if (plain)
+        plain_get(page, info);
+    else
+        result = shape_get(page, path, header, error);
+    if (result)
+        return result;
+    if (!pack_scale_is_usable(info))
+        return pack_refuse(path, plain ? AT_MEAN : AT_MEANS, "the mean or the deviation is out of bounds", error);
+    if (page[AT_NAME + sizeof info->name - 1] || page[AT_DIGEST + sizeof info->digest - 1])
+        return pack_refuse(path, AT_NAME, "the name or the digest has no end", error);
+    memcpy(info->name, page + AT_NAME, sizeof info->name);
+    memcpy(info->digest, page + AT_DIGEST, sizeof info->digest);
+    return places_get(page, path, header, error);
+}
+
+int dataset_header_read(const char *path, DataInfo *out, Error *error) {
+    uint8_t page[PACK_PAGE];
+    struct stat status;
+    PackHeader header;
+    int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), result;
+    if (descriptor < 0 || fstat(descriptor, &status)) {
+        error_set_errno(error, errno, "cannot open %s", path);
+        result = DATA_REFUSED;
+    } else if (!S_ISREG(status.st_mode) || pread(descriptor, page, sizeof page, 0) != (ssize_t)sizeof page) {
+        result = data_refuse(error, "%s: not a packed data set: no file of at least %d bytes", path, PACK_PAGE);
+    } else {
+        result = pack_header_get(page, path, &header, error);
+    }
+    if (!result && header.layout.size != (uint64_t)status.st_size)
+        result = pack_refuse(path, AT_SIZE, "the file is longer or shorter than its header says", error);
+    if (!result)
+        *out = header.info;
+    if (descriptor >= 0)
+        close(descriptor);
+    return result;
+}
+
+/* One channel with labels of one byte is digested as the IDX files' payloads are; where the bytes alone do not say how they are meant, the
+ * shape comes first. */
+int pack_digest(const PackHeader *header, const uint8_t *pack, char hex[SHA256_HEX_MAX], Error *error) {
+    const DataInfo *info = &header->info;
+    Sha256 *hash;
+    char shape[96];
+    if (sha256_new(&hash, error))
+        return -1;
+    if (info->channels > 1 || pack_label_bytes(info) > 1) {
+        int size = snprintf(shape, sizeof shape, "%lld %lld %lld %d\n", (long long)info->channels, (long long)info->height,
+                            (long long)info->width, pack_label_bytes(info));
+        sha256_update(hash, shape, (size_t)size);
+    }
+    for (int i = 0; i < PACK_IMAGE_PARTS; i++)
+        sha256_update(hash, pack + header->layout.offset[i], header->layout.bytes[i]);
+    sha256_finish(hash, hex);
+    sha256_free(hash);
+    return 0;
+}

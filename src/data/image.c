@@ -1,0 +1,143 @@
+/* libjpeg reports damage in two ways: errors, which end it, and warnings, after which it makes pixels up. For a training image made-up
+ * pixels are as bad, so both refuse it; only bytes too many between segments, which leave the picture whole, pass. */
+#include "image.h"
+
+#include <setjmp.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <jpeglib.h>
+
+#include <jerror.h>
+#include <png.h>
+
+typedef struct JpegErrors {
+    struct jpeg_error_mgr base;
+    jmp_buf escape;
+    char *reason;
+} JpegErrors;
+
+__attribute__((noreturn)) static void jpeg_fail(j_common_ptr common) {
+    JpegErrors *errors = (JpegErrors *)common->err;
+    char text[JMSG_LENGTH_MAX];
+    errors->base.format_message(common, text);
+    snprintf(errors->reason, IMAGE_REASON_MAX, "JPEG: %.200s", text);
+    longjmp(errors->escape, 1);
+}
+
+static void jpeg_message(j_common_ptr common, int level) {
+    if (level < 0 && common->err->msg_code != JWRN_EXTRANEOUS_DATA && common->err->msg_code != JWRN_ADOBE_XFORM)
+        jpeg_fail(common);
+}
+
+static bool buffer_reserve(ImageBuffer *buffer, size_t size) {
+    if (size <= buffer->capacity)
+        return true;
+    free(buffer->bytes);
+    buffer->bytes = malloc(size);
+    buffer->capacity = buffer->bytes ? size : 0;
+    return buffer->bytes != NULL;
+}
+
+static int size_check(int64_t height, int64_t width, char reason[IMAGE_REASON_MAX]) {
+    if (height >= 1 && width >= 1 && height <= IMAGE_SIDE_MAX && width <= IMAGE_SIDE_MAX && height * width <= IMAGE_PIXELS_MAX)
+        return 0;
+    snprintf(reason, IMAGE_REASON_MAX, "%lld x %lld pixels; at most %d a side and %d in all are read", (long long)width, (long long)height,
+             IMAGE_SIDE_MAX, IMAGE_PIXELS_MAX);
+    return DATA_REFUSED;
+}
+
+/* Four inks, which Adobe's writers store inverted, to three colours or grey, in place: the result is no longer than the source. */
+static void inks_convert(uint8_t *row, int64_t width, int channels, bool inverted) {
+    uint8_t *out = row;
+    for (int64_t i = 0; i < width; i++) {
+        int colour[3];
+        for (int c = 0; c < 3; c++) {
+            int ink = row[4 * i + c], black = row[4 * i + 3];
+            colour[c] = inverted ? ink * black / 255 : (255 - ink) * (255 - black) / 255;
+        }
+        if (channels == 1)
+            *out++ = (uint8_t)((299 * colour[0] + 587 * colour[1] + 114 * colour[2] + 500) / 1000);
+        for (int c = 0; c < 3 && channels == 3; c++)
+            *out++ = (uint8_t)colour[c];
+    }
+}
+
+/* All that libjpeg calls may leave by longjmp, so nothing here lives in a local that changes between setjmp and it. */
+static int jpeg_read(struct jpeg_decompress_struct *jpeg, Pixels *out, ImageBuffer *buffer, const uint8_t *bytes, size_t size,
+                     int channels) {
+    JpegErrors *errors = (JpegErrors *)jpeg->err;
+    if (setjmp(errors->escape))
+        return DATA_REFUSED;
+    jpeg_create_decompress(jpeg);
+    jpeg_mem_src(jpeg, bytes, size);
+    jpeg_read_header(jpeg, TRUE);
+    if (size_check(jpeg->image_height, jpeg->image_width, errors->reason))
+        return DATA_REFUSED;
+    bool inks = jpeg->jpeg_color_space == JCS_CMYK || jpeg->jpeg_color_space == JCS_YCCK;
+    jpeg->out_color_space = inks ? JCS_CMYK : channels == 1 ? JCS_GRAYSCALE : JCS_RGB;
+    int stored = inks ? 4 : channels;
+    size_t row = (size_t)jpeg->image_width * (size_t)stored;
+    if (!buffer_reserve(buffer, row * jpeg->image_height)) {
+        snprintf(errors->reason, IMAGE_REASON_MAX, "no memory for its pixels");
+        return DATA_REFUSED;
+    }
+    *out = (Pixels){buffer->bytes, jpeg->image_height, jpeg->image_width, channels, (int64_t)row, channels, 1};
+    jpeg_start_decompress(jpeg);
+    while (jpeg->output_scanline < jpeg->output_height) {
+        uint8_t *line = buffer->bytes + row * jpeg->output_scanline;
+        jpeg_read_scanlines(jpeg, &line, 1);
+        if (inks)
+            inks_convert(line, jpeg->image_width, channels, jpeg->saw_Adobe_marker);
+    }
+    jpeg_finish_decompress(jpeg);
+    return 0;
+}
+
+static int jpeg_decode(Pixels *out, ImageBuffer *buffer, const uint8_t *bytes, size_t size, int channels, char reason[IMAGE_REASON_MAX]) {
+    struct jpeg_decompress_struct jpeg;
+    JpegErrors errors = {.reason = reason};
+    memset(&jpeg, 0, sizeof jpeg);
+    jpeg.err = jpeg_std_error(&errors.base);
+    errors.base.error_exit = jpeg_fail;
+    errors.base.emit_message = jpeg_message;
+    int result = jpeg_read(&jpeg, out, buffer, bytes, size, channels);
+    jpeg_destroy_decompress(&jpeg);
+    return result;
+}
+
+static int png_decode(Pixels *out, ImageBuffer *buffer, const uint8_t *bytes, size_t size, int channels, char reason[IMAGE_REASON_MAX]) {
+    static const png_color black = {0, 0, 0};
+    png_image image = {.version = PNG_IMAGE_VERSION};
+    int result = DATA_REFUSED;
+    if (!png_image_begin_read_from_memory(&image, bytes, size))
+        goto out;
+    if (size_check(image.height, image.width, reason)) {
+        png_image_free(&image);
+        return DATA_REFUSED;
+    }
+    image.format = channels == 1 ? PNG_FORMAT_GRAY : PNG_FORMAT_RGB;
+    if (!buffer_reserve(buffer, PNG_IMAGE_SIZE(image))) {
+        snprintf(reason, IMAGE_REASON_MAX, "no memory for its pixels");
+        png_image_free(&image);
+        return DATA_REFUSED;
+    }
+    if (!png_image_finish_read(&image, &black, buffer->bytes, 0, NULL))
+        goto out;
+    *out = (Pixels){buffer->bytes, image.height, image.width, channels, (int64_t)PNG_IMAGE_ROW_STRIDE(image), channels, 1};
+    result = 0;
+out:
+    if (result)
+        snprintf(reason, IMAGE_REASON_MAX, "PNG: %.64s", image.message);
+    png_image_free(&image);
+    return result;
+}
+
+int image_decode(Pixels *out, ImageBuffer *buffer, const uint8_t *bytes, size_t size, int channels, char reason[IMAGE_REASON_MAX]) {
+    if (size >= 8 && !png_sig_cmp(bytes, 0, 8))
+        return png_decode(out, buffer, bytes, size, channels, reason);
+    if (size >= 3 && bytes[0] == 0xff && bytes[1] == 0xd8 && bytes[2] == 0xff)
+        return jpeg_decode(out, buffer, bytes, size, channels, reason);
+    snprintf(reason, IMAGE_REASON_MAX, size ? "neither JPEG nor PNG" : "empty");
+    return DATA_REFUSED;
+}

@@ -1,0 +1,59 @@
+/* plan (private): what a source holds, found by one look at its files; packing reads it a second time along the plan. */
+#pragma once
+
+#include "container.h"
+#include "image.h"
+
+typedef enum { ROLE_NONE, ROLE_RECORDS, ROLE_IMAGE } FileRole;
+
+typedef struct PlanFile {
+    char *name; /* owned */
+    int64_t size;
+    FileRole role;
+    DataSection section;
+    int64_t row;    /* in its section: the first of its records, or its own */
+    uint16_t label; /* images */
+} PlanFile;
+
+/* A file that is kept whole: labels, names of classes. */
+typedef struct PlanNote {
+    char *name;
+    Buffer bytes;
+} PlanNote;
+
+enum { PLAN_NOTES_MAX = 16, NOTE_BYTES_MAX = 1 << 24 };
+
+/* One image after the other, all of one size. */
+typedef struct RecordForm {
+    int64_t bytes; /* of a record */
+    int64_t label; /* its place in the record; -1: labels are in a file of their own, from 1 on */
+    Pixels pixels; /* without bytes */
+    int64_t start; /* of the pixels */
+} RecordForm;
+
+typedef struct Plan {
+    const char *source, *format;
+    PlanFile *files; /* in the container's order */
+    size_t file_count, file_capacity;
+    PlanNote notes[PLAN_NOTES_MAX];
+    size_t note_count;
+    DataInfo info; /* shape 0: not fixed by the format */
+    char **names;  /* [info.classes] or NULL; owned */
+    RecordForm form;
+    const PlanNote *labels[DATA_SECTIONS]; /* with form.label -1 */
+    bool is_idx;
+    IdxData idx;
+} Plan;
+
+int plan_make(Plan *out, const char *source, Error *error);
+void plan_deinit(Plan *plan);
+
+/* Both find their format among the files: 0, PLAN_OTHER when it is none of theirs, DATA_REFUSED, -1. */
+enum { PLAN_OTHER = 4 };
+int plan_records(Plan *plan, Error *error);
+int plan_images(Plan *plan, Error *error);
+
+const char *plan_base_name(const char *name);
+const PlanNote *plan_note(const Plan *plan, const char *base_name); /* NULL: none */
+/* The lines of a text that are not empty, as class names; `count` of them, or DATA_REFUSED. */
+int plan_names_read(Plan *plan, const PlanNote *note, int64_t count, Error *error);

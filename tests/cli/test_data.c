@@ -1,0 +1,152 @@
+/* `sweepctl data` on IDX files and on a file:// address. */
+#include "cli.h"
+#include "harness.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { SIDE = 4, TRAIN = 6, TEST = 4, HEADER_MAX = 16 };
+
+static const char *inside(const char *name) {
+    static char path[PATH_TEXT_MAX];
+    Error error;
+    assert_int_equal(path_format(path, &error, "%s/%s", harness_folder(), name), 0);
+    return path;
+}
+
+static void write_idx(const char *name, int count, bool images) {
+    uint8_t bytes[HEADER_MAX + TRAIN * SIDE * SIDE] = {0, 0, 8, images ? 3 : 1, 0, 0, 0, (uint8_t)count, 0, 0, 0, SIDE, 0, 0, 0, SIDE};
+    size_t header = images ? 16 : 8, size = (size_t)(images ? count * SIDE * SIDE : count);
+    Error error;
+    for (size_t i = 0; i < size; i++)
+        bytes[header + i] = (uint8_t)(images ? 3 * i : i % 3);
+    assert_int_equal(file_write_atomic(inside(name), bytes, header + size, 0644, &error), 0);
+}
+
+static int setup(void **state) {
+    Error error;
+    (void)state;
+    if (directory_make(inside("idx"), 0755, &error))
+        return -1;
+    write_idx("idx/train-images-idx3-ubyte", TRAIN, true);
+    write_idx("idx/train-labels-idx1-ubyte", TRAIN, false);
+    write_idx("idx/t10k-images-idx3-ubyte", TEST, true);
+    write_idx("idx/t10k-labels-idx1-ubyte", TEST, false);
+    return 0;
+}
+
+static int teardown(void **state) {
+    (void)state;
+    harness_clean();
+    return 0;
+}
+
+static void test_pack_and_show(void **state) {
+    (void)state;
+    Said said;
+    sweepctl_expect(&said, CLI_OK, "data", "list");
+    assert_says(&said.out, "No packs yet.");
+    assert_says(&said.out, "tiny-imagenet");
+    said_clear(&said);
+    sweepctl_expect(&said, CLI_OK, "data", "pack", inside("idx"), "small", "--size", "2");
+    assert_says(&said.out, "IDX, 6 training and 4 test images of 2 x 2 x 1, 3 classes");
+    said_clear(&said);
+    sweepctl_expect(&said, CLI_OK, "data", "list", "--json");
+    json_t *root = said_json(&said), *pack = json_array_get(json_object_get(root, "packs"), 0);
+    assert_int_equal(json_array_size(json_object_get(root, "packs")), 1);
+    assert_int_equal(json_array_size(json_object_get(root, "known")), 4);
+    assert_string_equal(json_string_value(json_object_get(pack, "name")), "small");
+    assert_int_equal(json_integer_value(json_object_get(pack, "examples")), TRAIN);
+    json_decref(root);
+    said_clear(&said);
+    sweepctl_expect(&said, CLI_OK, "data", "show", "small", "--json");
+    root = said_json(&said);
+    pack = json_object_get(root, "pack");
+    assert_int_equal(json_integer_value(json_object_get(pack, "width")), 2);
+    assert_int_equal(json_array_size(json_object_get(pack, "mean")), 1);
+    json_decref(root);
+    said_clear(&said);
+    sweepctl_expect(&said, CLI_OK, "data", "show", "small");
+    assert_says(&said.out, "6 to train on, 4 to test on");
+    said_clear(&said);
+}
+
+static void test_verify(void **state) {
+    (void)state;
+    Said said;
+    sweepctl_expect(&said, CLI_OK, "data", "pack", inside("idx"), "sound");
+    said_clear(&said);
+    sweepctl_expect(&said, CLI_OK, "data", "verify", "sound");
+    assert_says(&said.out, "ok    ");
+    said_clear(&said);
+    char path[PATH_TEXT_MAX];
+    snprintf(path, sizeof path, "%s/data/broken.pack", harness_home());
+    sweepctl_expect(&said, CLI_OK, "data", "pack", inside("idx"), path);
+    said_clear(&said);
+    FILE *file = fopen(path, "r+b");
+    assert_non_null(file);
+    assert_int_equal(fseek(file, 4096, SEEK_SET), 0);
+    fputc(77, file);
+    fclose(file);
+    sweepctl_expect(&said, CLI_FAILED, "data", "verify", "broken");
+    assert_says(&said.err, "the bytes do not have the header's digest");
+    said_clear(&said);
+    sweepctl_expect(&said, CLI_FAILED, "data", "verify");
+    assert_says(&said.out, "sound.pack");
+    assert_says(&said.err, "packs cannot be used");
+    said_clear(&said);
+    unlink(path);
+}
+
+static void test_fetch(void **state) {
+    (void)state;
+    Said said;
+    char url[PATH_TEXT_MAX], md5[SHA256_HEX_MAX];
+    Error error;
+    const char *file = harness_file("set.bin", "some bytes");
+    snprintf(url, sizeof url, "file://%s", file);
+    assert_int_equal(digest_file(DIGEST_MD5, file, md5, &error), 0);
+    sweepctl_expect(&said, CLI_OK, "data", "fetch", "set", "--url", url, "--md5", md5);
+    assert_says(&said.out, "data/downloads/set.bin\n");
+    said_clear(&said);
+    sweepctl_expect(&said, CLI_FAILED, "data", "fetch", "cifar10", "--url", url);
+    assert_says(&said.err, "its MD5 is");
+    assert_says(&said.err, "c32a1d4ab5d03f1284b67883e8d87530 is expected");
+    said_clear(&said);
+    sweepctl_expect(&said, CLI_FAILED, "data", "pack", "cifar10", "cifar10");
+    assert_says(&said.err, "'sweepctl data fetch cifar10' brings it");
+    said_clear(&said);
+}
+
+static void expect_usage(const char *message, const char *first, const char *second, const char *third) {
+    Said said;
+    sweepctl(&said, "data", first, second, third, NULL);
+    assert_int_equal(said.code, CLI_USAGE);
+    assert_says(&said.err, message);
+    said_clear(&said);
+}
+
+static void test_mistakes(void **state) {
+    (void)state;
+    expect_usage("is one of list|fetch|pack|verify|show", "dance", NULL, NULL);
+    expect_usage("no data set is known as 'mnist'; known are cifar10", "fetch", "mnist", NULL);
+    expect_usage("does not end in a file's name", "fetch", "mnist", "--url=http://127.0.0.1/");
+    expect_usage("data fetch needs one NAME", "fetch", NULL, NULL);
+    expect_usage("data pack needs SOURCE and OUT", "pack", "x", NULL);
+    expect_usage("is no name for a data set", "pack", "x", "a/.pack");
+    expect_usage("takes no further argument", "list", "x", NULL);
+    expect_usage("needs a NAME or a FILE", "show", NULL, NULL);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_pack_and_show),
+        cmocka_unit_test(test_verify),
+        cmocka_unit_test(test_fetch),
+        cmocka_unit_test(test_mistakes),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}

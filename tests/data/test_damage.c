@@ -1,0 +1,247 @@
+/* Every format cut, changed, mislabelled: one error with the place, nothing written, no crash. */
+#include "formats.h"
+
+#include <glob.h>
+
+static const PackOptions options = {.name = "made", .height = 8, .width = 8, .threads = 1};
+
+typedef void (*Make)(TestFiles *files);
+
+/* Nothing beside the sources is left. */
+static void assert_nothing_written(void) {
+    glob_t found;
+    assert_int_equal(glob(fixture_path("out.pack*"), 0, NULL, &found), GLOB_NOMATCH);
+    globfree(&found);
+}
+
+static void assert_refused(const char *source, const char *part) {
+    PackReport report;
+    Error error = {0};
+    int result = dataset_pack(&report, source, fixture_path("out.pack"), &options, &error);
+    assert_int_equal(result, DATA_REFUSED);
+    if (!strstr(error.text, source) || !strstr(error.text, part))
+        fail_msg("\"%s\" does not say \"%s\"", error.text, part);
+    assert_nothing_written();
+}
+
+static void check(TestFiles *files, TestContainer container, const char *part) {
+    assert_refused(files_write(files, container, false, container == AS_FOLDER ? "folder" : "source"), part);
+    files_free(files);
+}
+
+static void test_records(void **state) {
+    (void)state;
+    TestFiles files = {.count = 0};
+    make_cifar10(&files);
+    files_find(&files, "data_batch_4")->bytes[3073] = 10;
+    check(&files, AS_TAR_GZ, "cifar-10-batches-bin/data_batch_4.bin: byte 3073: label 10, but there are 10 classes");
+    make_cifar10(&files);
+    files_find(&files, "data_batch_2")->size--;
+    check(&files, AS_TAR, "cifar-10-batches-bin/data_batch_2.bin: byte 9218: cut short or too long");
+    make_cifar10(&files);
+    files_find(&files, "data_batch_5")->size = 3073;
+    check(&files, AS_FOLDER, "data_batch_5.bin has 1 records, but data_batch_1.bin has 3");
+    make_cifar10(&files);
+    files_find(&files, "data_batch_3")->name[0] = 'x';
+    strcpy(files_find(&files, "data_batch_3")->name, "other.bin");
+    check(&files, AS_ZIP, "data_batch_3.bin is missing, a part of CIFAR-10");
+    make_cifar10(&files);
+    strcpy(files_find(&files, "data_batch_3")->name, "twice/data_batch_2.bin");
+    check(&files, AS_ZIP, "are both there");
+    make_cifar10(&files);
+    files_find(&files, "batches.meta")->size = 9;
+    check(&files, AS_ZIP, "batches.meta.txt: 1 class names; expected 10");
+    make_cifar100(&files);
+    files_find(&files, "test.bin")->bytes[1] = 100;
+    check(&files, AS_FOLDER, "test.bin: byte 1: label 100");
+    make_stl10(&files);
+    files_find(&files, "test_y")->bytes[2] = 0;
+    check(&files, AS_TAR, "test_y.bin: byte 2: label 0; expected 1 to 10");
+    make_stl10(&files);
+    files_find(&files, "train_y")->size = 14;
+    check(&files, AS_TAR, "train_y.bin: 14 labels for 15 images");
+}
+
+static void test_folders(void **state) {
+    (void)state;
+    TestFiles files = {.count = 0};
+    make_tiny(&files);
+    memcpy(files_find(&files, "val_annotations")->bytes, "other", 5);
+    check(&files, AS_ZIP, "val_100.JPEG: not in val_annotations.txt");
+    make_tiny(&files);
+    files_find(&files, "val_annotations")->bytes[13] = 'm';
+    check(&files, AS_ZIP, "val_100.JPEG: its class m0 has no training images");
+    make_tiny(&files);
+    files_find(&files, "val_annotations")->bytes[12] = ' ';
+    files_find(&files, "val_annotations")->size = 14;
+    check(&files, AS_ZIP, "val_annotations.txt:1: expected a file's name, a tab and its class");
+    make_folders(&files);
+    strcpy(files_find(&files, "val/n0/100")->name, "set/val/m/100.JPEG");
+    check(&files, AS_TAR, "set/val/m/100.JPEG: its class m has no training images");
+    make_folders(&files);
+    strcpy(files_find(&files, "train/n1/1.jpg")->name, "set/train/n1/11.jpg");
+    check(&files, AS_TAR, "set/train/n1/11.jpg is there twice");
+    make_folders(&files);
+    for (size_t i = 0; i < files.count; i++)
+        if (strstr(files.items[i].name, "train"))
+            files.items[i].size /= 3;
+    check(&files, AS_FOLDER, "no training image could be read");
+    files_add_text(&files, "readme.txt", "nothing");
+    check(&files, AS_TAR, "none of its 1 files is known");
+    assert_refused(fixture_path("missing"), "No such file");
+    assert_refused("/dev/null", "neither a folder nor a file");
+}
+
+static uint8_t *bytes_of(const char *path, size_t *size) {
+    Buffer buffer;
+    Error error;
+    buffer_init(&buffer, 1 << 24);
+    assert_int_equal(file_read(path, 1 << 24, &buffer, &error), 0);
+    *size = buffer.size;
+    return (uint8_t *)buffer.data;
+}
+
+static void assert_outcome(const char *source) {
+    PackReport report;
+    Error error = {0};
+    int result = dataset_pack(&report, source, fixture_path("out.pack"), &options, &error);
+    assert_true(result == 0 || result == DATA_REFUSED);
+    if (result) {
+        assert_non_null(strstr(error.text, source));
+        assert_nothing_written();
+    } else {
+        DatasetMap *data;
+        assert_int_equal(dataset_map(&data, fixture_path("out.pack"), true, &error), 0);
+        dataset_free(data);
+        remove(fixture_path("out.pack"));
+    }
+    pack_report_deinit(&report);
+}
+
+static const struct {
+    const char *name;
+    Make make;
+} formats[] = {
+    {"cifar10", make_cifar10}, {"cifar100", make_cifar100}, {"stl10", make_stl10}, {"tiny", make_tiny}, {"folders", make_folders}};
+
+/* A container that ends early is never taken for whole: as every container has its end after the last file, each cut is refused. */
+static void test_cut_containers(void **state) {
+    (void)state;
+    for (size_t f = 0; f < sizeof formats / sizeof *formats; f++)
+        for (int container = AS_TAR; container < CONTAINERS; container++) {
+            TestFiles files = {.count = 0};
+            size_t size;
+            formats[f].make(&files);
+            const char *path = files_write(&files, (TestContainer)container, false, "source");
+            uint8_t *bytes = bytes_of(path, &size);
+            char cut[PATH_TEXT_MAX];
+            text_copy(cut, sizeof cut, fixture_path("cut"));
+            while (container == AS_TAR && !bytes[size - 1]) /* what fills up the last block, and the closing blocks */
+                size--;
+            for (size_t i = 1; i < 24; i++) {
+                fixture_write(cut, bytes, size * i / 24);
+                assert_refused(cut, "");
+            }
+            fixture_write(cut, bytes, size - 1);
+            assert_refused(cut, "");
+            if (container == AS_TAR) { /* between two files: after each header and its blocks */
+                size_t at = 0;
+                for (size_t i = 0; i < files.count; i++) {
+                    fixture_write(cut, bytes, at);
+                    assert_refused(cut, "");
+                    at += 512 + (files.items[i].size + 511) / 512 * 512;
+                }
+            }
+            free(bytes);
+            files_free(&files);
+        }
+}
+
+static void test_changed_containers(void **state) {
+    (void)state;
+    Rng rng;
+    rng_init(&rng, 7, 7);
+    for (size_t f = 0; f < sizeof formats / sizeof *formats; f++)
+        for (int container = AS_TAR; container < CONTAINERS; container++) {
+            TestFiles files = {.count = 0};
+            size_t size;
+            formats[f].make(&files);
+            uint8_t *bytes = bytes_of(files_write(&files, (TestContainer)container, false, "source"), &size);
+            for (int i = 0; i < 40; i++) {
+                uint8_t *copy = malloc(size);
+                memcpy(copy, bytes, size);
+                for (uint64_t j = rng_below(&rng, 4) + 1; j > 0; j--) {
+                    bool head = rng_below(&rng, 2); /* the first header, or the last bytes, more often than the rest */
+                    size_t at = rng_below(&rng, head && size > 600 ? 600 : size);
+                    copy[rng_below(&rng, 4) ? at : size - 1 - at] = (uint8_t)rng_next(&rng);
+                }
+                fixture_write(fixture_path("changed"), copy, size);
+                free(copy);
+                assert_outcome(fixture_path("changed"));
+            }
+            free(bytes);
+            files_free(&files);
+        }
+}
+
+/* Encoded images, changed inside a sound container: each is packed, or skipped with a reason. */
+static void test_changed_images(void **state) {
+    (void)state;
+    Rng rng;
+    rng_init(&rng, 8, 8);
+    for (int i = 0; i < 60; i++) {
+        TestFiles files = {.count = 0};
+        make_folders(&files);
+        for (size_t k = 0; k < files.count; k++) {
+            TestFile *file = &files.items[k];
+            if (rng_below(&rng, 8) == 0)
+                file->size = rng_below(&rng, file->size);
+            for (uint64_t j = rng_below(&rng, 6); j > 0 && file->size; j--)
+                file->bytes[rng_below(&rng, rng_below(&rng, 2) && file->size > 200 ? 200 : file->size)] = (uint8_t)rng_next(&rng);
+        }
+        files_write(&files, AS_ZIP, false, "images");
+        assert_outcome(fixture_path("images"));
+        files_free(&files);
+    }
+}
+
+static bool stop_at_once(void *context) {
+    (void)context;
+    return true;
+}
+
+static void test_stopped(void **state) {
+    (void)state;
+    TestFiles files = {.count = 0};
+    PackReport report;
+    Error error = {0};
+    PackOptions stopping = options;
+    stopping.should_stop = stop_at_once;
+    make_folders(&files);
+    const char *path = files_write(&files, AS_ZIP, false, "source");
+    assert_int_equal(dataset_pack(&report, path, fixture_path("out.pack"), &stopping, &error), DATA_STOPPED);
+    assert_nothing_written();
+    stopping = options;
+    stopping.height = 0;
+    stopping.width = 0;
+    assert_int_equal(dataset_pack(&report, path, fixture_path("out.pack"), &stopping, &error), DATA_REFUSED);
+    assert_non_null(strstr(error.text, "state the one to pack them in"));
+    assert_int_equal(dataset_pack(&report, path, fixture_path("no/out.pack"), &options, &error), -1);
+    files_free(&files);
+}
+
+static int teardown(void **state) {
+    idx_deinit(&fashion);
+    return fixture_teardown(state);
+}
+
+int main(void) {
+    if (!fashion_load())
+        return 77; /* skipped: the package dataset-fashion-mnist is not there */
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_records),        cmocka_unit_test(test_folders),
+        cmocka_unit_test(test_cut_containers), cmocka_unit_test(test_changed_containers),
+        cmocka_unit_test(test_changed_images), cmocka_unit_test(test_stopped),
+    };
+    return cmocka_run_group_tests(tests, fixture_setup, teardown);
+}

@@ -1,0 +1,319 @@
+/* Downloads from a server of this program's own, which can be told to misbehave. */
+#include "fixture.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/socket.h>
+
+enum { BODY = 300000, REQUEST_MAX = 4096, CUT = 100000 };
+
+typedef enum { SERVE_WELL, SERVE_CUT, SERVE_STALL, SERVE_NOT_FOUND, SERVE_REDIRECT, SERVE_LOOP, SERVE_NO_RANGES, SERVE_WRONG_RANGE } Manner;
+
+static uint8_t body[BODY];
+static char md5[SHA256_HEX_MAX], sha256[SHA256_HEX_MAX];
+static _Atomic Manner manner;
+static atomic_int requests, ranged;
+static atomic_bool ending;
+static int listener = -1;
+static unsigned port;
+static pthread_t thread;
+
+/* False when the client has gone. */
+static bool send_all(int client, const void *data, size_t size) {
+    const char *at = data;
+    while (size) {
+        ssize_t sent = send(client, at, size, MSG_NOSIGNAL);
+        if (sent <= 0)
+            return false;
+        at += sent;
+        size -= (size_t)sent;
+    }
+    return true;
+}
+
+static void answer_empty(int client, const char *status, const char *header) {
+    char head[512];
+    int size = snprintf(head, sizeof head, "HTTP/1.1 %s\r\n%sContent-Length: 0\r\nConnection: close\r\n\r\n", status, header);
+    send_all(client, head, (size_t)size);
+}
+
+static void answer_body(int client, long start, Manner how) {
+    char head[512];
+    if (how == SERVE_NO_RANGES)
+        start = 0;
+    if (start >= BODY) {
+        answer_empty(client, "416 Range Not Satisfiable", "");
+        return;
+    }
+    long named = how == SERVE_WRONG_RANGE ? start + 1 : start;
+    int size =
+        snprintf(head, sizeof head, "HTTP/1.1 %s\r\nContent-Length: %ld\r\n", start ? "206 Partial Content" : "200 OK", BODY - start);
+    if (start)
+        size += snprintf(head + size, sizeof head - (size_t)size, "Content-Range: bytes %ld-%d/%d\r\n", named, BODY - 1, BODY);
+    size += snprintf(head + size, sizeof head - (size_t)size, "Connection: close\r\n\r\n");
+    long end = how == SERVE_CUT || how == SERVE_STALL ? start + CUT : BODY;
+    end = end < BODY ? end : BODY;
+    if (!send_all(client, head, (size_t)size) || !send_all(client, body + start, (size_t)(end - start)))
+        return;
+    char byte;
+    if (how == SERVE_STALL) /* until the client gives up */
+        while (!ending && recv(client, &byte, 1, 0) > 0)
+            ;
+}
+
+static void serve(int client) {
+    char request[REQUEST_MAX] = "";
+    size_t size = 0;
+    while (size + 1 < sizeof request && !strstr(request, "\r\n\r\n")) {
+        ssize_t got = recv(client, request + size, sizeof request - 1 - size, 0);
+        if (got <= 0)
+            return;
+        size += (size_t)got;
+        request[size] = '\0';
+    }
+    requests++;
+    const char *range = strstr(request, "Range: bytes=");
+    long start = range ? strtol(range + strlen("Range: bytes="), NULL, 10) : 0;
+    ranged += start > 0;
+    Manner how = manner;
+    if (how == SERVE_NOT_FOUND)
+        answer_empty(client, "404 Not Found", "");
+    else if (how == SERVE_LOOP || (how == SERVE_REDIRECT && strstr(request, "GET /file")))
+        answer_empty(client, "302 Found", how == SERVE_LOOP ? "Location: /file\r\n" : "Location: /elsewhere\r\n");
+    else
+        answer_body(client, start, how);
+}
+
+static void *server_run(void *context) {
+    (void)context;
+    while (!ending) {
+        struct pollfd wait = {listener, POLLIN, 0};
+        if (poll(&wait, 1, 100) <= 0)
+            continue;
+        int client = accept(listener, NULL, NULL);
+        if (client >= 0) {
+            serve(client);
+            close(client);
+        }
+    }
+    return NULL;
+}
+
+static int setup(void **state) {
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof address;
+    Rng rng;
+    Error error;
+    if (fixture_setup(state))
+        return -1;
+    rng_init(&rng, 1, 2);
+    for (int i = 0; i < BODY; i++)
+        body[i] = (uint8_t)rng_next(&rng);
+    fixture_write(fixture_path("whole"), body, BODY);
+    if (digest_file(DIGEST_MD5, fixture_path("whole"), md5, &error) || digest_file(DIGEST_SHA256, fixture_path("whole"), sha256, &error))
+        return -1;
+    setenv("no_proxy", "127.0.0.1", 1);
+    listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (listener < 0 || bind(listener, (struct sockaddr *)&address, size) || listen(listener, 8) ||
+        getsockname(listener, (struct sockaddr *)&address, &size))
+        return -1;
+    port = ntohs(address.sin_port);
+    return pthread_create(&thread, NULL, server_run, NULL);
+}
+
+static int teardown(void **state) {
+    ending = true;
+    pthread_join(thread, NULL);
+    close(listener);
+    return fixture_teardown(state);
+}
+
+static const char *url(void) {
+    static char text[64];
+    snprintf(text, sizeof text, "http://127.0.0.1:%u/file", port);
+    return text;
+}
+
+static DownloadOptions checked(void) {
+    return (DownloadOptions){.md5 = md5, .sha256 = sha256, .stall_seconds = 1};
+}
+
+static int64_t part_size(void) {
+    struct stat status;
+    return stat(fixture_path("file.part"), &status) ? -1 : status.st_size;
+}
+
+static void assert_whole(void) {
+    Buffer buffer;
+    Error error;
+    buffer_init(&buffer, BODY);
+    assert_int_equal(file_read(fixture_path("file"), BODY, &buffer, &error), 0);
+    assert_int_equal(buffer.size, BODY);
+    assert_memory_equal(buffer.data, body, BODY);
+    buffer_deinit(&buffer);
+    assert_int_equal(part_size(), -1);
+}
+
+static void fetch_expect(Manner how, const DownloadOptions *options, int expected, const char *part) {
+    Error error = {0};
+    manner = how;
+    requests = ranged = 0;
+    int result = download_file(url(), fixture_path("file"), options, &error);
+    if (result != expected || (part && !strstr(error.text, part)))
+        fail_msg("%d, not %d: %s", result, expected, error.text);
+    assert_int_equal(file_exists(fixture_path("file")), expected == 0);
+}
+
+static void clean(void) {
+    remove(fixture_path("file"));
+    remove(fixture_path("file.part"));
+}
+
+static void test_whole(void **state) {
+    (void)state;
+    DownloadOptions options = checked();
+    clean();
+    fetch_expect(SERVE_WELL, &options, 0, NULL);
+    assert_whole();
+    fetch_expect(SERVE_WELL, &options, 0, NULL);
+    assert_int_equal(requests, 0); /* it is there, and right */
+    fixture_write(fixture_path("file"), "other", 5);
+    fetch_expect(SERVE_WELL, &options, 0, NULL);
+    assert_whole();
+}
+
+static void test_resumed(void **state) {
+    (void)state;
+    DownloadOptions options = checked();
+    clean();
+    fetch_expect(SERVE_CUT, &options, DATA_REFUSED, url());
+    assert_int_equal(part_size(), CUT);
+    fetch_expect(SERVE_CUT, &options, DATA_REFUSED, url());
+    assert_int_equal(part_size(), 2 * CUT);
+    assert_int_equal(ranged, 1);
+    fetch_expect(SERVE_WELL, &options, 0, NULL);
+    assert_int_equal(ranged, 1);
+    assert_whole();
+}
+
+/* A server that cannot go on sends all of it; one that goes on elsewhere than asked is not believed. */
+static void test_ranges(void **state) {
+    (void)state;
+    DownloadOptions options = checked();
+    clean();
+    fetch_expect(SERVE_CUT, &options, DATA_REFUSED, NULL);
+    fetch_expect(SERVE_WRONG_RANGE, &options, DATA_REFUSED, "another part of the file than was asked for");
+    assert_int_equal(part_size(), CUT);
+    fetch_expect(SERVE_NO_RANGES, &options, 0, NULL);
+    assert_int_equal(ranged, 1);
+    assert_whole();
+    clean();
+    fixture_write(fixture_path("file.part"), body, BODY); /* ended between the last byte and the new name */
+    fetch_expect(SERVE_WELL, &options, 0, NULL);
+    assert_whole();
+}
+
+static void test_wrong_checksum(void **state) {
+    (void)state;
+    static const char other[] = "00000000000000000000000000000000";
+    DownloadOptions options = checked();
+    options.md5 = other;
+    clean();
+    fetch_expect(SERVE_WELL, &options, DATA_REFUSED, "its MD5 is");
+    assert_int_equal(part_size(), -1);
+    options = checked();
+    options.sha256 = other;
+    fetch_expect(SERVE_WELL, &options, DATA_REFUSED, "its SHA-256 is");
+    fixture_write(fixture_path("file.part"), "a part of another file", 22);
+    options = checked();
+    fetch_expect(SERVE_WELL, &options, DATA_REFUSED, "is not the file that is wanted, and was removed");
+    fetch_expect(SERVE_WELL, &options, 0, NULL);
+    assert_whole();
+}
+
+static void test_answers(void **state) {
+    (void)state;
+    DownloadOptions options = checked();
+    clean();
+    fetch_expect(SERVE_NOT_FOUND, &options, DATA_REFUSED, "the server answered with status 404");
+    assert_int_equal(part_size(), -1);
+    fixture_write(fixture_path("file.part"), body, CUT);
+    fetch_expect(SERVE_NOT_FOUND, &options, DATA_REFUSED, "status 404");
+    assert_int_equal(part_size(), CUT); /* what is there stays for a server that has it */
+    fetch_expect(SERVE_REDIRECT, &options, 0, NULL);
+    assert_int_equal(requests, 2);
+    assert_whole();
+    clean();
+    fetch_expect(SERVE_LOOP, &options, DATA_REFUSED, "redirects");
+}
+
+static void test_stalled(void **state) {
+    (void)state;
+    DownloadOptions options = checked();
+    clean();
+    fetch_expect(SERVE_STALL, &options, DATA_REFUSED, "the server stalled");
+    assert_int_equal(part_size(), CUT);
+    fetch_expect(SERVE_WELL, &options, 0, NULL);
+    assert_whole();
+}
+
+typedef struct Watch {
+    int64_t done, total, stop_at;
+} Watch;
+
+static void on_progress(void *context, int64_t done, int64_t total) {
+    Watch *watch = context;
+    assert_true(done >= watch->done);
+    watch->done = done;
+    watch->total = total;
+}
+
+static bool should_stop(void *context) {
+    const Watch *watch = context;
+    return watch->done >= watch->stop_at;
+}
+
+/* As Ctrl-C does it: the part stays, and the next call goes on. */
+static void test_stopped(void **state) {
+    (void)state;
+    Watch watch = {.stop_at = 1};
+    DownloadOptions options = checked();
+    options.stall_seconds = 30;
+    options.on_progress = on_progress;
+    options.should_stop = should_stop;
+    options.context = &watch;
+    clean();
+    fetch_expect(SERVE_STALL, &options, DATA_STOPPED, NULL);
+    assert_true(part_size() > 0);
+    watch = (Watch){.stop_at = INT64_MAX};
+    fetch_expect(SERVE_WELL, &options, 0, NULL);
+    assert_int_equal(ranged, 1);
+    assert_int_equal(watch.done, BODY);
+    assert_int_equal(watch.total, BODY);
+    assert_whole();
+}
+
+static void test_nobody_there(void **state) {
+    (void)state;
+    Error error = {0};
+    DownloadOptions options = checked();
+    assert_int_equal(download_file("http://127.0.0.1:1/file", fixture_path("none"), &options, &error), DATA_REFUSED);
+    assert_non_null(strstr(error.text, "http://127.0.0.1:1/file: "));
+    assert_false(file_exists(fixture_path("none.part")));
+    assert_int_equal(download_file("gopher://127.0.0.1/", fixture_path("none"), &options, &error), DATA_REFUSED);
+    assert_int_equal(download_file(url(), fixture_path("no/where"), &options, &error), -1);
+    assert_non_null(download_source_find("cifar10"));
+    assert_null(download_source_find("imagenet"));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_whole),          cmocka_unit_test(test_resumed),      cmocka_unit_test(test_ranges),
+        cmocka_unit_test(test_wrong_checksum), cmocka_unit_test(test_answers),      cmocka_unit_test(test_stalled),
+        cmocka_unit_test(test_stopped),        cmocka_unit_test(test_nobody_there),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
