@@ -114,10 +114,10 @@ static int plan_prepare(Builtin *builtin, Error *error) {
     return run_key(run, builtin->key, error);
 }
 
-static int backend_prepare(Builtin *builtin, Error *error) {
+static int backend_prepare(Builtin *builtin, const char *name, Error *error) {
     static const BackendPrecision wanted[] = {
         [PRECISION_FP32] = BACKEND_FP32, [PRECISION_BF16] = BACKEND_BF16, [PRECISION_AUTO] = BACKEND_AUTO};
-    int result = backend_choose(wanted[builtin->base.run.precision], &builtin->backend, error);
+    int result = backend_choose_named(name, wanted[builtin->base.run.precision], &builtin->backend, error);
     return result == BACKEND_REFUSED ? TRAIN_REFUSED : result;
 }
 
@@ -132,7 +132,7 @@ static int64_t evaluation_batch(const Builtin *builtin) {
 
 static int builtin_prepare(Builtin *builtin, const TrainerOptions *options, Error *error) {
     const Run *run = &builtin->base.run;
-    int result = backend_prepare(builtin, error);
+    int result = backend_prepare(builtin, options->backend, error);
     if (!result)
         result = data_prepare(builtin, options->home, error);
     if (!result)

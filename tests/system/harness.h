@@ -24,6 +24,9 @@ void site_path(char out[PATH_TEXT_MAX], const char *name);
 const char *site_home(void);
 void site_write(const char *name, const char *text);
 
+/* Both are there, not empty, and have the same bytes. */
+void site_assert_same_file(const char *a, const char *b);
+
 /* A small sweep on Fashion-MNIST: widths as YAML ("[8, 16]"), one depth, one size of data, so many epochs. */
 void site_write_sweep(const char *file, const char *name, const char *widths, int examples, int epochs);
 
