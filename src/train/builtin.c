@@ -97,7 +97,7 @@ static int buffers_prepare(Builtin *builtin, int64_t batch_max, Error *error) {
     if (!is_rounded)
         builtin->x = malloc(rows * (size_t)builtin->base.run.model.inputs * sizeof *builtin->x);
     if (!builtin->order || !builtin->indices || (!builtin->x && !is_rounded) || !builtin->labels)
-        return error_set(error, "no memory for batches of %lld examples", (long long)batch_max);
+        return error_set_memory(error, "no memory for batches of %lld examples", (long long)batch_max);
     return 0;
 }
 
@@ -156,7 +156,7 @@ int builtin_new(Trainer **out, const Run *run, const TrainerOptions *options, Er
     *out = NULL;
     Builtin *builtin = calloc(1, sizeof *builtin);
     if (!builtin)
-        return error_set(error, "no memory for a trainer");
+        return error_set_memory(error, "no memory for a trainer");
     Trainer *trainer = &builtin->base;
     trainer->interface = &builtin_interface;
     trainer->run = *run;

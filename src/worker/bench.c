@@ -127,7 +127,7 @@ static int bench_prepare(Bench *bench, Error *error) {
         bench->x = malloc(batch * BENCH_INPUTS * sizeof *bench->x);
     bench->labels = malloc(batch * sizeof *bench->labels);
     if (!bench->rows || !bench->indices || (!bench->x && !model_rounded_inputs(bench->model)) || !bench->labels)
-        return error_set(error, "out of memory for batches of %lld examples", (long long)bench->batch);
+        return error_set_memory(error, "out of memory for batches of %lld examples", (long long)bench->batch);
     rng_init(&bench->rng, 1, 0);
     for (size_t i = 0; i < (size_t)BENCH_EXAMPLES * BENCH_INPUTS; i += sizeof(uint64_t)) {
         uint64_t bytes = rng_next(&bench->rng);

@@ -21,7 +21,7 @@ static void test_fp32_is_everywhere(void **state) {
 }
 
 static void assert_without(void) {
-    Error error = {""};
+    Error error = {0};
     BackendKind kind, usual;
     Model *model;
     assert_int_equal(backend_choose(BACKEND_BF16, &kind, &error), BACKEND_REFUSED);
@@ -35,7 +35,7 @@ static void assert_without(void) {
 
 static void test_bf16(void **state) {
     (void)state;
-    Error error = {""};
+    Error error = {0};
     BackendKind kind;
     if (!backend_available(BACKEND_ONEDNN_BF16)) {
         assert_without();
@@ -51,7 +51,7 @@ static void test_bf16(void **state) {
 
 static void test_by_name(void **state) {
     (void)state;
-    Error error = {""};
+    Error error = {0};
     BackendKind kind, usual;
     bool onednn = backend_available(BACKEND_ONEDNN), bf16 = backend_available(BACKEND_ONEDNN_BF16);
     assert_int_equal(backend_choose_named("openblas", BACKEND_FP32, &kind, &error), 0);

@@ -49,6 +49,8 @@ pid_t site_start(const char *program, ...) __attribute__((sentinel));
 /* Exit code, or minus the signal, of what site_start started. */
 int site_wait(pid_t pid);
 
+/* Until the site's daemon answers. */
+void site_await_daemon(void);
 /* sweepd with so many workers and this lease (seconds, at least 0.5; NULL: 60), answering when this returns. */
 pid_t site_start_daemon(const char *workers, const char *lease_seconds);
 pid_t site_start_worker(const char *name);

@@ -280,11 +280,15 @@ static bool daemon_answers(void *context) {
     return code == 0;
 }
 
+void site_await_daemon(void) {
+    site_until(daemon_answers, NULL, "the daemon answers");
+}
+
 pid_t site_start_daemon(const char *workers, const char *lease_seconds) {
     const char *lease = lease_seconds ? lease_seconds : "60", *heartbeat = lease_seconds ? "0.1" : "1";
     pid_t pid = site_start("sweepd", "--home", site_home_path, "--workers", workers, "--lease-seconds", lease, "--heartbeat-seconds",
                            heartbeat, NULL);
-    site_until(daemon_answers, NULL, "the daemon answers");
+    site_await_daemon();
     return pid;
 }
 
