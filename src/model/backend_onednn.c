@@ -336,7 +336,7 @@ static void close_onednn(void *opened) {
 static int open_onednn(void **out, Error *error) {
     State *state = calloc(1, sizeof *state);
     if (state == NULL) {
-        return error_set(error, "out of memory for the matrix backend");
+        return error_set_memory(error, "out of memory for the matrix backend");
     }
     state->leaves_small = pack_policy == PACK_WHERE_IT_GAINS;
     state->pack_always = pack_policy == PACK_ALWAYS;
