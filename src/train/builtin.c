@@ -25,6 +25,10 @@ static void batch_prepare(Builtin *builtin) {
         epoch_order(builtin->base.run.seed, epoch, builtin->order, builtin->split.train_count);
         builtin->epoch = epoch;
     }
+    if (place + 1 < builtin->steps_per_epoch) {
+        batch_index(builtin, place + 1);
+        batch_expect(builtin->data, DATA_TRAIN, builtin->indices, builtin->batch);
+    }
     batch_index(builtin, place);
     if (builtin->augmenter) {
         builtin->lambda = augment_lambda(&builtin->base.run.augmentation, builtin->base.run.seed, builtin->base.step);
@@ -32,10 +36,6 @@ static void batch_prepare(Builtin *builtin) {
                          builtin->others);
     } else {
         builtin_gather(builtin, DATA_TRAIN, builtin->batch);
-    }
-    if (place + 1 < builtin->steps_per_epoch) {
-        batch_index(builtin, place + 1);
-        batch_expect(builtin->data, DATA_TRAIN, builtin->indices, builtin->batch);
     }
 }
 
