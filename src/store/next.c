@@ -19,7 +19,8 @@ int store_next_sweep(Store *store, double most_bytes, int64_t *sweep_id, int64_t
     return 0;
 }
 
-/* The plus keeps SQLite from the index on memory_bytes, by which it would gather all pending runs and sort them, for each that is leased. */
+/* The plus keeps SQLite from the index on memory_bytes, by which it would gather all pending runs and sort them, for each that is leased.
+ */
 int store_next_pending(Store *store, int64_t sweep_id, double most_bytes, PendingRun *out, Error *error) {
     sqlite3_stmt *row = NULL;
     if (statement_query(store, error, &row,
