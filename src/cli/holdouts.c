@@ -6,6 +6,8 @@
 #include <math.h>
 #include <string.h>
 
+#define SUMMARY_SHARE 0.2
+
 typedef struct Holdouts {
     const Study *study;
     double share;
@@ -164,6 +166,26 @@ static int print_text(const Holdouts *all, const Cli *cli, Error *error) {
     }
     for (size_t i = 0; i < all->refused; i++)
         cli_say(cli, "\n%s refused: %s", fits_method_title(all->refusals[i].method), all->refusals[i].text);
+    return result;
+}
+
+static void summarise_one(const FitHoldout *holdout, const Cli *cli) {
+    char budget[FORMAT_MAX];
+    cli_say(cli,
+            "\nHold-out: %s fitted on the %zu runs below %s is off by %.1f %% on average on the %zu above (%s by %.1f %% on the whole).",
+            fits_method_title(holdout->fit.method), holdout->fit.points, format_scaled(holdout->budget, "FLOP", budget),
+            100 * holdout->error, holdout->count, holdout->bias < 0 ? "too low" : "too high", 100 * fabs(holdout->bias));
+}
+
+int holdouts_summarise(const Cli *cli, const Study *study, Error *error) {
+    Holdouts all = {.study = study, .share = SUMMARY_SHARE};
+    int result = make_all(&all, error);
+    for (size_t i = 0; i < all.count; i++) {
+        summarise_one(&all.made[i], cli);
+        fit_holdout_deinit(&all.made[i]);
+    }
+    for (size_t i = 0; i < all.refused; i++)
+        cli_say(cli, "\nHold-out of %s refused: %s", fits_method_title(all.refusals[i].method), all.refusals[i].text);
     return result;
 }
 

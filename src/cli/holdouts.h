@@ -5,5 +5,7 @@
 
 /* Makes and tells one for each method asked for that has a law of the loss. 0, CLI_FAILED when all are refused, or negative. */
 int holdouts_tell(const Cli *cli, const Arguments *arguments, const Study *study, Error *error);
+/* One line for each such method: how far the law of the cheaper four fifths of the runs is off on the dearer fifth. 0 or negative. */
+int holdouts_summarise(const Cli *cli, const Study *study, Error *error);
 /* For the figure. 0, FIT_REFUSED, negative. The caller clears it by fit_holdout_deinit. */
 int holdout_make(FitHoldout *out, const Study *study, FitMethod method, double share, Error *error);

@@ -2,6 +2,7 @@
  * started here is stopped here, on every way out, unless others use it by then. One that goes while it is needed, whoever started it, is
  * replaced: every call may be made twice, so the work goes on at the call that failed. */
 #include "figures.h"
+#include "holdouts.h"
 #include "progress.h"
 #include "service.h"
 #include "submit.h"
@@ -76,6 +77,8 @@ static int show_law(const Session *session, const Study *study, Error *error) {
     if (result)
         return result;
     result = fits_print(&fits, session->cli, error);
+    if (!result)
+        result = holdouts_summarise(session->cli, study, error);
     if (!result && fits_store(&fits, session->source, &study->sweep, &unkept))
         cli_note("the fit was not kept: %s", unkept.text);
     if (!result)
