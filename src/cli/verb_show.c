@@ -59,6 +59,8 @@ static void print_training(const Run *run, const Cli *cli) {
 
 static void print_trainer(const Run *run, const Cli *cli) {
     const Simulation *law = &run->simulation;
+    if (run->trainer == TRAINER_EXTERNAL)
+        cli_say_row(cli, "trainer", "external: %s", run->program.command);
     if (run->trainer == TRAINER_SIMULATED)
         cli_say_row(cli, "trainer", "simulated: loss = %g + %g P^-%g + %g N^-%g, noise %g", law->E, law->A, law->alpha, law->B, law->beta,
                     law->noise);

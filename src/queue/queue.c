@@ -152,7 +152,9 @@ static int lease_begin(Queue *queue, const Grant *grant, const PendingRun *next,
                           .expires_at = grant->now + queue->settings.lease_seconds,
                           .reserved_bytes = next->memory_bytes};
     int64_t *threads = &start.environment.threads;
-    if (next->threads > 0)
+    if (next->readable && next->run.resources.cpus > 0)
+        *threads = next->run.resources.cpus;
+    else if (next->threads > 0)
         *threads = next->threads;
     else if (*threads <= 0 && host_threads(queue, &grant->room, next, threads, error) < 0)
         return -1;
@@ -177,6 +179,9 @@ static int lease_next(Queue *queue, const Grant *grant, int64_t sweep_id, bool f
             return result < 0 ? -1 : QUEUE_EMPTY;
         *alone = next.attempts > 0;
         if (*alone && !first)
+            return QUEUE_EMPTY;
+        /* Nothing goes past a run that waits for its cores: they would never be free together. */
+        if (next.readable && next.run.resources.cpus > grant->room.free_cores && grant->room.count > 0 && first)
             return QUEUE_EMPTY;
         if (lease_begin(queue, grant, &next, out, error) < 0)
             return -1;
@@ -298,9 +303,9 @@ static int report_direct(Queue *queue, const AttemptRecord *attempt, double now,
     return attempt_finish(queue, &ending, "run_dropped", error);
 }
 
-/* The plan counts each flop; sums of doubles may differ in their last digits. */
+/* The plan counts each flop; sums of doubles may differ in their last digits. Where nothing was told beforehand, anything may come. */
 static bool flops_planned(const RunPlan *plan, double flops) {
-    return flops >= 0 && flops <= plan->flops * (1 + 1e-6);
+    return flops >= 0 && (plan->flops > 0 ? flops <= plan->flops * (1 + 1e-6) : isfinite(flops));
 }
 
 static int report_invalid(Error *error, const char *field, const RunPlan *plan) {
@@ -372,6 +377,22 @@ static int report_learn(Queue *queue, int64_t run_id, double memory_bytes, Error
     return store_memory_learn(queue->store, tensors, room_of_peak(tensors, memory_bytes), error);
 }
 
+/* A program that tells its FLOPs and parameters only as it runs tells them by its points: the last one's flops are those of the run. */
+static int report_told(Queue *queue, int64_t run_id, Error *error) {
+    RunRecord record;
+    Run run;
+    if (store_run_get(queue->store, run_id, &record, error) != 0)
+        return -1;
+    if ((record.params > 0 && record.flops.exact > 0) || !record.has_point)
+        return 0;
+    if (store_run_spec(queue->store, run_id, &run, error) != 0)
+        return -1;
+    double params = point_metric(&record.last, "params");
+    int64_t told = record.params > 0 ? record.params : params >= 1 && params < 9e18 ? llround(params) : 0;
+    double nd6 = 6 * (double)told * (double)run.examples * (double)run.epochs;
+    return store_run_tell(queue->store, run_id, told, record.last.flops, nd6, error);
+}
+
 static int report_result(Queue *queue, const char *token, const Ending *report, const Environment *environment, const Point *points,
                          size_t count, Error *error) {
     AttemptRecord attempt;
@@ -386,6 +407,8 @@ static int report_result(Queue *queue, const char *token, const Ending *report, 
     if (store_point_add(queue->store, attempt.id, points, count, error) < 0)
         return -1;
     if (environment && report->outcome == OUTCOME_OK && report_learn(queue, attempt.run_id, environment->memory_bytes, error) < 0)
+        return -1;
+    if (report->outcome == OUTCOME_OK && report->result == RUN_DONE && report_told(queue, attempt.run_id, error) < 0)
         return -1;
     Ending ending = *report;
     ending.run_id = attempt.run_id;

@@ -98,7 +98,8 @@ static bool attempt_should_stop(void *context) {
 }
 
 static void attempt_note_memory(Attempt *attempt) {
-    attempt->memory_bytes = fmax(attempt->memory_bytes, process_memory_bytes());
+    double own = process_memory_bytes(), others = attempt->trainer ? attempt->trainer->memory_bytes : 0;
+    attempt->memory_bytes = fmax(attempt->memory_bytes, own + others);
 }
 
 static void attempt_on_progress(void *context, const Trainer *trainer) {
@@ -168,6 +169,9 @@ static void attempt_decide_training(Attempt *attempt, int result, const Error *e
                  (long long)attempt->trainer->steps);
         attempt_decide(attempt, OUTCOME_PREEMPTED, RUN_PENDING, detail);
         break;
+    case TRAIN_TIMEOUT:
+        attempt_decide(attempt, OUTCOME_TIMEOUT, RUN_FAILED, error->text);
+        break;
     case TRAIN_UNSAVED:
         attempt->hindered = true;
         attempt_decide_failure(attempt, result, error);
@@ -235,6 +239,7 @@ static void attempt_train(Attempt *attempt) {
         .context = attempt,
     };
     int result = train_run(attempt->trainer, &attempt->loop, &error);
+    attempt_note_memory(attempt);
     attempt_decide_training(attempt, result, &error);
 }
 
