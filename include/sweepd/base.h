@@ -20,12 +20,15 @@ enum { ERROR_TEXT_MAX = 1024 };
 /* One line of text, without a newline and without a program's name: "sweeps/a.yaml:4:3: grid.depth: ...". */
 typedef struct Error {
     char text[ERROR_TEXT_MAX];
+    bool memory; /* an allocation failed, or would: less at once may go well */
 } Error;
 
 /* Each sets or extends the text and returns -1, so that a caller can `return error_set(error, ...)`. A NULL error is allowed. */
 int error_set(Error *error, const char *format, ...) __attribute__((format(printf, 2, 3)));
+int error_set_memory(Error *error, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* With what the system says of `number`, an errno; ENOMEM is memory. */
 int error_set_errno(Error *error, int number, const char *format, ...) __attribute__((format(printf, 3, 4)));
-/* Puts "context: " before what the error says. */
+/* Puts "context: " before what the error says, and leaves what it is. */
 int error_prefix(Error *error, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* ---- log: lines to stderr, or to a file opened for append; timestamps in UTC ---- */

@@ -19,6 +19,9 @@ typedef enum { BACKEND_FP32, BACKEND_BF16, BACKEND_AUTO } BackendPrecision;
 /* The backend that trains fastest on this machine. 0, or BACKEND_REFUSED with the error set when it has no bf16. */
 enum { BACKEND_REFUSED = 1 };
 int backend_choose(BackendPrecision precision, BackendKind *out, Error *error);
+/* The backend of that library in place of the fastest: "openblas", which has no bf16, so that BACKEND_AUTO is fp32; "onednn"; NULL: as
+ * backend_choose. 0, or BACKEND_REFUSED with the error set: no such library, or not here. */
+int backend_choose_named(const char *name, BackendPrecision precision, BackendKind *out, Error *error);
 /* Whether this build and this machine have it. */
 bool backend_available(BackendKind kind);
 

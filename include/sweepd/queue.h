@@ -90,8 +90,8 @@ void queue_drain(Queue *queue);
 
 /* Why a run that needs so much memory finds no room on any host that asked so far: "" when it would. */
 int queue_waiting(Queue *queue, double needed, char out[RECORD_TEXT_MAX], Error *error);
-/* The same of the sweep's largest pending run: "run 7 needs ...". */
-int queue_sweep_waiting(Queue *queue, int64_t sweep_id, char out[RECORD_TEXT_MAX], Error *error);
+/* The same of the sweep's largest pending run: "run 7 needs ..."; and how many of its pending runs are too large for every such host. */
+int queue_sweep_waiting(Queue *queue, int64_t sweep_id, char out[RECORD_TEXT_MAX], int64_t *oversized, Error *error);
 
 /* How many more workers are worth starting, given how many an executor may have and has. */
 int queue_workers_wanted(Queue *queue, size_t alive, size_t capacity, double now, size_t *wanted, Error *error);

@@ -104,6 +104,7 @@ typedef struct SweepRecord {
     double planned_flops; /* exact, what done_flops comes to in the end: a run that was cut short counts what it executed */
     double first_started_at, last_ended_at;
     char waiting[RECORD_TEXT_MAX]; /* why one of its runs finds no room: "run 7 needs ..."; "" when none has to wait for that */
+    int64_t oversized;             /* pending runs that need more memory than any machine has that workers asked from */
 } SweepRecord;
 
 /* Something that a person may want to know later; kind: "lease_expired", ... (docs/database.md). */

@@ -109,6 +109,8 @@ typedef struct PendingRun {
 int store_next_pending(Store *store, int64_t sweep_id, double most_bytes, PendingRun *out, Error *error);
 /* Its pending run that needs the most. 0, or STORE_NONE. */
 int store_largest_pending(Store *store, int64_t sweep_id, int64_t *run_id, double *memory_bytes, Error *error);
+/* How many of its pending runs need more than that. */
+int store_larger_count(Store *store, int64_t sweep_id, double bytes, int64_t *count, Error *error);
 /* Pending runs of active sweeps that need at most most_bytes, counted no further than limit. */
 int store_fitting_count(Store *store, double most_bytes, int64_t limit, int64_t *count, Error *error);
 /* What a run needs, for one that an earlier version left without. */

@@ -53,6 +53,7 @@ typedef struct TrainerOptions {
     const char *home; /* for data; see path_home */
     int threads;
     const char *init_weights; /* safetensors to start from, or NULL */
+    const char *backend;      /* as backend_choose_named; NULL: the fastest. Builtin trainer only */
 } TrainerOptions;
 
 /* Prepares the trainer that run->trainer names. 0, TRAIN_REFUSED, -1. */

@@ -124,6 +124,6 @@ bool text_copy(char *target, size_t capacity, const char *source) {
 char *text_duplicate(const char *source, Error *error) {
     char *copy = strdup(source);
     if (!copy)
-        error_set(error, "out of memory");
+        error_set_memory(error, "out of memory");
     return copy;
 }

@@ -1,5 +1,6 @@
 #include "sweepd/base.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -9,6 +10,18 @@ int error_set(Error *error, const char *format, ...) {
         va_start(arguments, format);
         vsnprintf(error->text, sizeof error->text, format, arguments);
         va_end(arguments);
+        error->memory = false;
+    }
+    return -1;
+}
+
+int error_set_memory(Error *error, const char *format, ...) {
+    if (error) {
+        va_list arguments;
+        va_start(arguments, format);
+        vsnprintf(error->text, sizeof error->text, format, arguments);
+        va_end(arguments);
+        error->memory = true;
     }
     return -1;
 }
@@ -20,6 +33,7 @@ int error_set_errno(Error *error, int number, const char *format, ...) {
     va_start(arguments, format);
     vsnprintf(error->text, sizeof error->text, format, arguments);
     va_end(arguments);
+    error->memory = number == ENOMEM;
 
     char reason[128];
     size_t used = strlen(error->text);

@@ -14,7 +14,7 @@ struct Sha256 {
 int sha256_new(Sha256 **out, Error *error) {
     Sha256 *hash = calloc(1, sizeof *hash);
     if (!hash)
-        return error_set(error, "out of memory");
+        return error_set_memory(error, "out of memory");
     hash->context = EVP_MD_CTX_new();
     if (!hash->context || EVP_DigestInit_ex(hash->context, EVP_sha256(), NULL) != 1) {
         sha256_free(hash);

@@ -45,11 +45,20 @@ bool progress_finished(const SweepRecord *sweep) {
     return sweep->by_state[RUN_PENDING] == 0 && sweep->by_state[RUN_RUNNING] == 0;
 }
 
+bool progress_stuck(const SweepRecord *sweep) {
+    return sweep->oversized > 0 && sweep->oversized == sweep->by_state[RUN_PENDING] && sweep->by_state[RUN_RUNNING] == 0;
+}
+
 int progress_exit(Source *source, const SweepRecord *sweep, Error *error) {
     RunRecord first = {0};
     size_t count = 0;
     Error ignored = {0};
     long long failed = (long long)sweep->by_state[RUN_FAILED], cancelled = (long long)sweep->by_state[RUN_CANCELLED];
+    if (failed == 0 && progress_stuck(sweep)) {
+        error_set(error, "%lld run%s more memory than any machine here has and stay%s pending; see 'sweepctl runs %s --state pending'",
+                  (long long)sweep->oversized, sweep->oversized == 1 ? " needs" : "s need", sweep->oversized == 1 ? "s" : "", sweep->name);
+        return CLI_RUNS_FAILED;
+    }
     if (failed == 0 && cancelled == 0)
         return CLI_OK;
     if (failed == 0) {
@@ -194,17 +203,31 @@ static void block_draw(Block *block, const Progress *progress, Buffer *line) {
 
 /* ---- following ---- */
 
-/* Why nothing runs although something is to be run, as the daemon sees it; told once for each reason. */
-static void tell_problem(Source *source, const SweepRecord *sweep, char told[ERROR_TEXT_MAX], Block *block) {
+/* Each reason once, however often the daemon gives it. */
+static bool tell_once(const char *what, const char *reason, char *told, size_t capacity) {
+    if (!*reason || strcmp(reason, told) == 0)
+        return false;
+    cli_note("%s%s", what, reason);
+    text_copy(told, capacity, reason);
+    return true;
+}
+
+bool progress_tell(Source *source, const SweepRecord *sweep, ProgressTold *told) {
     StatusRecord status;
     Error ignored = {0};
-    if (!source_is_daemon(source) || sweep->by_state[RUN_PENDING] == 0 || sweep->by_state[RUN_RUNNING] > 0)
-        return;
-    if (source_status(source, &status, &ignored) == 0 && *status.problem && strcmp(status.problem, told) != 0) {
-        cli_note("the daemon has a problem: %s", status.problem);
-        text_copy(told, ERROR_TEXT_MAX, status.problem);
-        block->lines = 0; /* what was drawn above stays */
+    bool idle = sweep->by_state[RUN_PENDING] > 0 && sweep->by_state[RUN_RUNNING] == 0, any = false;
+    if (!source_is_daemon(source))
+        return false;
+    if (idle && source_status(source, &status, &ignored) == 0)
+        any = tell_once("the daemon has a problem: ", status.problem, told->problem, sizeof told->problem);
+    /* How much is free changes often; which run it is that waits does not. */
+    double now = clock_monotonic();
+    bool due = told->waiting_at == 0 || now - told->waiting_at >= plain_line_seconds;
+    if ((idle || sweep->oversized > 0) && due && tell_once("", sweep->waiting, told->waiting, sizeof told->waiting)) {
+        told->waiting_at = now;
+        any = true;
     }
+    return any;
 }
 
 static void show_plain(const Progress *progress, Buffer *line, double *shown_at) {
@@ -224,7 +247,7 @@ int progress_follow(Source *source, const Cli *cli, const char *sweep, SweepReco
     Block block = {0};
     Buffer line;
     double shown_at = 0;
-    char told[ERROR_TEXT_MAX] = "";
+    ProgressTold told = {0};
     int result;
     buffer_init(&line, 4096);
     buffer_init(&block.text, 16384);
@@ -237,8 +260,9 @@ int progress_follow(Source *source, const Cli *cli, const char *sweep, SweepReco
             block_draw(&block, &progress, &line);
         else
             show_plain(&progress, &line, &shown_at);
-        tell_problem(source, &progress.sweep, told, &block);
-        if (progress_finished(&progress.sweep) || interrupt_seen())
+        if (progress_tell(source, &progress.sweep, &told))
+            block.lines = 0; /* what was drawn above stays */
+        if (progress_finished(&progress.sweep) || progress_stuck(&progress.sweep) || interrupt_seen())
             break;
         if (!source_is_daemon(source)) {
             result = source_no_daemon(source_home(source), error);
@@ -247,7 +271,7 @@ int progress_follow(Source *source, const Cli *cli, const char *sweep, SweepReco
         interrupt_sleep(poll_seconds);
     }
     *last = progress.sweep;
-    bool finished = !result && progress_finished(&progress.sweep);
+    bool finished = !result && (progress_finished(&progress.sweep) || progress_stuck(&progress.sweep));
     buffer_deinit(&line);
     buffer_deinit(&block.text);
     return finished ? 0 : interrupt_seen() ? CLI_INTERRUPTED : result;

@@ -14,12 +14,24 @@ typedef struct Progress {
 /* One look. */
 int progress_read(Progress *out, Source *source, const char *sweep, Error *error);
 bool progress_finished(const SweepRecord *sweep);
-/* CLI_OK, or CLI_RUNS_FAILED when the finished sweep has failed or cancelled runs, with the error saying how many, and why the first
- * failed. A run that diverged is a result. */
+/* All that is left are runs that no machine has memory for: they wait until one that has asks for runs. */
+bool progress_stuck(const SweepRecord *sweep);
+/* CLI_OK, or CLI_RUNS_FAILED when the sweep is stuck, or has finished with failed or cancelled runs, with the error saying how many, and
+ * why. A run that diverged is a result. */
 int progress_exit(Source *source, const SweepRecord *sweep, Error *error);
 /* "41 of 80 runs, 2 running, 1 failed; 1.23 of 2.34 TFLOP; 45.1 GFLOP/s; 40 s left" */
 void progress_line(const Progress *progress, Buffer *out);
 
-/* Shows the sweep on stdout until it has finished: a block that is drawn anew on a terminal, a line at most every ten seconds in a
- * pipe. 0 when finished, *last being the last look; CLI_INTERRUPTED; or as progress_read. Call interrupt_catch before. */
+/* What has been told of what stands in the way. */
+typedef struct ProgressTold {
+    char problem[ERROR_TEXT_MAX], waiting[RECORD_TEXT_MAX];
+    double waiting_at;
+} ProgressTold;
+
+/* Why nothing of the sweep runs although something is to be run, and which run no machine has memory for, as the daemon sees it: on stderr,
+ * each reason once. Whether anything was told. */
+bool progress_tell(Source *source, const SweepRecord *sweep, ProgressTold *told);
+
+/* Shows the sweep on stdout until it has finished or is stuck: a block that is drawn anew on a terminal, a line at most every ten seconds
+ * in a pipe. 0 then, *last being the last look; CLI_INTERRUPTED; or as progress_read. Call interrupt_catch before. */
 int progress_follow(Source *source, const Cli *cli, const char *sweep, SweepRecord *last, Error *error);

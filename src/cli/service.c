@@ -1,6 +1,7 @@
 /* Several people's commands may start and stop daemons of one home at the same moment. The lock of the home decides who serves: a daemon
  * that finds it held ends at once. Whoever started such a one goes on looking: for the holder to answer, or, when the holder was about to
- * leave, for it to be gone, and then starts another. Nothing here touches the lock itself, lest a look keep a daemon from starting. */
+ * leave, for it to be gone, and then starts another. Only who has stopped a daemon looks at the lock itself, until it is free: a look could
+ * keep another from starting at that moment. */
 #include "service.h"
 
 #include <errno.h>
@@ -9,6 +10,7 @@
 #include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -206,7 +208,19 @@ int service_join(const char *home, const char *workers, pid_t *pid, Source **sou
 
 /* ---- stopping ---- */
 
-/* A daemon that is no child of this process has gone when its socket no longer answers. */
+/* A daemon that closes a large store has no socket any more and holds the lock still. */
+static bool lock_is_free(const char *home) {
+    char path[PATH_TEXT_MAX];
+    if (path_format(path, NULL, "%s/lock", home) < 0)
+        return true;
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    bool taken = file >= 0 && flock(file, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
+    if (file >= 0)
+        close(file);
+    return !taken;
+}
+
+/* One that is no child of this process has gone when its socket no longer answers and its lock is free. */
 static bool has_gone(const Source *source, pid_t pid) {
     int status;
     Source *probe = NULL;
@@ -217,7 +231,7 @@ static bool has_gone(const Source *source, pid_t pid) {
     }
     int result = source_open_quietly(&probe, source_home(source), SOURCE_DAEMON, &ignored);
     source_free(probe);
-    return result == CLI_NO_DAEMON;
+    return result == CLI_NO_DAEMON && lock_is_free(source_home(source));
 }
 
 static int ask_to_stop(Source *source, const char *sweep, Error *error) {

@@ -333,6 +333,9 @@ static int log_from_home(Source *source, const char *name, int64_t bytes, Buffer
     if (path_format(path, error, "%s/runs/%.2s/%s/log", source->home, run.key, run.key) < 0)
         return -1;
     FILE *file = fopen(path, "re");
+    if (!file && errno == ENOENT)
+        return error_set(error, "run %s has no log here, as one that is over at once; this machine's workers write to %s/workers.log", name,
+                         source->home);
     if (!file)
         return error_set_errno(error, errno, "the log of run %s", name);
     if (fseeko(file, -(off_t)bytes, SEEK_END) < 0)

@@ -25,7 +25,7 @@ static void complain(const Error *error) {
 }
 
 static void look_after_fleet(Daemon *daemon) {
-    Error error = {{0}};
+    Error error = {0};
     if (fleet_supply(daemon, &error) != 0)
         complain(&error);
     if (daemon->draining && daemon->fleet.count == 0 && orphans_leaving(daemon) == 0) {
@@ -45,7 +45,7 @@ int daemon_batch(Daemon *daemon, Error *error) {
 }
 
 void daemon_commit(Daemon *daemon) {
-    Error error = {{0}};
+    Error error = {0};
     if (!daemon->batch_open)
         return;
     daemon->batch_open = false;
@@ -67,7 +67,7 @@ static void on_commit(evutil_socket_t socket, short events, void *context) {
 /* After a suspend, a stop or a step of the clock the workers' reports wait to be read, and leases that ran out meanwhile have not been
  * left. The monotonic clock would not show a suspend. */
 static void expire_leases(Daemon *daemon) {
-    Error error = {{0}};
+    Error error = {0};
     double now = clock_unix(), gap = now - daemon->turn_at;
     bool stalled = daemon->turn_at > 0 && (gap > STALL_SECONDS || gap < 0);
     daemon->turn_at = now;
@@ -78,7 +78,7 @@ static void expire_leases(Daemon *daemon) {
 }
 
 static void leave_if_idle(Daemon *daemon) {
-    Error error = {{0}};
+    Error error = {0};
     int64_t pending = 0, running = 0;
     if (!daemon->leave_when_idle || daemon->draining || clock_monotonic() - daemon->heard_at < IDLE_SECONDS)
         return;
@@ -92,7 +92,7 @@ static void on_timer(evutil_socket_t socket, short events, void *context) {
     (void)socket;
     (void)events;
     Daemon *daemon = context;
-    Error error = {{0}};
+    Error error = {0};
     expire_leases(daemon);
     if (fleet_reap(daemon, &error) != 0)
         complain(&error);
@@ -104,7 +104,7 @@ static void on_child(evutil_socket_t number, short events, void *context) {
     (void)number;
     (void)events;
     Daemon *daemon = context;
-    Error error = {{0}};
+    Error error = {0};
     if (fleet_reap(daemon, &error) != 0)
         complain(&error);
     look_after_fleet(daemon);
@@ -124,7 +124,7 @@ static void on_patience(evutil_socket_t socket, short events, void *context) {
 void daemon_drain(Daemon *daemon, const char *reason) {
     if (daemon->draining)
         return;
-    Error error = {{0}};
+    Error error = {0};
     struct timeval patience = {.tv_sec = DRAIN_SECONDS};
     log_write(LOG_INFO, "stopping after %s", reason);
     daemon->draining = true;

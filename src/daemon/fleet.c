@@ -108,7 +108,7 @@ int fleet_supply(Daemon *daemon, Error *error) {
     if (fleet->fruitless > 0 && wanted > 1)
         wanted = fleet->count > 0 ? 0 : 1;
     for (; wanted > 0; wanted--) {
-        Error problem = {{0}};
+        Error problem = {0};
         if (fleet_start(fleet, &problem) != 0) {
             error_prefix(&problem, "a worker cannot be started");
             fleet_pause(fleet, problem.text);

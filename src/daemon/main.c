@@ -42,7 +42,7 @@ static void leave_terminal(int ready) {
 }
 
 static int serve(const DaemonOptions *options, int ready) {
-    Error error = {{0}};
+    Error error = {0};
     Daemon *daemon = NULL;
     if (directory_make(options->home, 0700, &error) != 0 || daemon_new(&daemon, options, &error) != 0 ||
         (options->log_path[0] != '\0' && log_open(options->log_path, &error) != 0)) {
@@ -59,7 +59,7 @@ static int serve(const DaemonOptions *options, int ready) {
 
 int main(int argc, char **argv) {
     DaemonOptions options;
-    Error error = {{0}};
+    Error error = {0};
     int ready = -1;
     int result = options_parse(&options, argc, argv, &error);
     if (result == OPTIONS_EXIT)

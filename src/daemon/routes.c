@@ -100,7 +100,7 @@ void routes_handle(void *context, const HttpRequest *request, HttpResponse *resp
     daemon->heard_at = clock_monotonic();
     Call call = {.request = request};
     bool known_path;
-    Error error = {{0}};
+    Error error = {0};
     const Route *route = find_route(request, &call, &known_path);
     if (route == NULL) {
         answer_error(response, known_path ? 405 : 404, known_path ? "the path does not take this method" : "no such path");

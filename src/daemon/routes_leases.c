@@ -100,7 +100,7 @@ static int answer_report(Daemon *daemon, ReportReader *reader, Report *report, R
     static const Directive directives[] = {
         [QUEUE_CONTINUE] = DIRECTIVE_CONTINUE, [QUEUE_STOP] = DIRECTIVE_STOP, [QUEUE_DROP] = DIRECTIVE_DROP};
     QueueDirective directive = QUEUE_DROP;
-    Error problem = {"the lease is no longer the sender's"};
+    Error problem = {.text = "the lease is no longer the sender's"};
     int result = report_reader_next(reader, report, &problem);
     if (result == 0)
         result = apply_report(daemon, report, &directive, &problem);

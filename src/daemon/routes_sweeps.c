@@ -60,7 +60,7 @@ static int find_sweep(Daemon *daemon, const Call *call, SweepRecord *out, Error 
 static int tell_waiting(Daemon *daemon, SweepRecord *record, Error *error) {
     if (record->by_state[RUN_PENDING] == 0 || strcmp(record->state, "active") != 0)
         return 0;
-    return queue_sweep_waiting(daemon->queue, record->id, record->waiting, error);
+    return queue_sweep_waiting(daemon->queue, record->id, record->waiting, &record->oversized, error);
 }
 
 int route_sweep_list(Daemon *daemon, const Call *call, HttpResponse *response, Error *error) {

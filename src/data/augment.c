@@ -311,7 +311,7 @@ int augmenter_new(Augmenter **out, const DatasetMap *data, const Augmentation *s
                            (long long)settings->padding, info->name, (long long)info->width, (long long)info->height);
     Augmenter *augmenter = calloc(1, sizeof *augmenter);
     if (!augmenter)
-        return error_set(error, "no memory for augmentation");
+        return error_set_memory(error, "no memory for augmentation");
     *augmenter = (Augmenter){data, *settings, seed, info->height, info->width, info->channels, NULL, NULL, NULL, NULL, NULL, {NULL, NULL}};
     size_t width = (size_t)info->width, height = (size_t)info->height;
     augmenter->column = malloc(width * sizeof *augmenter->column);
@@ -324,7 +324,7 @@ int augmenter_new(Augmenter **out, const DatasetMap *data, const Augmentation *s
     if (!augmenter->column || !augmenter->row || !augmenter->column_share || !augmenter->row_share || !augmenter->line ||
         !augmenter->stretched[0] || !augmenter->stretched[1]) {
         augmenter_free(augmenter);
-        return error_set(error, "no memory for augmentation");
+        return error_set_memory(error, "no memory for augmentation");
     }
     *out = augmenter;
     return 0;

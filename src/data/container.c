@@ -90,7 +90,7 @@ int container_open(Container **out, const char *path, Error *error) {
     *out = NULL;
     Container *container = calloc(1, sizeof *container);
     if (!container)
-        return error_set(error, "%s: no memory", path);
+        return error_set_memory(error, "%s: no memory", path);
     int result = 0;
     if (path_format(container->path, error, "%s", path)) {
         result = -1;
@@ -224,7 +224,7 @@ int container_take_all(Container *container, size_t max, Buffer *out, Error *err
             return refuse(container, error, "it is larger than it said");
         buffer_append(out, chunk, taken);
         if (out->failed)
-            return error_set(error, "%s: %s: no memory for %zu bytes", container->path, container->name, out->size);
+            return error_set_memory(error, "%s: %s: no memory for %zu bytes", container->path, container->name, out->size);
         if (taken < sizeof chunk)
             break;
     }

@@ -49,7 +49,7 @@ static int file_open(IdxFile *file, const char *path, Error *error) {
     file->stream = gzdopen(descriptor, "rb");
     if (!file->stream) {
         close(descriptor);
-        return error_set(error, "%s: no memory to read it", path);
+        return error_set_memory(error, "%s: no memory to read it", path);
     }
     file->limit = status.st_size;
     if (!gzdirect(file->stream))
@@ -141,7 +141,7 @@ static int shape_read(IdxFile *file, Idx *out, Error *error) {
 static int values_read(IdxFile *file, Idx *out, Error *error) {
     out->bytes = malloc(out->size);
     if (!out->bytes)
-        return error_set(error, "%s: no memory for %zu bytes", file->path, out->size);
+        return error_set_memory(error, "%s: no memory for %zu bytes", file->path, out->size);
     int result = file_take_all(file, out->bytes, out->size, "values", error);
     if (result)
         return result;

@@ -115,7 +115,7 @@ int dataset_map(DatasetMap **out, const char *path, bool verify, Error *error) {
     *out = NULL;
     DatasetMap *data = calloc(1, sizeof *data);
     if (!data)
-        return error_set(error, "%s: no memory", path);
+        return error_set_memory(error, "%s: no memory", path);
     int result = file_map(data, path, error);
     if (!result)
         result = header_check(data, path, error);

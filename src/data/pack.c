@@ -209,7 +209,7 @@ static int records_take(const Packer *packer, Container *container, const PlanFi
                                (long long)(offset + (int64_t)out->size));
         buffer_append(out, chunk, taken);
         if (out->failed)
-            return error_set(error, "no memory for %zu bytes of records", size);
+            return error_set_memory(error, "no memory for %zu bytes of records", size);
     }
     return 0;
 }
@@ -291,7 +291,7 @@ static int idx_section_pack(Packer *packer, DataSection section, const Idx *imag
             return DATA_STOPPED;
         buffer_append(&job->bytes, images->bytes + start * form->bytes, (size_t)(count * form->bytes));
         if (job->bytes.failed)
-            return error_set(error, "no memory for %lld images", (long long)count);
+            return error_set_memory(error, "no memory for %lld images", (long long)count);
         for (int64_t i = 0; i < count; i++)
             pack_writer_keep(&packer->writer, section, start + i, labels->bytes[start + i]);
         job->encoded = false;
@@ -315,7 +315,7 @@ static int packer_start(Packer *packer, Error *error) {
     packer->job_count = (size_t)packer->thread_count * JOBS_EACH;
     packer->jobs = calloc(packer->job_count, sizeof *packer->jobs);
     if (!packer->jobs)
-        return error_set(error, "no memory to pack with %d threads", packer->thread_count);
+        return error_set_memory(error, "no memory to pack with %d threads", packer->thread_count);
     for (size_t i = 0; i < packer->job_count; i++)
         buffer_init(&packer->jobs[i].bytes, IMAGE_BYTES_MAX);
     int wanted = packer->thread_count;
@@ -371,10 +371,10 @@ static int plan_pack(Packer *packer, Error *error) {
     packer_stop(packer);
     PackReport *report = packer->report;
     if (!result && packer->out_of_memory)
-        result = error_set(error, "no memory for an image's pixels");
+        result = error_set_memory(error, "no memory for an image's pixels");
     for (size_t i = 0; i < report->skip_count && !result; i++)
         if (!report->skips[i].name || !report->skips[i].reason)
-            result = error_set(error, "no memory for the names of skipped images");
+            result = error_set_memory(error, "no memory for the names of skipped images");
     if (result)
         return result;
     if (report->skip_count)

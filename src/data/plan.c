@@ -20,7 +20,7 @@ int plan_names_read(Plan *plan, const PlanNote *note, int64_t count, Error *erro
     const char *at = note->bytes.data;
     plan->names = calloc((size_t)count, sizeof *plan->names);
     if (!plan->names)
-        return error_set(error, "no memory for %lld class names", (long long)count);
+        return error_set_memory(error, "no memory for %lld class names", (long long)count);
     int64_t found = 0;
     for (int64_t line = 1; *at; line++) {
         size_t size = strcspn(at, "\r\n");
@@ -28,7 +28,7 @@ int plan_names_read(Plan *plan, const PlanNote *note, int64_t count, Error *erro
             return data_refuse(error, "%s: %s:%lld: more than the %lld class names", plan->source, note->name, (long long)line,
                                (long long)count);
         if (size && !(plan->names[found++] = strndup(at, size)))
-            return error_set(error, "no memory for class names");
+            return error_set_memory(error, "no memory for class names");
         at += size;
         at += at[0] == '\r' && at[1] == '\n';
         at += *at != '\0';
@@ -54,7 +54,7 @@ static int file_add(Plan *plan, const ContainerEntry *entry, Error *error) {
         size_t capacity = plan->file_capacity ? 2 * plan->file_capacity : 64;
         PlanFile *files = capacity > FILES_MAX ? NULL : realloc(plan->files, capacity * sizeof *files);
         if (!files)
-            return error_set(error, "%s: no memory for the names of %zu files", plan->source, plan->file_count);
+            return error_set_memory(error, "%s: no memory for the names of %zu files", plan->source, plan->file_count);
         plan->files = files;
         plan->file_capacity = capacity;
     }

@@ -85,7 +85,7 @@ static int annotations_read(Annotations *out, const Plan *plan, const PlanNote *
         lines += note->bytes.data[i] == '\n';
     out->items = calloc(lines, sizeof *out->items);
     if (!out->items)
-        return error_set(error, "no memory for %zu annotations", lines);
+        return error_set_memory(error, "no memory for %zu annotations", lines);
     const char *at = note->bytes.data;
     for (size_t line = 1; *at; line++) {
         size_t length = strcspn(at, "\r\n"), file = strcspn(at, "\t\r\n"), class = 0;
@@ -149,12 +149,12 @@ static int classes_take(Plan *plan, const ImageItem *items, size_t count, Error 
             capacity = capacity ? 2 * capacity : 64;
             char **names = realloc(plan->names, capacity * sizeof *names);
             if (!names)
-                return error_set(error, "no memory for %zu class names", capacity);
+                return error_set_memory(error, "no memory for %zu class names", capacity);
             plan->names = names;
         }
         plan->names[plan->info.classes] = strndup(place->class, place->class_size);
         if (!plan->names[plan->info.classes])
-            return error_set(error, "no memory for a class name");
+            return error_set_memory(error, "no memory for a class name");
         plan->info.classes++;
     }
     return 0;
@@ -212,7 +212,7 @@ int plan_images(Plan *plan, Error *error) {
         return PLAN_OTHER;
     ImageItem *items = calloc(plan->file_count + 1, sizeof *items);
     size_t count = 0;
-    int result = items ? 0 : error_set(error, "no memory for the names of images");
+    int result = items ? 0 : error_set_memory(error, "no memory for the names of images");
     if (!result && note)
         result = annotations_read(&annotations, plan, note, error);
     if (!result)

@@ -52,7 +52,7 @@ static int groups_make(Groups *out, const DatasetMap *data, const uint8_t *used,
     if (out->items && out->start && fill)
         groups_fill(out, data, used, fill);
     else
-        result = error_set(error, "no memory for the order of %lld examples", (long long)count);
+        result = error_set_memory(error, "no memory for the order of %lld examples", (long long)count);
     for (int64_t c = 0; c < classes && !result; c++) {
         Rng rng;
         rng_init(&rng, seed, stream + (uint64_t)c);
@@ -126,7 +126,7 @@ static int groups_merge(const Groups *groups, uint32_t *out, int64_t count, Erro
     if (waiting.items && ready.items && taken)
         groups_serve(groups, &waiting, &ready, taken, out, count);
     else
-        result = error_set(error, "no memory for the order of %zu classes", classes);
+        result = error_set_memory(error, "no memory for the order of %zu classes", classes);
     free(waiting.items);
     free(ready.items);
     free(taken);
@@ -138,7 +138,7 @@ static int part_make(uint32_t **out, int64_t count, const DatasetMap *data, uint
     int result = groups_make(&groups, data, used, seed, stream, error);
     *out = malloc(((size_t)count + 1) * sizeof **out);
     if (!result && !*out)
-        result = error_set(error, "no memory for a subset of %lld examples", (long long)count);
+        result = error_set_memory(error, "no memory for a subset of %lld examples", (long long)count);
     if (!result)
         result = groups_merge(&groups, *out, count, error);
     groups_deinit(&groups);
@@ -157,7 +157,7 @@ int split_make(Split *out, const DatasetMap *data, int64_t validation, int64_t e
         return data_refuse(error, "examples: %lld; %s has 1 to %lld beside the validation set of %lld", (long long)examples,
                            data->info.name, (long long)(count - validation), (long long)validation);
     uint8_t *used = calloc((size_t)count, 1);
-    int result = used ? 0 : error_set(error, "no memory for a split");
+    int result = used ? 0 : error_set_memory(error, "no memory for a split");
     if (!result)
         result = part_make(&out->validation, validation, data, used, SEED_VALIDATION, STREAM_VALIDATION, error);
     if (!result)

@@ -36,7 +36,7 @@ int pack_writer_open(PackWriter *writer, const DataInfo *info, const char *path,
         writer->labels[i] = calloc(count + 1, sizeof *writer->labels[i]);
         writer->kept[i] = calloc(count + 1, sizeof *writer->kept[i]);
         if (!writer->labels[i] || !writer->kept[i])
-            return error_set(error, "%s: no memory for %zu labels", path, count);
+            return error_set_memory(error, "%s: no memory for %zu labels", path, count);
     }
     writer->descriptor = file_create_temporary(path, writer->temporary, error);
     return writer->descriptor < 0 ? -1 : writer_map(writer, error);

@@ -2,6 +2,8 @@
 
 #include "sweepd/bfloat16.h"
 
+#include <string.h>
+
 static int thread_count = 1;
 
 const MatrixBackend *backend_table(BackendKind kind) {
@@ -60,6 +62,26 @@ int backend_choose(BackendPrecision precision, BackendKind *out, Error *error) {
         return 0;
     }
     return precision == BACKEND_AUTO ? 0 : refuse_bfloat16(error);
+}
+
+int backend_choose_named(const char *name, BackendPrecision precision, BackendKind *out, Error *error) {
+    bool openblas = name && !strcmp(name, "openblas");
+    if (name && !openblas && strcmp(name, "onednn") != 0) {
+        error_set(error, "there is no backend '%s': openblas or onednn", name);
+        return BACKEND_REFUSED;
+    }
+    if (openblas && precision == BACKEND_BF16) {
+        error_set(error, "OpenBLAS has no bf16 products; onednn has");
+        return BACKEND_REFUSED;
+    }
+    int result = backend_choose(openblas ? BACKEND_FP32 : precision, out, error);
+    if (result || !name || *out == BACKEND_ONEDNN_BF16)
+        return result;
+    *out = openblas ? BACKEND_OPENBLAS : BACKEND_ONEDNN;
+    if (backend_available(*out))
+        return 0;
+    error_set(error, "this build is without oneDNN");
+    return BACKEND_REFUSED;
 }
 
 const char *backend_text(BackendKind kind) {

@@ -22,7 +22,7 @@ extern void omp_set_num_threads(int threads);
 enum { PLAN_MAX = 128, MATRICES = 3, FACTORS = 2 };
 static const int64_t packed_product_min = 1 << 24; /* multiply-adds, for packing to pay */
 static const int64_t narrow_columns = 9;           /* below which half of our kernels' lanes idle */
-static const int64_t small_product = 2500000;      /* multiply-adds, below which a call of the library costs too much */
+static const int64_t small_product = 4000000;      /* multiply-adds, below which a call of the library costs too much */
 
 /* A product's primitive. Factors that are packed have a reorder, which reads `plain` and fills the state's place for them. */
 typedef struct Plan {
@@ -336,7 +336,7 @@ static void close_onednn(void *opened) {
 static int open_onednn(void **out, Error *error) {
     State *state = calloc(1, sizeof *state);
     if (state == NULL) {
-        return error_set(error, "out of memory for the matrix backend");
+        return error_set_memory(error, "out of memory for the matrix backend");
     }
     state->leaves_small = pack_policy == PACK_WHERE_IT_GAINS;
     state->pack_always = pack_policy == PACK_ALWAYS;

@@ -177,7 +177,7 @@ static int check_sizes(const Model *model, Error *error) {
     double block = 2 * hidden * width + 5 * width + hidden + batch * (4 * width + 2 * hidden);
     double ends = ((double)arch->inputs + (double)arch->classes) * (width + batch) + batch * (4 * width + hidden);
     if ((double)arch->depth * block + ends > floats_max) {
-        return error_set(error, "a model of this size does not fit in memory");
+        return error_set_memory(error, "a model of this size does not fit in memory");
     }
     return 0;
 }
@@ -195,12 +195,12 @@ int network_layout(Model *model, Error *error) {
     model->parameters = floats_new(model, model->parameter_count);
     model->gradients = floats_new(model, model->parameter_count);
     if (model->blocks == NULL || model->tensors == NULL || model->names == NULL || model->parameters == NULL || model->gradients == NULL) {
-        return error_set(error, "out of memory for a model of %zu parameters", model->parameter_count);
+        return error_set_memory(error, "out of memory for a model of %zu parameters", model->parameter_count);
     }
     if (model->backend->operands == OPERAND_BFLOAT16) {
         model->rounded = (uint16_t *)floats_new(model, (model->parameter_count + 1) / 2);
         if (model->rounded == NULL) {
-            return error_set(error, "out of memory for %zu rounded parameters", model->parameter_count);
+            return error_set_memory(error, "out of memory for %zu rounded parameters", model->parameter_count);
         }
     }
     set_shapes(model);
@@ -210,7 +210,7 @@ int network_layout(Model *model, Error *error) {
     place_activations(model, &measure);
     Arena arena = {model->activations = floats_new(model, measure.used), 0};
     if (model->activations == NULL) {
-        return error_set(error, "out of memory for the activations of a batch of %lld", (long long)model->batch_max);
+        return error_set_memory(error, "out of memory for the activations of a batch of %lld", (long long)model->batch_max);
     }
     place_activations(model, &arena);
     return 0;

@@ -17,7 +17,7 @@ int model_new(Model **out, const Architecture *arch, int64_t batch_max, BackendK
     *out = NULL;
     Model *model = calloc(1, sizeof *model);
     if (model == NULL) {
-        return error_set(error, "out of memory for a model");
+        return error_set_memory(error, "out of memory for a model");
     }
     model->arch = *arch;
     model->batch_max = batch_max;

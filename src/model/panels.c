@@ -189,7 +189,8 @@ static void pack_transposed(const Word *in, int64_t columns, int64_t words, Word
 
 /* The first `lanes` lanes, all of them where there are more. */
 static __mmask16 lanes_mask(int64_t lanes) {
-    return lanes >= LANES ? (__mmask16)0xffff : lanes > 0 ? (__mmask16)((1U << lanes) - 1) : (__mmask16)0;
+    unsigned mask = lanes >= LANES ? 0xffffU : lanes > 0 ? (1U << lanes) - 1 : 0;
+    return (__mmask16)mask;
 }
 
 #ifdef PANELS_BFLOAT16

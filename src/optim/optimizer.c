@@ -68,11 +68,11 @@ static float *state_new(size_t parameters) {
 int optimizer_new(Optimizer **out, const OptimizerSettings *settings, size_t parameters, Error *error) {
     *out = NULL;
     if (parameters > SIZE_MAX / sizeof(float) - STATE_ALIGNMENT) {
-        return error_set(error, "an optimizer for %zu parameters does not fit in memory", parameters);
+        return error_set_memory(error, "an optimizer for %zu parameters does not fit in memory", parameters);
     }
     Optimizer *optimizer = calloc(1, sizeof *optimizer);
     if (optimizer == NULL) {
-        return error_set(error, "out of memory for an optimizer");
+        return error_set_memory(error, "out of memory for an optimizer");
     }
     optimizer->settings = *settings;
     optimizer->info = &infos[settings->kind];
@@ -82,7 +82,8 @@ int optimizer_new(Optimizer **out, const OptimizerSettings *settings, size_t par
         optimizer->states[i] = state_new(parameters);
         if (optimizer->states[i] == NULL) {
             optimizer_free(optimizer);
-            return error_set(error, "out of memory for the %s optimizer's state of %zu parameters", infos[settings->kind].name, parameters);
+            return error_set_memory(error, "out of memory for the %s optimizer's state of %zu parameters", infos[settings->kind].name,
+                                    parameters);
         }
     }
     *out = optimizer;

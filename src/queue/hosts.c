@@ -139,11 +139,22 @@ int queue_waiting(Queue *queue, double needed, char out[RECORD_TEXT_MAX], Error 
     return 0;
 }
 
-int queue_sweep_waiting(Queue *queue, int64_t sweep_id, char out[RECORD_TEXT_MAX], Error *error) {
+/* The most that any host has; STORE_ANY_BYTES where one does not say, or none has asked. */
+static double largest_room(const Queue *queue) {
+    double most = 0;
+    for (size_t i = 0; i < queue->host_count; i++) {
+        double has = queue->hosts[i].room.memory_bytes;
+        most = has <= 0 ? STORE_ANY_BYTES : has > most ? has : most;
+    }
+    return most > 0 ? most : STORE_ANY_BYTES;
+}
+
+int queue_sweep_waiting(Queue *queue, int64_t sweep_id, char out[RECORD_TEXT_MAX], int64_t *oversized, Error *error) {
     int64_t run_id;
     double needed;
     char reason[RECORD_TEXT_MAX];
     *out = '\0';
+    *oversized = 0;
     int result = store_largest_pending(queue->store, sweep_id, &run_id, &needed, error);
     if (result != 0)
         return result < 0 ? -1 : 0;
@@ -151,5 +162,5 @@ int queue_sweep_waiting(Queue *queue, int64_t sweep_id, char out[RECORD_TEXT_MAX
         return -1;
     if (*reason)
         snprintf(out, RECORD_TEXT_MAX, "run %lld %.220s", (long long)run_id, reason);
-    return 0;
+    return *reason ? store_larger_count(queue->store, sweep_id, largest_room(queue), oversized, error) : 0;
 }

@@ -59,6 +59,12 @@ int store_largest_pending(Store *store, int64_t sweep_id, int64_t *run_id, doubl
     return 0;
 }
 
+int store_larger_count(Store *store, int64_t sweep_id, double bytes, int64_t *count, Error *error) {
+    return statement_integer(store, error, count,
+                             "SELECT count(*) FROM sweep_runs WHERE sweep_id = ? AND state = 'pending' AND memory_bytes > ?",
+                             VALUES(integer(sweep_id), real(bytes)));
+}
+
 int store_fitting_count(Store *store, double most_bytes, int64_t limit, int64_t *count, Error *error) {
     return statement_integer(store, error, count,
                              "SELECT count(*) FROM (SELECT DISTINCT p.run_id FROM sweeps s CROSS JOIN sweep_runs p ON p.sweep_id = s.id "

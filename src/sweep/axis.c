@@ -15,11 +15,11 @@ static const char *axis_forms(const Field *field) {
 static int axis_allocate(Reader *reader, Axis *axis, size_t count) {
     axis->values = calloc(count, sizeof *axis->values);
     if (!axis->values)
-        return error_set(reader->tree.error, "out of memory");
+        return error_set_memory(reader->tree.error, "out of memory");
     if (axis->field != &schema_fields[FIELD_LR])
         return 0;
     axis->rules = calloc(count, sizeof *axis->rules);
-    return axis->rules ? 0 : error_set(reader->tree.error, "out of memory");
+    return axis->rules ? 0 : error_set_memory(reader->tree.error, "out of memory");
 }
 
 static int value_add(Reader *reader, Axis *axis, const Node *node, const char *forms) {

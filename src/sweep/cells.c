@@ -88,7 +88,7 @@ static int sets_allocate(Reader *reader) {
         axis->unnamed = exclusion_set_all(sweep);
         axis->excluded = calloc(axis->count, sizeof *axis->excluded);
         if (!axis->excluded)
-            return error_set(reader->tree.error, "out of memory");
+            return error_set_memory(reader->tree.error, "out of memory");
     }
     return 0;
 }
@@ -228,7 +228,7 @@ int include_read(Reader *reader, const Node *node) {
                            node->count, settings, INCLUDES_MAX);
     sweep->includes = calloc(node->count * (size_t)settings, sizeof *sweep->includes);
     if (!sweep->includes)
-        return error_set(reader->tree.error, "out of memory");
+        return error_set_memory(reader->tree.error, "out of memory");
     for (const Node *item = node->first; result == 0 && item; item = item->next)
         result = include_cell(reader, item);
     return result;

@@ -278,7 +278,7 @@ static int make_budget(Reader *reader, DesignGrid *grid, size_t i, const Run *ba
     size_t count = grid->design.model_count;
     budget->cells = calloc(count, sizeof *budget->cells);
     if (!budget->cells)
-        return error_set(reader->tree.error, "out of memory");
+        return error_set_memory(reader->tree.error, "out of memory");
     memcpy(budget->cells, models, count * sizeof *models);
     double share = (double)i / (double)(settings->points - 1);
     budget->flops = i == 0                               ? settings->from
@@ -293,7 +293,7 @@ static int make_budget(Reader *reader, DesignGrid *grid, size_t i, const Run *ba
 
 static int make_budgets(Reader *reader, DesignGrid *grid, const Run *base) {
     DesignCell *models = calloc(grid->design.model_count, sizeof *models);
-    int result = models ? 0 : error_set(reader->tree.error, "out of memory");
+    int result = models ? 0 : error_set_memory(reader->tree.error, "out of memory");
     if (models) {
         list_models(reader->sweep, grid, base, models);
         fill_places(reader->sweep, grid, models);
@@ -350,7 +350,7 @@ int design_read_axis(Reader *reader) {
     axis->field = &schema_fields[FIELD_EXAMPLES];
     axis->values = calloc((size_t)sweep->draft.design.points, sizeof *axis->values);
     if (!axis->values)
-        return error_set(reader->tree.error, "out of memory");
+        return error_set_memory(reader->tree.error, "out of memory");
     axis->count = (size_t)sweep->draft.design.points;
     return 0;
 }
@@ -384,7 +384,7 @@ int design_make(Reader *reader) {
     grid_run(sweep, &(Cell){0}, &base);
     DesignGrid *grid = grid_new(sweep);
     if (!grid)
-        return error_set(reader->tree.error, "out of memory");
+        return error_set_memory(reader->tree.error, "out of memory");
     if (grid->design.model_count > DESIGN_MODELS_MAX)
         result = node_refuse(&reader->tree, node_child(reader->tree.root, "grid"), AT_KEY,
                              "found %zu models; expected at most %d in a design", grid->design.model_count, DESIGN_MODELS_MAX);

@@ -319,7 +319,7 @@ int sweep_parse(Sweep **out, const char *text, size_t size, const char *path, Er
     *out = NULL;
     reader.sweep = calloc(1, sizeof *reader.sweep);
     if (!reader.sweep)
-        return error_set(error, "out of memory");
+        return error_set_memory(error, "out of memory");
     int result = tree_parse(&reader.tree, text, size, path, error);
     if (result == 0)
         result = read_file(&reader);

@@ -133,7 +133,7 @@ static int add_node(Builder *builder, NodeKind kind, const yaml_event_t *event, 
         return refuse_event(builder, event, "found more values than a sweep file may have; expected at most 200000");
     Node *node = calloc(1, sizeof *node);
     if (!node)
-        return error_set(tree->error, "out of memory");
+        return error_set_memory(tree->error, "out of memory");
     node->made = tree->made;
     tree->made = node;
     node->kind = kind;
@@ -261,7 +261,7 @@ static int refuse_yaml(const Builder *builder, const yaml_parser_t *parser) {
     const char *problem = parser->problem ? parser->problem : "unknown problem";
     const char *context = parser->context;
     if (parser->error == YAML_MEMORY_ERROR)
-        return error_set(tree->error, "out of memory");
+        return error_set_memory(tree->error, "out of memory");
     Mark mark = mark_of(parser->problem_mark);
     if (parser->error == YAML_READER_ERROR)
         mark = mark_of_byte(builder->text, builder->size, parser->problem_offset);
@@ -290,7 +290,7 @@ int tree_parse(Tree *out, const char *text, size_t size, const char *path, Error
     }
     yaml_parser_t parser;
     if (!yaml_parser_initialize(&parser))
-        return error_set(error, "out of memory");
+        return error_set_memory(error, "out of memory");
     yaml_parser_set_input_string(&parser, (const unsigned char *)text, size);
     Builder builder = {.tree = out, .text = text, .size = size};
     int result = read_events(&builder, &parser);

@@ -97,7 +97,7 @@ static int buffers_prepare(Builtin *builtin, int64_t batch_max, Error *error) {
     if (!is_rounded)
         builtin->x = malloc(rows * (size_t)builtin->base.run.model.inputs * sizeof *builtin->x);
     if (!builtin->order || !builtin->indices || (!builtin->x && !is_rounded) || !builtin->labels)
-        return error_set(error, "no memory for batches of %lld examples", (long long)batch_max);
+        return error_set_memory(error, "no memory for batches of %lld examples", (long long)batch_max);
     return 0;
 }
 
@@ -114,10 +114,10 @@ static int plan_prepare(Builtin *builtin, Error *error) {
     return run_key(run, builtin->key, error);
 }
 
-static int backend_prepare(Builtin *builtin, Error *error) {
+static int backend_prepare(Builtin *builtin, const char *name, Error *error) {
     static const BackendPrecision wanted[] = {
         [PRECISION_FP32] = BACKEND_FP32, [PRECISION_BF16] = BACKEND_BF16, [PRECISION_AUTO] = BACKEND_AUTO};
-    int result = backend_choose(wanted[builtin->base.run.precision], &builtin->backend, error);
+    int result = backend_choose_named(name, wanted[builtin->base.run.precision], &builtin->backend, error);
     return result == BACKEND_REFUSED ? TRAIN_REFUSED : result;
 }
 
@@ -132,7 +132,7 @@ static int64_t evaluation_batch(const Builtin *builtin) {
 
 static int builtin_prepare(Builtin *builtin, const TrainerOptions *options, Error *error) {
     const Run *run = &builtin->base.run;
-    int result = backend_prepare(builtin, error);
+    int result = backend_prepare(builtin, options->backend, error);
     if (!result)
         result = data_prepare(builtin, options->home, error);
     if (!result)
@@ -156,7 +156,7 @@ int builtin_new(Trainer **out, const Run *run, const TrainerOptions *options, Er
     *out = NULL;
     Builtin *builtin = calloc(1, sizeof *builtin);
     if (!builtin)
-        return error_set(error, "no memory for a trainer");
+        return error_set_memory(error, "no memory for a trainer");
     Trainer *trainer = &builtin->base;
     trainer->interface = &builtin_interface;
     trainer->run = *run;

@@ -39,7 +39,7 @@ static int list_init(TensorList *list, Model *model, Optimizer *optimizer, Error
     *list = (TensorList){.entries = calloc(tensors + states, sizeof *list->entries), .names = calloc(states + 1, sizeof *list->names)};
     if (!list->entries || !list->names) {
         list_deinit(list);
-        return error_set(error, "no memory for a list of tensors");
+        return error_set_memory(error, "no memory for a list of tensors");
     }
     for (size_t i = 0; i < tensors; i++) {
         const Tensor *tensor = model_tensor(model, i);

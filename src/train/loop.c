@@ -98,7 +98,7 @@ int train_run(Trainer *trainer, const TrainLoop *loop, Error *error) {
     size_t capacity = trainer->run.evaluations > 1 ? (size_t)trainer->run.evaluations : 1;
     int64_t *steps = calloc(capacity, sizeof *steps);
     if (!steps)
-        return error_set(error, "no memory for the steps of %zu points", capacity);
+        return error_set_memory(error, "no memory for the steps of %zu points", capacity);
     Progress progress = {.trainer = trainer, .loop = loop, .chunk = 1, .checkpointed = clock_monotonic()};
     int result = run_from(&progress, steps, run_evaluation_steps(&trainer->run, steps, capacity), error);
     free(steps);

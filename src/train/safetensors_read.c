@@ -59,7 +59,7 @@ static int header_read(Safetensors *file, int descriptor, size_t file_size, Erro
     file->text_size = (size_t)size;
     file->text = malloc(file->text_size + 1);
     if (!file->text)
-        return error_set(error, "%s: no memory for its header", file->path);
+        return error_set_memory(error, "%s: no memory for its header", file->path);
     result = bytes_read(descriptor, file->text, file->text_size, SAFETENSORS_LENGTH_BYTES, file->path, error);
     if (result)
         return result;
@@ -155,7 +155,7 @@ static int entries_read(Safetensors *file, Error *error) {
     int result = 0;
     file->entries = calloc(json_object_size(file->header) + 1, sizeof *file->entries);
     if (!file->entries)
-        return error_set(error, "%s: no memory for its tensors", file->path);
+        return error_set_memory(error, "%s: no memory for its tensors", file->path);
     json_object_foreach(file->header, name, value) {
         if (!strcmp(name, "__metadata__"))
             result = metadata_check(file, value, error);
@@ -175,7 +175,7 @@ static int data_map(Safetensors *file, int descriptor, size_t file_size, Error *
     if (offset % sizeof(float)) { /* other writers do not pad the header */
         file->data = file->copy = malloc(file->data_size + sizeof(float));
         if (!file->copy)
-            return error_set(error, "%s: no memory for %zu bytes", file->path, file->data_size);
+            return error_set_memory(error, "%s: no memory for %zu bytes", file->path, file->data_size);
         return bytes_read(descriptor, file->copy, file->data_size, offset, file->path, error);
     }
     void *mapping = mmap(NULL, file_size, PROT_READ, MAP_PRIVATE, descriptor, 0);
@@ -211,7 +211,7 @@ int safetensors_open(Safetensors **out, const char *path, Error *error) {
         return TRAIN_REFUSED;
     }
     Safetensors *file = calloc(1, sizeof *file);
-    int result = file ? 0 : error_set(error, "%s: no memory", path);
+    int result = file ? 0 : error_set_memory(error, "%s: no memory", path);
     if (file) {
         file->path = path;
         result = file_read_from(file, descriptor, error);

@@ -35,7 +35,7 @@ static int file_write(const char *path, const Buffer *header, const SafetensorsE
     char length[SAFETENSORS_LENGTH_BYTES];
     FilePiece *pieces = calloc(count + 2, sizeof *pieces);
     if (!pieces)
-        return error_set(error, "%s: no memory for a list of tensors", path);
+        return error_set_memory(error, "%s: no memory for a list of tensors", path);
     for (int i = 0; i < SAFETENSORS_LENGTH_BYTES; i++)
         length[i] = (char)(header->size >> (8 * i));
     pieces[0] = (FilePiece){length, sizeof length};

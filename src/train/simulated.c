@@ -107,7 +107,7 @@ int simulated_new(Trainer **out, const Run *run, const TrainerOptions *options, 
         return -1;
     Simulated *simulated = calloc(1, sizeof *simulated);
     if (!simulated)
-        return error_set(error, "no memory for a trainer");
+        return error_set_memory(error, "no memory for a trainer");
     int64_t batch = run->batch < run->examples ? run->batch : run->examples;
     *simulated = (Simulated){
         .base = {.interface = &simulated_interface, .run = *run, .steps = arch_steps(&training)},

@@ -384,8 +384,8 @@ int codec_decode_run(Decoder *decoder, void *run, const json_t *json) {
         return decoder_fail(decoder, "must be an object");
     char *text = json_dumps(json, JSON_COMPACT);
     if (text == NULL)
-        return error_set(decoder->error, "%s: out of memory", decoder->path);
-    Error inner = {{0}};
+        return error_set_memory(decoder->error, "%s: out of memory", decoder->path);
+    Error inner = {0};
     int result = run_parse(run, text, strlen(text), decoder->path, &inner);
     free(text);
     if (result < 0)

@@ -40,7 +40,7 @@ static int decode_owned(Decoder *decoder, const CodecField *fields, void **items
     size_t capacity = json_array_size(json);
     *items = calloc(capacity > 0 ? capacity : 1, item_size);
     if (*items == NULL)
-        return error_set(decoder->error, "%s: out of memory", decoder->path);
+        return error_set_memory(decoder->error, "%s: out of memory", decoder->path);
     return codec_decode_array(decoder, fields, *items, item_size, capacity, count, json);
 }
 

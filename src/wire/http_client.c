@@ -36,7 +36,7 @@ static int client_headers(HttpClient *client, const char *token, Error *error) {
     for (size_t i = 0; i < 4 && lines[i] != NULL; i++) {
         struct curl_slist *longer = curl_slist_append(client->headers, lines[i]);
         if (longer == NULL)
-            return error_set(error, "out of memory");
+            return error_set_memory(error, "out of memory");
         client->headers = longer;
     }
     return 0;
@@ -58,7 +58,7 @@ static void client_options(HttpClient *client, const char *socket_path) {
 int http_client_new(HttpClient **out, const char *socket_path, const char *url, const char *token, Error *error) {
     HttpClient *client = calloc(1, sizeof *client);
     if (client == NULL)
-        return error_set(error, "out of memory");
+        return error_set_memory(error, "out of memory");
     client->curl = curl_easy_init();
     client->base = text_duplicate(url != NULL ? url : "http://localhost", error);
     client->place = text_duplicate(url != NULL ? url : socket_path, error);

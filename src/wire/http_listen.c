@@ -19,7 +19,7 @@ enum { BACKLOG = 128 };
 int http_server_new(HttpServer **out, struct event_base *base, const HttpLimits *limits, HttpHandler handler, void *context, Error *error) {
     HttpServer *server = calloc(1, sizeof *server);
     if (server == NULL)
-        return error_set(error, "out of memory");
+        return error_set_memory(error, "out of memory");
     server->base = base;
     server->limits = *limits;
     server->handler = handler;
@@ -92,7 +92,7 @@ static int add_listener(HttpServer *server, int socket, HttpListener **out, Erro
     listener->resume = evtimer_new(server->base, on_resume, listener);
     if (listener->resume == NULL) {
         listener_deinit(listener);
-        return error_set(error, "out of memory");
+        return error_set_memory(error, "out of memory");
     }
     evconnlistener_set_error_cb(listener->listener, on_accept_error);
     server->listener_count++;

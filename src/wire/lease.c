@@ -40,7 +40,7 @@ static int decode_leases(Decoder *decoder, void *message, const json_t *json) {
     LeaseAnswer *answer = message;
     size_t size = json_array_size(json);
     if (size > 0 && size <= WIRE_LEASES_MAX && (answer->leases = calloc(size, sizeof answer->leases[0])) == NULL)
-        return error_set(decoder->error, "out of memory");
+        return error_set_memory(decoder->error, "out of memory");
     return codec_decode_array(decoder, lease_fields, answer->leases, sizeof answer->leases[0], WIRE_LEASES_MAX, &answer->count, json);
 }
 
@@ -182,7 +182,7 @@ int report_reader_new(ReportReader **out, const char *json, size_t size, Error *
     *out = NULL;
     ReportReader *reader = calloc(1, sizeof *reader);
     if (reader == NULL)
-        return error_set(error, "out of memory");
+        return error_set_memory(error, "out of memory");
     reader->root = codec_parse(json, size, error);
     reader->list = json_object_get(reader->root, "reports");
     int result = reader->root == NULL ? WIRE_INVALID : reader_check(reader, error);

@@ -37,6 +37,7 @@ static const CodecField sweep_record_fields[] = {
     CODEC_MEMBER(SweepRecord, first_started_at, CODEC_NUMBER),
     CODEC_MEMBER(SweepRecord, last_ended_at, CODEC_NUMBER),
     CODEC_MEMBER(SweepRecord, waiting, CODEC_TEXT),
+    CODEC_MEMBER(SweepRecord, oversized, CODEC_INTEGER),
     CODEC_END,
 };
 

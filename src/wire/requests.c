@@ -113,7 +113,7 @@ static int decode_fit(Decoder *decoder, void *value, const json_t *json) {
     if (!json_is_object(json))
         return decoder_fail(decoder, "must be an object");
     append_value(json, &request->fit);
-    return request->fit.failed ? error_set(decoder->error, "%s: out of memory", decoder->path) : 0;
+    return request->fit.failed ? error_set_memory(decoder->error, "%s: out of memory", decoder->path) : 0;
 }
 
 static const CodecField fit_request_fields[] = {

@@ -128,20 +128,11 @@ static void attempt_decide(Attempt *attempt, Outcome outcome, RunState state, co
     text_copy(attempt->detail, sizeof attempt->detail, detail);
 }
 
-/* Lower layers report a failed allocation as any other error; its text is the one thing that tells. */
-static bool attempt_is_memory(const char *text) {
-    static const char *const phrases[] = {"out of memory", "no memory", "fit in memory", "allocate memory"};
-    for (size_t i = 0; i < sizeof phrases / sizeof *phrases; i++)
-        if (strstr(text, phrases[i]))
-            return true;
-    return false;
-}
-
 static void attempt_decide_failure(Attempt *attempt, int result, const Error *error) {
-    attempt->hindered = attempt->hindered && !attempt_is_memory(error->text);
+    attempt->hindered = attempt->hindered && !error->memory;
     if (attempt->hindered)
         attempt_decide(attempt, OUTCOME_PREEMPTED, RUN_PENDING, error->text);
-    else if (attempt_is_memory(error->text))
+    else if (error->memory)
         attempt_decide(attempt, OUTCOME_OUT_OF_MEMORY, RUN_FAILED, error->text);
     else
         attempt_decide(attempt, result > 0 ? OUTCOME_REFUSED : OUTCOME_CRASHED, RUN_FAILED, error->text);
@@ -300,7 +291,7 @@ static int attempt_finish(Attempt *attempt, Error *error) {
 int attempt_run(const WorkerSettings *settings, Reporter *reporter, const Lease *lease, const char *directory, Error *error) {
     Attempt *attempt = calloc(1, sizeof *attempt);
     if (!attempt)
-        return error_set(error, "out of memory");
+        return error_set_memory(error, "out of memory");
     attempt->settings = settings;
     attempt->lease = lease;
     attempt->reporter = reporter;

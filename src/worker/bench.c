@@ -22,7 +22,7 @@ static const char bench_help[] = "Usage: sweep-worker bench [OPTION]...\n"
                                  "  --width W       width (default 256)\n"
                                  "  --batch B       examples a step (default 256)\n"
                                  "  --precision P   fp32, bf16 or auto (default fp32)\n"
-                                 "  --backend NAME  openblas or onednn, for fp32 (default: the faster one here)\n"
+                                 "  --backend NAME  openblas (fp32 only) or onednn (default: the faster one here)\n"
                                  "  --threads N     threads of the matrix products (default 1)\n"
                                  "  --seconds S     time to spend (default 5)\n"
                                  "  --cpu-time      measure processor time, on a machine that others use\n"
@@ -104,10 +104,8 @@ static int bench_choose(Bench *bench, Error *error) {
         BackendPrecision precision;
     } known[] = {{"fp32", BACKEND_FP32}, {"bf16", BACKEND_BF16}, {"auto", BACKEND_AUTO}};
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-        if (!strcmp(bench->precision, known[i].name) && backend_choose(known[i].precision, &bench->backend, error))
-            return -1;
-    if (bench->backend_name && bench->backend != BACKEND_ONEDNN_BF16)
-        bench->backend = !strcmp(bench->backend_name, "openblas") ? BACKEND_OPENBLAS : BACKEND_ONEDNN;
+        if (!strcmp(bench->precision, known[i].name))
+            return backend_choose_named(bench->backend_name, known[i].precision, &bench->backend, error);
     return 0;
 }
 
@@ -129,7 +127,7 @@ static int bench_prepare(Bench *bench, Error *error) {
         bench->x = malloc(batch * BENCH_INPUTS * sizeof *bench->x);
     bench->labels = malloc(batch * sizeof *bench->labels);
     if (!bench->rows || !bench->indices || (!bench->x && !model_rounded_inputs(bench->model)) || !bench->labels)
-        return error_set(error, "out of memory for batches of %lld examples", (long long)bench->batch);
+        return error_set_memory(error, "out of memory for batches of %lld examples", (long long)bench->batch);
     rng_init(&bench->rng, 1, 0);
     for (size_t i = 0; i < (size_t)BENCH_EXAMPLES * BENCH_INPUTS; i += sizeof(uint64_t)) {
         uint64_t bytes = rng_next(&bench->rng);

@@ -11,7 +11,7 @@ int points_append(PointList *list, const Point *point, Error *error) {
         size_t capacity = list->capacity ? 2 * list->capacity : 8;
         Point *grown = realloc(list->points, capacity * sizeof *grown);
         if (!grown)
-            return error_set(error, "no memory for %zu points", capacity);
+            return error_set_memory(error, "no memory for %zu points", capacity);
         list->points = grown;
         list->capacity = capacity;
     }

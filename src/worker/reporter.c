@@ -395,12 +395,12 @@ static void reporter_init(Reporter *reporter, HttpClient *client, const LeaseAns
 int reporter_new(Reporter **out, HttpClient *client, const LeaseAnswer *leases, Error *error) {
     Reporter *reporter = calloc(1, sizeof *reporter);
     if (!reporter)
-        return error_set(error, "out of memory");
+        return error_set_memory(error, "out of memory");
     reporter_init(reporter, client, leases);
     bool complete = reporter->entries && reporter->said && reporter->report && reporter->answers && reporter->descriptor >= 0;
     if (!complete || reporter_start(reporter, error)) {
         if (!complete)
-            error_set(error, "out of memory or descriptors");
+            error_set_memory(error, "out of memory or descriptors");
         reporter_clear(reporter);
         return -1;
     }

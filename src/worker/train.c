@@ -13,7 +13,7 @@
 enum { TRAIN_THREADS_MAX = 1024, TRAIN_RESULT_MAX = 1 << 16 };
 
 static const char train_help[] = "Usage: sweep-worker train SPEC --out DIR [--init FILE] [--save FILE] [--threads N]\n"
-                                 "                          [--home DIR] [--checkpoint-seconds S] [--json]\n"
+                                 "                          [--backend NAME] [--home DIR] [--checkpoint-seconds S] [--json]\n"
                                  "Train one run with no daemon. SPEC is a run's JSON, or a sweep file (.yaml, .yml) of exactly one run.\n"
                                  "\n"
                                  "  --out DIR                takes spec.json, points.jsonl, result.json and, while it trains, a\n"
@@ -21,6 +21,7 @@ static const char train_help[] = "Usage: sweep-worker train SPEC --out DIR [--in
                                  "  --init FILE              start from these weights (safetensors, float32)\n"
                                  "  --save FILE              write the final weights (safetensors, float32)\n"
                                  "  --threads N              threads of the matrix products (default 1)\n"
+                                 "  --backend NAME           openblas (fp32 only) or onednn (default: the faster one here)\n"
                                  "  --home DIR               where packed data is kept (SWEEPD_HOME, ~/.local/share/sweepd)\n"
                                  "  --checkpoint-seconds S   time between checkpoints (SWEEPD_CHECKPOINT_SECONDS, 60)\n"
                                  "  --json                   print result.json at the end in place of the table\n"
@@ -29,7 +30,7 @@ static const char train_help[] = "Usage: sweep-worker train SPEC --out DIR [--in
                                  "after a checkpoint; 2 usage or bad SPEC.\n";
 
 typedef struct HandRun {
-    const char *spec, *out, *init, *save, *home_given;
+    const char *spec, *out, *init, *save, *home_given, *backend;
     int threads;
     double checkpoint_seconds;
     bool json;
@@ -65,6 +66,11 @@ static int train_read_option(HandRun *hand, int option) {
     case 'j':
         hand->json = true;
         return 0;
+    case 'b':
+        hand->backend = optarg;
+        return !strcmp(optarg, "openblas") || !strcmp(optarg, "onednn")
+                   ? 0
+                   : worker_fail(WORKER_EXIT_USAGE, "--backend %s: openblas or onednn is wanted", optarg);
     case 't':
         if (worker_read_integer(optarg, 1, TRAIN_THREADS_MAX, &number))
             return worker_fail(WORKER_EXIT_USAGE, "--threads %s: a whole number from 1 to %d is wanted", optarg, TRAIN_THREADS_MAX);
@@ -86,6 +92,7 @@ static int train_read_options(HandRun *hand, int argc, char **argv, bool *help) 
         {"init", required_argument, NULL, 'i'},
         {"save", required_argument, NULL, 's'},
         {"threads", required_argument, NULL, 't'},
+        {"backend", required_argument, NULL, 'b'},
         {"home", required_argument, NULL, 'H'},
         {"checkpoint-seconds", required_argument, NULL, 'c'},
         {"json", no_argument, NULL, 'j'},
@@ -299,7 +306,7 @@ static int train_open_points(HandRun *hand, bool resumed, Error *error) {
 
 static int train_loop(HandRun *hand, Error *error) {
     bool resumed;
-    TrainerOptions options = {.home = hand->home, .threads = hand->threads, .init_weights = hand->init};
+    TrainerOptions options = {.home = hand->home, .threads = hand->threads, .init_weights = hand->init, .backend = hand->backend};
     int result = run_files_trainer(&hand->files, &hand->run, &options, &hand->trainer, &resumed, error);
     if (!result)
         result = train_open_points(hand, resumed, error);

@@ -1,5 +1,6 @@
 #include "sweepd/base.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <string.h>
 
@@ -12,6 +13,21 @@ static void test_errors_gather_context(void **state) {
     assert_int_equal(error_prefix(&error, "run %d", 7), -1);
     assert_string_equal(error.text, "run 7: cannot open x: No such file or directory");
     assert_int_equal(error_set(NULL, "ignored"), -1);
+}
+
+static void test_errors_tell_of_memory(void **state) {
+    (void)state;
+    Error error;
+    error_set_memory(&error, "no memory for %d bytes", 7);
+    error_prefix(&error, "run 1");
+    assert_true(error.memory);
+    assert_string_equal(error.text, "run 1: no memory for 7 bytes");
+    error_set(&error, "another");
+    assert_false(error.memory);
+    error_set_errno(&error, ENOMEM, "cannot map x");
+    assert_true(error.memory);
+    error_set_errno(&error, ENOENT, "cannot open x");
+    assert_false(error.memory);
 }
 
 static void test_long_errors_are_cut(void **state) {
@@ -70,6 +86,7 @@ static void test_machine_and_time_are_read(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_errors_gather_context),
+        cmocka_unit_test(test_errors_tell_of_memory),
         cmocka_unit_test(test_long_errors_are_cut),
         cmocka_unit_test(test_sha256_vectors),
         cmocka_unit_test(test_copies_say_when_they_cut),

@@ -203,6 +203,63 @@ static void test_daemon_stays_for_others(void **state) {
     site_until(no_daemon, NULL, "the daemon leaves when nothing is left to do");
 }
 
+/* ---- too little memory ---- */
+
+static bool daemon_answers(void *context) {
+    (void)context;
+    Output output = site_run("sweepctl", "daemon", "status", NULL);
+    int code = output.code;
+    output_free(&output);
+    return code == 0;
+}
+
+/* Room for one small run. */
+static void start_small_daemon(void) {
+    site_start("sweepd", "--home", site_home(), "--workers", "2", "--memory", "90M", NULL);
+    site_until(daemon_answers, NULL, "the daemon answers");
+}
+
+static void assert_says_once(const Output *output, int code, const char *text) {
+    const char *first = strstr(output->err, text);
+    if (output->code != code || !first || strstr(first + 1, text))
+        fail_msg("exit code %d, not %d, or '%s' is not once in %s", output->code, code, text, output->err);
+}
+
+static void test_a_run_that_never_fits_is_not_waited_for(void **state) {
+    (void)state;
+    static const char reason[] = "more than the 90 MiB of this machine", left[] = "1 run needs more memory than any machine here has";
+    char path[PATH_TEXT_MAX];
+    start_small_daemon();
+    sweep_file(path, "mixed", "[8, 2048]", 2);
+    Output run = site_run("sweepctl", "run", path, "--no-plot", NULL), watch = site_run("sweepctl", "watch", "mixed", NULL),
+           wait = site_run("sweepctl", "wait", "mixed", NULL);
+    assert_says_once(&run, CLI_RUNS_FAILED, reason);
+    assert_says_once(&run, CLI_RUNS_FAILED, left);
+    assert_says_once(&watch, CLI_RUNS_FAILED, left);
+    assert_says_once(&wait, CLI_RUNS_FAILED, reason);
+    assert_int_equal(site_count("mixed", "done"), 1);
+    assert_int_equal(site_count("mixed", "pending"), 1);
+    output_free(&run);
+    output_free(&watch);
+    output_free(&wait);
+}
+
+static void test_waiting_for_memory_is_told(void **state) {
+    (void)state;
+    char path[PATH_TEXT_MAX];
+    start_small_daemon();
+    sweep_file(path, "first", "[32]", LONG_EPOCHS);
+    site_expect(0, "sweepctl", "submit", path, NULL);
+    pid_t worker = site_freeze(site_run_of_width("first", 32));
+    sweep_file(path, "second", "[8]", 2);
+    site_expect(0, "sweepctl", "submit", path, NULL);
+    Output wait = site_run("sweepctl", "wait", "second", "--timeout", "0.5", NULL);
+    assert_says_once(&wait, CLI_TIMED_OUT, "of this machine are free until run 1 ends");
+    output_free(&wait);
+    site_thaw(worker, SIGCONT);
+    site_expect(0, "sweepctl", "wait", "second", NULL);
+}
+
 /* ---- what others decided ---- */
 
 static void assert_refused(const char *verb, const char *sweep, const char *reason) {
@@ -250,6 +307,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_killed_daemon_is_replaced, site_set_up, site_tear_down),
         cmocka_unit_test_setup_teardown(test_stopped_daemon_is_replaced, site_set_up, site_tear_down),
         cmocka_unit_test_setup_teardown(test_daemon_stays_for_others, site_set_up, site_tear_down),
+        cmocka_unit_test_setup_teardown(test_a_run_that_never_fits_is_not_waited_for, site_set_up, site_tear_down),
+        cmocka_unit_test_setup_teardown(test_waiting_for_memory_is_told, site_set_up, site_tear_down),
         cmocka_unit_test_setup_teardown(test_cancelled_is_no_success, site_set_up, site_tear_down),
         cmocka_unit_test_setup_teardown(test_done_run_is_not_retried, site_set_up, site_tear_down),
     };

@@ -49,7 +49,7 @@ static int tear_down(void **state) {
 }
 
 static void make_executor(Fixture *fixture, const char *script) {
-    Error error = {{0}};
+    Error error = {0};
     if (script != NULL)
         assert_int_equal(file_write_atomic(fixture->program, script, strlen(script), 0700, &error), 0);
     ExecLocalSettings settings = {fixture->program, "/a home/$(x)", "/a socket", 3, fixture->log};
@@ -58,7 +58,7 @@ static void make_executor(Fixture *fixture, const char *script) {
 
 static ExecWorker start(Fixture *fixture) {
     ExecWorker worker;
-    Error error = {{0}};
+    Error error = {0};
     if (fixture->executor->interface->start(fixture->executor, &worker, &error) != 0)
         fail_msg("%s", error.text);
     return worker;
@@ -67,7 +67,7 @@ static ExecWorker start(Fixture *fixture) {
 static ExecWorker reap_one(Fixture *fixture) {
     ExecWorker ended[4];
     size_t count = 0;
-    Error error = {{0}};
+    Error error = {0};
     while (count == 0) {
         assert_int_equal(fixture->executor->interface->reap(fixture->executor, ended, 4, &count, &error), 0);
         nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
@@ -79,7 +79,7 @@ static ExecWorker reap_one(Fixture *fixture) {
 
 static void expect_log(const Fixture *fixture, const char *expected) {
     Buffer text;
-    Error error = {{0}};
+    Error error = {0};
     buffer_init(&text, 1 << 16);
     assert_int_equal(file_read(fixture->log, 1 << 16, &text, &error), 0);
     assert_string_equal(text.data, expected);
@@ -158,7 +158,7 @@ static void test_stop_and_strangers(void **state) {
 static void test_missing_program(void **state) {
     Fixture *fixture = *state;
     ExecWorker worker;
-    Error error = {{0}};
+    Error error = {0};
     make_executor(fixture, NULL);
     assert_int_equal(fixture->executor->interface->start(fixture->executor, &worker, &error), -1);
     assert_non_null(strstr(error.text, "sweep-worker"));

@@ -19,7 +19,7 @@ static int read_text(const char *text, FitPoint **points, size_t *count, Error *
 static void check_good(const char *text, size_t expected, double params, double examples, double flops, double loss) {
     FitPoint *points;
     size_t count;
-    Error error = {""};
+    Error error = {0};
     if (read_text(text, &points, &count, &error) != 0) {
         fail_msg("%s", error.text);
     }
@@ -82,7 +82,7 @@ static void test_names_the_place(void **state) {
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         FitPoint *points;
         size_t count;
-        Error error = {""};
+        Error error = {0};
         assert_int_equal(read_text(cases[i].text, &points, &count, &error), FIT_CSV_INVALID);
         if (strstr(error.text, cases[i].error) == NULL) {
             fail_msg("case %zu: %s", i, error.text);
@@ -106,7 +106,7 @@ static void test_refuses_byte_0(void **state) {
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         FitPoint *points = NULL;
         size_t count = 0;
-        Error error = {""};
+        Error error = {0};
         assert_int_equal(fit_points_read_csv(&points, &count, cases[i].text, cases[i].size, "runs.csv", &error), FIT_CSV_INVALID);
         assert_non_null(strstr(error.text, cases[i].error));
         assert_null(points);
@@ -123,7 +123,7 @@ static void test_bounds(void **state) {
     buffer_append_text(&text, "params,examples,loss\n");
     FitPoint *points;
     size_t count;
-    Error error = {""};
+    Error error = {0};
     assert_int_equal(read_text(text.data, &points, &count, &error), FIT_CSV_INVALID);
     buffer_clear(&text);
     buffer_append_text(&text, "params,examples,loss\n1,2,");
@@ -157,7 +157,7 @@ static void test_mutations(void **state) {
         memcpy(exact, text, size);
         FitPoint *points = NULL;
         size_t count = 0;
-        Error error = {""};
+        Error error = {0};
         int result = fit_points_read_csv(&points, &count, exact, size, "runs.csv", &error);
         free(exact);
         if (result == 0) {

@@ -15,7 +15,7 @@ static void check_recovery(const TrueLaw *law, const double sizes[2], const doub
     size_t count = law_grid(law, points, 10, sizes, 8, examples, 0, 0);
     FitOptions options = plain_options();
     ParametricFit fit;
-    Error error = {""};
+    Error error = {0};
     assert_int_equal(fit_parametric(&fit, points, count, &options, &error), 0);
     assert_near(fit.E.value, law->E, 1e-6);
     assert_near(fit.A.value, law->A, 1e-6);

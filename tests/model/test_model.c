@@ -299,7 +299,7 @@ static void test_refusals(void **state) {
         {MODEL_SMLP, SMLP_TEXT, 784, 10, 1LL << 40, 1 << 20, 0},
     };
     for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
-        Error error = {""};
+        Error error = {0};
         Model *model;
         assert_int_equal(model_new(&model, &refused[i], 4, BACKEND_OPENBLAS, &error), -1);
         assert_null(model);

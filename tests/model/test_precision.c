@@ -21,7 +21,7 @@ static void test_fp32_is_everywhere(void **state) {
 }
 
 static void assert_without(void) {
-    Error error = {""};
+    Error error = {0};
     BackendKind kind, usual;
     Model *model;
     assert_int_equal(backend_choose(BACKEND_BF16, &kind, &error), BACKEND_REFUSED);
@@ -35,7 +35,7 @@ static void assert_without(void) {
 
 static void test_bf16(void **state) {
     (void)state;
-    Error error = {""};
+    Error error = {0};
     BackendKind kind;
     if (!backend_available(BACKEND_ONEDNN_BF16)) {
         assert_without();
@@ -49,6 +49,26 @@ static void test_bf16(void **state) {
     assert_non_null(strstr(backend_text(kind), ", bf16"));
 }
 
+static void test_by_name(void **state) {
+    (void)state;
+    Error error = {0};
+    BackendKind kind, usual;
+    bool onednn = backend_available(BACKEND_ONEDNN), bf16 = backend_available(BACKEND_ONEDNN_BF16);
+    assert_int_equal(backend_choose_named("openblas", BACKEND_FP32, &kind, &error), 0);
+    assert_int_equal(kind, BACKEND_OPENBLAS);
+    assert_int_equal(backend_choose_named("openblas", BACKEND_AUTO, &kind, &error), 0);
+    assert_int_equal(kind, BACKEND_OPENBLAS);
+    assert_int_equal(backend_choose_named("openblas", BACKEND_BF16, &kind, &error), BACKEND_REFUSED);
+    assert_int_equal(backend_choose_named("onednn", BACKEND_FP32, &kind, &error), onednn ? 0 : BACKEND_REFUSED);
+    assert_true(!onednn || kind == BACKEND_ONEDNN);
+    assert_int_equal(backend_choose_named("onednn", BACKEND_BF16, &kind, &error), bf16 ? 0 : BACKEND_REFUSED);
+    assert_int_equal(backend_choose_named("mkl", BACKEND_FP32, &kind, &error), BACKEND_REFUSED);
+    assert_string_equal(error.text, "there is no backend 'mkl': openblas or onednn");
+    assert_int_equal(backend_choose(BACKEND_AUTO, &usual, &error), 0);
+    assert_int_equal(backend_choose_named(NULL, BACKEND_AUTO, &kind, &error), 0);
+    assert_int_equal(kind, usual);
+}
+
 static void test_limited(void **state) {
     (void)state;
     assert_false(backend_available(BACKEND_ONEDNN_BF16));
@@ -56,8 +76,10 @@ static void test_limited(void **state) {
 }
 
 int main(int argc, char **argv) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_fp32_is_everywhere), cmocka_unit_test(test_bf16)};
-    const struct CMUnitTest limited[] = {cmocka_unit_test(test_fp32_is_everywhere), cmocka_unit_test(test_limited)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_fp32_is_everywhere), cmocka_unit_test(test_bf16),
+                                       cmocka_unit_test(test_by_name)};
+    const struct CMUnitTest limited[] = {cmocka_unit_test(test_fp32_is_everywhere), cmocka_unit_test(test_limited),
+                                         cmocka_unit_test(test_by_name)};
     if (argc > 1 && strcmp(argv[1], "without") == 0) {
         return cmocka_run_group_tests(limited, NULL, NULL);
     }

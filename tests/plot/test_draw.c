@@ -97,7 +97,7 @@ static bool file_begins(const char *path, const char *begin) {
 /* Draws, and checks every path that was reported; returns how many. */
 static size_t draw(const PlotStudy *study, PlotKind kind) {
     Buffer paths;
-    Error error = {""};
+    Error error = {0};
     buffer_init(&paths, 1 << 16);
     int result = plot_draw(study, kind, directory, &paths, &error);
     if (result != 0) {
@@ -174,7 +174,7 @@ static void test_draws_one_run_and_many_sizes(void **state) {
 /* A file of the study's figures: "-curves.svg", "-frontier.tsv". */
 static void read_figure(const char *name, Buffer *out) {
     char path[PATH_TEXT_MAX];
-    Error error = {""};
+    Error error = {0};
     assert_int_equal(path_format(path, &error, "%s/study%s", directory, name), 0);
     buffer_init(out, 1 << 24);
     if (file_read(path, 1 << 24, out, &error) != 0) {
@@ -377,7 +377,7 @@ static void test_nothing_to_draw(void **state) {
     PlotStudy study = {.sweep = "empty", .data_title = "none", .metric = "test_loss", .flops_text = "6 P N T"};
     for (int kind = 0; kind < PLOT_KINDS; kind++) {
         Buffer paths;
-        Error error = {""};
+        Error error = {0};
         buffer_init(&paths, 1 << 16);
         assert_int_equal(plot_draw(&study, (PlotKind)kind, directory, &paths, &error), PLOT_NOTHING);
         assert_true(strlen(error.text) > 0 && paths.size == 0);
@@ -398,7 +398,7 @@ static int draw_with_path(const char *path, Buffer *paths, Error *error) {
 static void test_without_gnuplot(void **state) {
     (void)state;
     Buffer paths;
-    Error error = {""};
+    Error error = {0};
     buffer_init(&paths, 1 << 16);
     assert_int_equal(draw_with_path("/nonexistent", &paths, &error), PLOT_NO_GNUPLOT);
     assert_non_null(strstr(error.text, "gnuplot-nox"));
@@ -412,7 +412,7 @@ static void test_failing_gnuplot(void **state) {
     (void)state;
     char folder[PATH_TEXT_MAX], program[PATH_TEXT_MAX];
     Buffer paths;
-    Error error = {""};
+    Error error = {0};
     buffer_init(&paths, 1 << 16);
     assert_int_equal(path_format(folder, NULL, "%s/bin", directory), 0);
     assert_int_equal(path_format(program, NULL, "%s/gnuplot", folder), 0);
@@ -428,7 +428,7 @@ static void test_directory_that_cannot_be(void **state) {
     (void)state;
     PlotStudy study = make_study();
     Buffer paths;
-    Error error = {""};
+    Error error = {0};
     buffer_init(&paths, 1 << 16);
     assert_int_equal(plot_draw(&study, PLOT_CURVES, "/dev/null/x", &paths, &error), -1);
     buffer_deinit(&paths);

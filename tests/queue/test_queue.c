@@ -522,7 +522,7 @@ static void test_settings_are_checked(void **state) {
     Fixture *fixture = *state;
     QueueSettings settings = {.lease_seconds = 10, .heartbeat_seconds = 5};
     Queue *queue;
-    Error error = {""};
+    Error error = {0};
     assert_int_equal(queue_new(&queue, fixture->store, &settings, 0, &error), -1);
     assert_non_null(strstr(error.text, "five heartbeats"));
     assert_null(queue);

@@ -39,12 +39,15 @@ static void test_threads(void **state) {
     assert_int_equal(room_threads(&large, 4, 0), 1);
 }
 
-static int ask(Queue *queue, int64_t pid, double memory, double now, QueueLease *out) {
-    Environment environment = {.host = "here", .pid = pid};
-    QueueRequest request = {.environment = &environment, .worker = "w", .runs_max = 1, .host = {2, memory}};
+static int ask_as(Queue *queue, const Environment *environment, double memory, double now, QueueLease *out) {
+    QueueRequest request = {.environment = environment, .worker = "w", .runs_max = 1, .host = {2, memory}};
     size_t count;
     int64_t sweep_id;
     return queue_lease(queue, &request, now, out, &count, &sweep_id, NULL);
+}
+
+static int ask(Queue *queue, int64_t pid, double memory, double now, QueueLease *out) {
+    return ask_as(queue, &(Environment){.host = "here", .pid = pid}, memory, now, out);
 }
 
 static int end(Queue *queue, const QueueLease *lease, double memory, double now) {
@@ -60,13 +63,15 @@ static void test_leases_leave_room(void **state) {
     Store *store = store_at(*state);
     QueueLease first, second;
     char text[RECORD_TEXT_MAX];
+    int64_t oversized;
     assert_int_equal(queue_new(&queue, store, &settings, 0, NULL), 0);
     submit(store, "a", 3, 2, 1);
     assert_int_equal(ask(queue, 1, 100 << 20, 10, &first), 0);
     assert_int_equal(first.threads, 1);
     assert_int_equal(ask(queue, 2, 100 << 20, 10, &second), QUEUE_EMPTY);
-    assert_int_equal(queue_sweep_waiting(queue, 1, text, NULL), 0);
+    assert_int_equal(queue_sweep_waiting(queue, 1, text, &oversized, NULL), 0);
     assert_non_null(strstr(text, "MiB of here are free until run"));
+    assert_int_equal(oversized, 0);
     assert_int_equal(end(queue, &first, 8 << 20, 11), 0);
     assert_int_equal(ask(queue, 1, 100 << 20, 12, &first), 0); /* of the same shape: 8 MiB are known to do */
     assert_int_equal(ask(queue, 2, 100 << 20, 12, &second), 0);
@@ -76,11 +81,104 @@ static void test_leases_leave_room(void **state) {
     store_free(store);
 }
 
+/* ---- runs that need what they are told to ---- */
+
+static const double MIB = 0x1p20;
+
+/* A queue with one sweep of so many runs, of which the dearest has the highest id; each needs 20 MiB. */
+static Queue *queue_of_small(Store *store, double patience_seconds, int runs) {
+    QueueSettings settings = {.patience_seconds = patience_seconds};
+    Queue *queue;
+    assert_int_equal(queue_new(&queue, store, &settings, 0, NULL), 0);
+    submit(store, "a", runs, 1, 0);
+    for (int id = 1; id <= runs; id++)
+        assert_int_equal(store_run_set_memory(store, id, id * MIB, 20 * MIB, NULL), 0);
+    return queue;
+}
+
+static void close_queue(Queue *queue, Store *store) {
+    assert_sound(store);
+    queue_free(queue);
+    store_free(store);
+}
+
+/* The room is of 90 MiB. Run 8 takes 50 of them and keeps 7, which needs 80, out; small ones go past, until patience ends. */
+static void test_small_runs_do_not_go_past_for_ever(void **state) {
+    Store *store = store_at(*state);
+    Queue *queue = queue_of_small(store, 100, 8);
+    QueueLease large, small, other;
+    assert_int_equal(store_run_set_memory(store, 8, 8 * MIB, 50 * MIB, NULL), 0);
+    assert_int_equal(store_run_set_memory(store, 7, 7 * MIB, 80 * MIB, NULL), 0);
+    assert_int_equal(ask(queue, 1, 100 * MIB, 10, &large), 0);
+    assert_int_equal(large.run_id, 8);
+    assert_int_equal(ask(queue, 2, 100 * MIB, 20, &small), 0);
+    assert_int_equal(small.run_id, 6);
+    assert_int_equal(end(queue, &large, 0, 30), 0);
+    assert_int_equal(ask(queue, 1, 100 * MIB, 119, &other), 0);
+    assert_int_equal(other.run_id, 5);
+    assert_int_equal(end(queue, &small, 0, 119), 0);
+    assert_int_equal(ask(queue, 2, 100 * MIB, 121, &small), QUEUE_EMPTY); /* 20 of 90 MiB are taken, and 4 would fit */
+    assert_int_equal(end(queue, &other, 0, 500), 0);
+    assert_int_equal(ask(queue, 2, 100 * MIB, 501, &large), 0);
+    assert_int_equal(large.run_id, 7);
+    assert_int_equal(end(queue, &large, 0, 600), 0);
+    assert_int_equal(ask(queue, 1, 100 * MIB, 601, &small), 0);
+    assert_int_equal(ask(queue, 2, 100 * MIB, 601, &other), 0);
+    close_queue(queue, store);
+}
+
+static void test_a_run_keeps_its_threads(void **state) {
+    Store *store = store_at(*state);
+    Queue *queue = queue_of_small(store, 0, 2);
+    QueueLease lease;
+    Environment three = {.host = "here", .pid = 1, .threads = 3}, two = {.host = "here", .pid = 2, .threads = 2};
+    assert_int_equal(ask_as(queue, &three, 100 * MIB, 10, &lease), 0);
+    assert_int_equal(lease.threads, 3);
+    assert_int_equal(queue_result(queue, lease.attempt_id, lease.token, OUTCOME_PREEMPTED, RUN_PENDING, "", NULL, NULL, 0, 11, NULL), 0);
+    int64_t first = lease.run_id;
+    assert_int_equal(ask_as(queue, &two, 100 * MIB, 12, &lease), 0);
+    assert_int_equal(lease.run_id, first);
+    assert_int_equal(lease.attempt_number, 2);
+    assert_int_equal(lease.threads, 3);
+    two.pid = 3;
+    assert_int_equal(ask_as(queue, &two, 100 * MIB, 13, &lease), 0);
+    assert_int_not_equal(lease.run_id, first);
+    assert_int_equal(lease.threads, 2);
+    close_queue(queue, store);
+}
+
+/* A run that is too large for one host waits for the other, which has room of its own. */
+static void test_two_hosts(void **state) {
+    Store *store = store_at(*state);
+    Queue *queue = queue_of_small(store, 0, 4);
+    QueueLease lease;
+    char text[RECORD_TEXT_MAX];
+    int64_t oversized;
+    Environment small = {.host = "small", .pid = 1}, big = {.host = "big", .pid = 1};
+    assert_int_equal(store_run_set_memory(store, 4, 4 * MIB, 80 * MIB, NULL), 0);
+    assert_int_equal(ask_as(queue, &small, 40 * MIB, 10, &lease), 0);
+    assert_int_equal(lease.run_id, 3);
+    assert_int_equal(queue_sweep_waiting(queue, 1, text, &oversized, NULL), 0);
+    assert_string_equal(text, "run 4 needs 80 MiB, more than the 36 MiB of small");
+    assert_int_equal(oversized, 1);
+    small.pid = 2;
+    assert_int_equal(ask_as(queue, &small, 40 * MIB, 11, &lease), QUEUE_EMPTY);
+    assert_int_equal(ask_as(queue, &big, 100 * MIB, 12, &lease), 0);
+    assert_int_equal(lease.run_id, 4);
+    assert_int_equal(queue_sweep_waiting(queue, 1, text, &oversized, NULL), 0);
+    assert_int_equal(oversized, 0);
+    assert_non_null(strstr(text, " are free until run "));
+    close_queue(queue, store);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_fits_waits_or_never_fits),
         cmocka_unit_test(test_threads),
         cmocka_unit_test_setup_teardown(test_leases_leave_room, home_setup, home_teardown),
+        cmocka_unit_test_setup_teardown(test_small_runs_do_not_go_past_for_ever, home_setup, home_teardown),
+        cmocka_unit_test_setup_teardown(test_a_run_keeps_its_threads, home_setup, home_teardown),
+        cmocka_unit_test_setup_teardown(test_two_hosts, home_setup, home_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -40,7 +40,7 @@ static inline int home_teardown(void **state) {
 
 static inline Store *store_at(const char *home) {
     Store *store;
-    Error error = {""};
+    Error error = {0};
     if (store_open(&store, home, STORE_WRITE, &error) != 0)
         fail_msg("%s", error.text);
     return store;
@@ -62,7 +62,7 @@ static inline SubmitRecord submit(Store *store, const char *name, int widths, in
     Buffer text;
     Sweep *sweep;
     SubmitRecord record = {0};
-    Error error = {""};
+    Error error = {0};
     buffer_init(&text, SWEEP_TEXT_MAX);
     sweep_write(&text, name, widths, seeds);
     if (sweep_parse(&sweep, text.data, text.size, "test.yaml", &error) != 0 ||
@@ -98,7 +98,7 @@ static inline void assert_counts(Store *store, const char *name, int64_t pending
 
 static inline void assert_sound(Store *store) {
     Buffer problems;
-    Error error = {""};
+    Error error = {0};
     buffer_init(&problems, 1 << 16);
     if (store_check(store, &problems, &error) != 0)
         fail_msg("%s", error.text);

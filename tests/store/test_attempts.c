@@ -139,7 +139,7 @@ static void test_a_failed_function_leaves_its_batch_alone(void **state) {
     assert_int_equal(store_batch_begin(store, NULL), -1);
     AttemptRecord attempt = begin_next(store, 'a', 101);
     Point points[] = {point_at(1, 0.5), point_at(-1, 0.5)}, kept[4];
-    Error error = {""};
+    Error error = {0};
     size_t count;
     assert_int_equal(store_point_add(store, attempt.id, points, 2, &error), -1);
     assert_true(*error.text);

@@ -7,7 +7,7 @@
 
 static void expect_error(const char *home, StoreMode mode, const char *part) {
     Store *store;
-    Error error = {""};
+    Error error = {0};
     assert_int_equal(store_open(&store, home, mode, &error), -1);
     assert_null(store);
     if (!strstr(error.text, part))
@@ -38,7 +38,7 @@ static void test_only_one_writes(void **state) {
 
 static void test_reading_needs_a_database(void **state) {
     Store *store;
-    Error error = {""};
+    Error error = {0};
     assert_int_equal(store_open(&store, *state, STORE_READ_ONLY, &error), STORE_NOT_FOUND);
     assert_non_null(strstr(error.text, "no database"));
     assert_null(store);
@@ -47,7 +47,7 @@ static void test_reading_needs_a_database(void **state) {
 
 static void check_reading(const char *home, int64_t runs) {
     Store *reader;
-    Error error = {""};
+    Error error = {0};
     int64_t changed;
     if (store_open(&reader, home, STORE_READ_ONLY, &error) != 0)
         fail_msg("%s", error.text);

@@ -205,7 +205,7 @@ static void test_a_sweep_for_planning_is_not_taken(void **state) {
     Sweep *sweep;
     SubmitRecord record;
     SweepRecord found;
-    Error error = {""};
+    Error error = {0};
     if (sweep_parse(&sweep, file, sizeof file - 1, "p.yaml", &error) != 0)
         fail_msg("%s", error.text);
     assert_int_equal(store_sweep_submit(store, sweep, file, sizeof file - 1, 1, &record, &error), -1);

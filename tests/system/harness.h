@@ -24,6 +24,9 @@ void site_path(char out[PATH_TEXT_MAX], const char *name);
 const char *site_home(void);
 void site_write(const char *name, const char *text);
 
+/* Both are there, not empty, and have the same bytes. */
+void site_assert_same_file(const char *a, const char *b);
+
 /* A small sweep on Fashion-MNIST: widths as YAML ("[8, 16]"), one depth, one size of data, so many epochs. */
 void site_write_sweep(const char *file, const char *name, const char *widths, int examples, int epochs);
 
@@ -46,6 +49,8 @@ pid_t site_start(const char *program, ...) __attribute__((sentinel));
 /* Exit code, or minus the signal, of what site_start started. */
 int site_wait(pid_t pid);
 
+/* Until the site's daemon answers. */
+void site_await_daemon(void);
 /* sweepd with so many workers and this lease (seconds, at least 0.5; NULL: 60), answering when this returns. */
 pid_t site_start_daemon(const char *workers, const char *lease_seconds);
 pid_t site_start_worker(const char *name);

@@ -48,6 +48,19 @@ void site_write(const char *name, const char *text) {
     assert_int_equal(file_write_atomic(path, text, strlen(text), 0644, NULL), 0);
 }
 
+void site_assert_same_file(const char *a, const char *b) {
+    Buffer left, right;
+    buffer_init(&left, CAPTURE_MAX);
+    buffer_init(&right, CAPTURE_MAX);
+    assert_int_equal(file_read(a, left.max, &left, NULL), 0);
+    assert_int_equal(file_read(b, right.max, &right, NULL), 0);
+    assert_true(left.size > 0);
+    assert_int_equal(left.size, right.size);
+    assert_memory_equal(left.data, right.data, left.size);
+    buffer_deinit(&left);
+    buffer_deinit(&right);
+}
+
 void site_write_sweep(const char *file, const char *name, const char *widths, int examples, int epochs) {
     char text[2048];
     snprintf(text, sizeof text,
@@ -267,11 +280,15 @@ static bool daemon_answers(void *context) {
     return code == 0;
 }
 
+void site_await_daemon(void) {
+    site_until(daemon_answers, NULL, "the daemon answers");
+}
+
 pid_t site_start_daemon(const char *workers, const char *lease_seconds) {
     const char *lease = lease_seconds ? lease_seconds : "60", *heartbeat = lease_seconds ? "0.1" : "1";
     pid_t pid = site_start("sweepd", "--home", site_home_path, "--workers", workers, "--lease-seconds", lease, "--heartbeat-seconds",
                            heartbeat, NULL);
-    site_until(daemon_answers, NULL, "the daemon answers");
+    site_await_daemon();
     return pid;
 }
 

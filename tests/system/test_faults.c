@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -145,6 +146,37 @@ static void test_unusable_directory_is_not_the_runs_fault(void **state) {
     assert_int_equal(site_count("a", "done"), 1);
 }
 
+#ifdef __SANITIZE_ADDRESS__
+enum { SANITIZED = 1 }; /* whose shadow memory no limit can hold */
+#else
+enum { SANITIZED = 0 };
+#endif
+
+/* A worker that gets no memory says so, and the run is tried so often as one that crashes. The daemon believes that there is plenty. */
+static void test_out_of_memory(void **state) {
+    (void)state;
+    if (SANITIZED)
+        skip();
+    char file[PATH_TEXT_MAX], outcomes[128];
+    struct rlimit limit, before;
+    site_write_sweep("a.yaml", "a", "[8192]", 500, 1);
+    site_path(file, "a.yaml");
+    site_start("sweepd", "--home", site_home(), "--workers", "0", "--memory", "64G", NULL);
+    site_await_daemon();
+    site_expect(0, "sweepctl", "submit", file, NULL);
+    assert_int_equal(getrlimit(RLIMIT_AS, &before), 0);
+    limit = before;
+    limit.rlim_cur = (rlim_t)1 << 30;
+    assert_int_equal(setrlimit(RLIMIT_AS, &limit), 0);
+    pid_t worker = site_start_worker("small");
+    assert_int_equal(setrlimit(RLIMIT_AS, &before), 0);
+    assert_int_equal(site_wait(worker), 0);
+    int64_t run_id = site_run_of_width("a", 8192);
+    site_outcomes(run_id, outcomes, sizeof outcomes);
+    assert_string_equal(outcomes, "out_of_memory,out_of_memory,out_of_memory");
+    assert_int_equal(site_count("a", "failed"), 1);
+}
+
 static void test_second_daemon_is_refused(void **state) {
     (void)state;
     site_start_daemon("0", NULL);
@@ -165,6 +197,7 @@ int main(void) {
         CASE(test_failed_runs_can_be_retried),
         CASE(test_damaged_checkpoint_is_passed_over),
         CASE(test_unusable_directory_is_not_the_runs_fault),
+        CASE(test_out_of_memory),
         CASE(test_second_daemon_is_refused),
     };
     return cmocka_run_group_tests_name("faults", tests, NULL, NULL);

@@ -13,22 +13,6 @@ static void prepare(int epochs) {
     site_path(out, "out");
 }
 
-static void read_text(Buffer *text, const char *path) {
-    buffer_init(text, 1 << 24);
-    assert_int_equal(file_read(path, text->max, text, NULL), 0);
-}
-
-static void assert_same_file(const char *a, const char *b) {
-    Buffer left, right;
-    read_text(&left, a);
-    read_text(&right, b);
-    assert_true(left.size > 0);
-    assert_int_equal(left.size, right.size);
-    assert_memory_equal(left.data, right.data, left.size);
-    buffer_deinit(&left);
-    buffer_deinit(&right);
-}
-
 static json_t *read_result(const char *directory) {
     char path[PATH_TEXT_MAX];
     assert_int_equal(path_format(path, NULL, "%s/result.json", directory), 0);
@@ -83,7 +67,7 @@ static void test_goes_on_after_signals(void **state) {
     }
     site_expect(0, "sweep-worker", "train", spec, "--out", out, "--save", b, NULL);
     site_expect(0, "sweep-worker", "train", spec, "--out", whole, "--save", a, NULL);
-    assert_same_file(a, b);
+    site_assert_same_file(a, b);
     assert_false(has_checkpoint(NULL));
     json_t *left = read_result(out), *right = read_result(whole);
     assert_true(json_equal(json_object_get(left, "metrics"), json_object_get(right, "metrics")));
@@ -102,7 +86,8 @@ static double first_error(const char *directory) {
     char path[PATH_TEXT_MAX];
     Buffer text;
     assert_int_equal(path_format(path, NULL, "%s/points.jsonl", directory), 0);
-    read_text(&text, path);
+    buffer_init(&text, 1 << 24);
+    assert_int_equal(file_read(path, text.max, &text, NULL), 0);
     json_t *point = json_loads(text.data, JSON_DISABLE_EOF_CHECK, NULL);
     double error = json_number_value(json_object_get(json_object_get(point, "metrics"), "train_error"));
     json_decref(point);

@@ -82,6 +82,41 @@ static void test_a_worker_takes_its_tensors_and_little_more(void **state) {
         check_shape(&shapes[i]);
 }
 
+typedef struct Took {
+    int64_t pid;
+    double bytes;
+} Took;
+
+static Took took_of_width(const char *sweep, int64_t width) {
+    json_t *run = site_show(site_run_of_width(sweep, width)), *attempts = json_object_get(run, "attempts");
+    json_t *environment = json_object_get(json_array_get(attempts, 0), "environment");
+    assert_int_equal(json_array_size(attempts), 1);
+    Took took = {json_integer_value(json_object_get(environment, "pid")), json_number_value(json_object_get(environment, "memory_bytes"))};
+    json_decref(run);
+    return took;
+}
+
+/* The dearest run comes first. */
+static void test_a_worker_keeps_nothing_of_a_large_run(void **state) {
+    (void)state;
+    char file[PATH_TEXT_MAX];
+    if (SANITIZED)
+        skip();
+    site_write_sweep("two.yaml", "two", "[8, 2048]", 500, 1);
+    site_path(file, "two.yaml");
+    site_start_daemon("1", NULL);
+    site_expect(0, "sweepctl", "submit", file, NULL);
+    site_expect(0, "sweepctl", "wait", "two", NULL);
+    Took large = took_of_width("two", 2048), small = took_of_width("two", 8);
+    assert_int_equal(large.pid, small.pid);
+    Architecture arch = {MODEL_BMLP, SMLP_TEXT, 784, 10, 1, 2048, 2};
+    assert_true(large.bytes > arch_parameter_bytes(&arch, 1, false));
+    arch.width = 8;
+    double tensors = arch_parameter_bytes(&arch, 1, false) + arch_batch_bytes(&arch, 128, false);
+    if (small.bytes > tensors + MORE_BYTES)
+        fail_msg("the small run took %.1f MiB after one of %.1f MiB", small.bytes / 0x1p20, large.bytes / 0x1p20);
+}
+
 static bool daemon_answers(void *context) {
     (void)context;
     Output output = site_run("sweepctl", "daemon", "status", NULL);
@@ -114,6 +149,7 @@ static void test_runs_wait_for_room(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_a_worker_takes_its_tensors_and_little_more, site_set_up, site_tear_down),
+        cmocka_unit_test_setup_teardown(test_a_worker_keeps_nothing_of_a_large_run, site_set_up, site_tear_down),
         cmocka_unit_test_setup_teardown(test_runs_wait_for_room, site_set_up, site_tear_down),
     };
     return cmocka_run_group_tests_name("memory", tests, NULL, NULL);

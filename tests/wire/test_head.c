@@ -13,7 +13,7 @@
 #include "sweepd/wire.h"
 
 static int parse(HttpHead *head, const char *text) {
-    Error error = {{0}};
+    Error error = {0};
     size_t size = strlen(text);
     char *exact = malloc(size);
     memcpy(exact, text, size);

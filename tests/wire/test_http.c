@@ -67,7 +67,7 @@ static void *serve(void *context) {
 static int set_up_with(void **state, int seconds) {
     Fixture *fixture = calloc(1, sizeof *fixture);
     HttpLimits limits = {HEADER_MAX, BODY_MAX, seconds, CONNECTIONS};
-    Error error = {{0}};
+    Error error = {0};
     strcpy(fixture->directory, "/tmp/sweepd-wire-XXXXXX");
     assert_non_null(mkdtemp(fixture->directory));
     snprintf(fixture->socket_path, sizeof fixture->socket_path, "%s/s", fixture->directory);
@@ -240,7 +240,7 @@ static void test_stale_and_live_sockets(void **state) {
     HttpLimits limits = {HEADER_MAX, BODY_MAX, 1, CONNECTIONS};
     struct event_base *base = event_base_new();
     HttpServer *second;
-    Error error = {{0}};
+    Error error = {0};
     assert_int_equal(http_server_new(&second, base, &limits, handle, NULL, &error), 0);
     assert_int_equal(http_server_listen_unix(second, fixture->socket_path, &error), -1);
     assert_non_null(strstr(error.text, "another daemon"));
@@ -270,7 +270,7 @@ static void test_stale_and_live_sockets(void **state) {
 static void test_client(void **state) {
     const Fixture *fixture = *state;
     HttpClient *client;
-    Error error = {{0}};
+    Error error = {0};
     Buffer out;
     int status;
     buffer_init(&out, 2 * LARGE);
@@ -302,7 +302,7 @@ static void test_client(void **state) {
 
 static void call_with_token(const char *url, const char *token, int expected) {
     HttpClient *client;
-    Error error = {{0}};
+    Error error = {0};
     Buffer out;
     int status;
     buffer_init(&out, 1000);
@@ -327,7 +327,7 @@ static void test_token(void **state) {
 static void test_no_daemon(void **state) {
     const Fixture *fixture = *state;
     HttpClient *client;
-    Error error = {{0}};
+    Error error = {0};
     Buffer out;
     int status;
     char path[160];
@@ -354,7 +354,7 @@ static void test_private_directory(void **state) {
     (void)state;
     char parent[] = "/tmp/sweepd-test-XXXXXX", path[64], link[64];
     struct stat status;
-    Error error = {{0}};
+    Error error = {0};
     assert_non_null(mkdtemp(parent));
     snprintf(path, sizeof path, "%s/d", parent);
     snprintf(link, sizeof link, "%s/l", parent);
@@ -381,7 +381,7 @@ static void test_private_directory(void **state) {
 static void test_socket_path(void **state) {
     (void)state;
     char home[300] = "/tmp/home", path[PATH_TEXT_MAX], again[PATH_TEXT_MAX];
-    Error error = {{0}};
+    Error error = {0};
     assert_int_equal(wire_socket_path(home, path, &error), 0);
     assert_string_equal(path, "/tmp/home/sweepd.sock");
     unsetenv("XDG_RUNTIME_DIR");

@@ -105,7 +105,7 @@ static void test_lease_request(void **state) {
     (void)state;
     LeaseRequest sent = {.environment = example_environment(), .worker = "local-1-1", .runs_max = WIRE_LEASES_MAX, .sweep_id = 7}, got;
     Buffer text;
-    Error error = {{0}};
+    Error error = {0};
     buffer_init(&text, WIRE_BODY_MAX);
     lease_request_encode(&sent, &text);
     assert_int_equal(lease_request_decode(&got, text.data, text.size, &error), 0);
@@ -127,7 +127,7 @@ static void test_lease(void **state) {
     Lease leases[2] = {{.attempt_id = INT64_MAX, .run_id = 1, .attempt_number = 2, .token = "cafe", .threads = 2, .run = example_run()},
                        {.attempt_id = 8, .run_id = 9, .token = "babe", .threads = 1, .run = example_run()}};
     LeaseAnswer sent = {.heartbeat_seconds = 5, .expires_seconds = 60, .sweep_id = 3, .count = 2, .leases = leases}, got;
-    Error error = {{0}};
+    Error error = {0};
     memset(sent.directory, 'x', sizeof sent.directory - 1);
     assert_int_equal(run_key(&leases[0].run, leases[0].key, &error), 0);
     Buffer text;
@@ -174,7 +174,7 @@ static void assert_reports_equal(const Report *sent, const Report *got) {
 static void test_reports(void **state) {
     (void)state;
     static const ReportKind kinds[] = {REPORT_RESULT, REPORT_HEARTBEAT, REPORT_POINTS, REPORT_RESULT};
-    Error error = {{0}};
+    Error error = {0};
     Buffer text;
     ReportReader *reader;
     buffer_init(&text, WIRE_BODY_MAX);
@@ -202,7 +202,7 @@ static void test_reports(void **state) {
 
 static void test_report_answers(void **state) {
     (void)state;
-    Error error = {{0}};
+    Error error = {0};
     Buffer text;
     buffer_init(&text, WIRE_BODY_MAX);
     ReportAnswers *answers = calloc(2, sizeof *answers), *got = answers + 1;
@@ -236,7 +236,7 @@ static RunRecord example_run_record(int64_t id) {
 
 static void test_records(void **state) {
     (void)state;
-    Error error = {{0}};
+    Error error = {0};
     Buffer text;
     buffer_init(&text, WIRE_BODY_MAX);
     RunRecord sent[3], got[3];
@@ -281,7 +281,7 @@ static void test_run_detail(void **state) {
     EventRecord event = {.id = 5, .time = 1.5, .kind = "lease_expired", .run_id = 1, .attempt_id = 2, .detail = "the lease \"ran\" out"};
     RunDetail sent = {example_run_record(1), example_run(), attempts, 2, points, 2, &event, 1}, got;
     Buffer text;
-    Error error = {{0}};
+    Error error = {0};
     buffer_init(&text, WIRE_BODY_MAX);
     run_detail_encode(&sent, &text);
     assert_int_equal(run_detail_decode(&got, text.data, text.size, &error), 0);
@@ -300,7 +300,7 @@ static void test_run_detail(void **state) {
 
 static void test_requests(void **state) {
     (void)state;
-    Error error = {{0}};
+    Error error = {0};
     Buffer text;
     buffer_init(&text, WIRE_BODY_MAX);
     SubmitRequest *sent = calloc(2, sizeof *sent), *got = sent + 1;
@@ -334,7 +334,7 @@ static void test_requests(void **state) {
 static void test_broken_text(void **state) {
     (void)state;
     Buffer text;
-    Error error = {{0}};
+    Error error = {0};
     LeaseRequest sent = {.worker = "a\xc3\xa9\xff\xe2\x82", .runs_max = 1}, got;
     buffer_init(&text, WIRE_BODY_MAX);
     lease_request_encode(&sent, &text);
@@ -354,7 +354,7 @@ static int read_all(const char *json, size_t size, Report *report, Error *error)
 
 static void expect_invalid(const char *json, const char *field) {
     Report *report = calloc(1, sizeof *report);
-    Error error = {{0}};
+    Error error = {0};
     assert_int_equal(read_all(json, strlen(json), report, &error), WIRE_INVALID);
     if (strncmp(error.text, field, strlen(field)) != 0)
         fail_msg("%s: does not begin with %s", error.text, field);
@@ -491,7 +491,7 @@ static void test_mutations(void **state) {
             mutate(copy, &size, &rng);
             char *exact = malloc(size);
             memcpy(exact, copy, size);
-            Error error = {{0}};
+            Error error = {0};
             int result = decode_any(which, exact, size, &error);
             assert_true(result == 0 || result == WIRE_INVALID);
             assert_true(result == 0 || error.text[0] != '\0');
