@@ -46,8 +46,8 @@ typedef struct Resources {
     double memory; /* bytes */
 } Resources;
 
-/* Everything that decides a run's result; and, no part of its key, what it may take to come to it: program.directory, program.time_limit and
- * resources. */
+/* Everything that decides a run's result; and, no part of its key, what it may take to come to it: program.directory, program.time_limit
+ * and resources. */
 typedef struct Run {
     Architecture model; /* inputs and classes come from the data */
     char data_name[SWEEP_NAME_MAX];

@@ -151,6 +151,16 @@ static void find_mixed(Study *study, const StudyRun **usable, size_t count) {
         used += (size_t)snprintf(study->mixed_settings + used, sizeof study->mixed_settings - used, "%s%s", i ? ", " : "", names.names[i]);
 }
 
+/* What an external program does not tell. */
+static int check_counted(const Study *study, const StudyRun *run, const FitPoint *point, Error *error) {
+    if (point->params > 0 && point->flops > 0)
+        return 0;
+    const char *what = point->params > 0 ? "FLOPs" : "parameters";
+    return error_set(error,
+                     "run %lld, %s: its %s are not known by this count; an external program's parameters count as total, its FLOPs as %s",
+                     (long long)run->id, run->model, what, count_texts[study->options.flops == COUNT_EXACT ? COUNT_6ND : COUNT_EXACT]);
+}
+
 static int make_points(Study *study, Error *error) {
     const StudyRun **usable = calloc(study->run_count + 1, sizeof *usable);
     study->points = calloc(study->run_count + 1, sizeof *study->points);
@@ -176,6 +186,10 @@ static int make_points(Study *study, Error *error) {
             .loss = run->metric,
             .configuration = configuration,
         };
+        if (check_counted(study, run, &study->points[i], error)) {
+            free(usable);
+            return -1;
+        }
     }
     study->point_count = count;
     free(usable);

@@ -132,8 +132,8 @@ static int plan_print_json(const Plan *plan, Error *error) {
         const PlanModel *model = plan->models[i];
         buffer_append_text(&out, i ? ",{\"name\":" : "{\"name\":");
         buffer_append_json(&out, model->name);
-        buffer_printf(&out, ",\"params\":%lld,\"params_body\":%lld,\"forward_macs\":%lld,\"runs\":%lld,",
-                      (long long)model->params, (long long)model->params_body, (long long)model->forward_macs, (long long)model->runs);
+        buffer_printf(&out, ",\"params\":%lld,\"params_body\":%lld,\"forward_macs\":%lld,\"runs\":%lld,", (long long)model->params,
+                      (long long)model->params_body, (long long)model->forward_macs, (long long)model->runs);
         encode_flops(&model->flops, &out);
         buffer_append_text(&out, "}");
     }

@@ -170,7 +170,10 @@ static int lease_begin(Queue *queue, const Grant *grant, const PendingRun *next,
     return 0;
 }
 
-/* The sweep's next run, unless it is one that goes alone and others are there. 0, QUEUE_EMPTY, -1. */
+enum { LEASE_WAITS = 20 };
+
+/* The sweep's next run, unless it is one that goes alone and others are there. 0; QUEUE_EMPTY; LEASE_WAITS: it is to have more cores than
+ * are free, and what comes after it waits too, or they would never be free together; -1. */
 static int lease_next(Queue *queue, const Grant *grant, int64_t sweep_id, bool first, QueueLease *out, bool *alone, Error *error) {
     PendingRun next;
     for (;;) {
@@ -180,9 +183,9 @@ static int lease_next(Queue *queue, const Grant *grant, int64_t sweep_id, bool f
         *alone = next.attempts > 0;
         if (*alone && !first)
             return QUEUE_EMPTY;
-        /* Nothing goes past a run that waits for its cores: they would never be free together. */
-        if (next.readable && next.run.resources.cpus > grant->room.free_cores && grant->room.count > 0 && first)
-            return QUEUE_EMPTY;
+        bool shared = grant->room.count > 0 && grant->room.host->room.cores > 0;
+        if (shared && first && next.readable && next.run.resources.cpus > grant->room.free_cores)
+            return LEASE_WAITS;
         if (lease_begin(queue, grant, &next, out, error) < 0)
             return -1;
         if (next.readable)
@@ -223,7 +226,7 @@ static int lease_take_from(Queue *queue, const Grant *grant, int64_t sweep_id, i
     while (*count < share && !alone) {
         int result = lease_next(queue, grant, sweep_id, *count == 0, &out[*count], &alone, error);
         if (result != 0)
-            return result < 0 ? -1 : 0;
+            return result < 0 ? -1 : result == LEASE_WAITS ? QUEUE_EMPTY : 0;
         ++*count;
     }
     return 0;

@@ -44,11 +44,11 @@ static int submit_insert_run(Submission *submission, const Run *run, const char 
         "?17, "
         "coalesce((SELECT memory_bytes FROM memory_peaks WHERE tensor_bytes = ?17), ?18), 'pending') "
         "ON CONFLICT (key) DO NOTHING",
-        VALUES(text(key), text(submission->spec.data), text(model), text(run->trainer == TRAINER_EXTERNAL ? "external" : model_kind_text(run->model.kind)), integer(run->model.depth),
+        VALUES(text(key), text(submission->spec.data), text(model),
+               text(run->trainer == TRAINER_EXTERNAL ? "external" : model_kind_text(run->model.kind)), integer(run->model.depth),
                integer(run->model.width), integer(run->examples), integer((int64_t)run->seed), real(run->optimizer.lr),
-               integer(run_params(run)), integer(run_params_body(run)), integer(run_steps(run)),
-               real(flops.exact), real(flops.gemm), real(flops.paper), real(flops.nd6), integer((int64_t)run_tensor_bytes(run)),
-               integer((int64_t)run_memory_bytes(run))));
+               integer(run_params(run)), integer(run_params_body(run)), integer(run_steps(run)), real(flops.exact), real(flops.gemm),
+               real(flops.paper), real(flops.nd6), integer((int64_t)run_tensor_bytes(run)), integer((int64_t)run_memory_bytes(run))));
 }
 
 /* The run is in the store: one that was cancelled is wanted again, and what it may take is as this file says. */

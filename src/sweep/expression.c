@@ -1,5 +1,5 @@
-/* Arithmetic of a run's sizes: + - * / ^ and parentheses, by recursive descent, read anew whenever a value is wanted. `^` binds tightest and
- * to the right, a sign less than it: -2^2 is -4. Lengths and nesting are bounded, so that no text takes long or deep. */
+/* Arithmetic of a run's sizes: + - * / ^ and parentheses, by recursive descent, read anew whenever a value is wanted. `^` binds tightest
+ * and to the right, a sign less than it: -2^2 is -4. Lengths and nesting are bounded, so that no text takes long or deep. */
 #include "schema.h"
 
 #include <math.h>
@@ -20,8 +20,8 @@ static double sum(Expression *expression);
 
 static double fail(Expression *expression, const char *at, const char *what, const char *found) {
     if (!*expression->reason)
-        snprintf(expression->reason, sizeof expression->reason, "column %zu of the expression: %s%.40s", (size_t)(at - expression->text) + 1,
-                 what, found);
+        snprintf(expression->reason, sizeof expression->reason, "column %zu of the expression: %s%.40s",
+                 (size_t)(at - expression->text) + 1, what, found);
     return (double)NAN;
 }
 
@@ -50,8 +50,8 @@ static bool is_digit(char c) {
 
 static double name_value(const Run *run, size_t index) {
     const Architecture *model = &run->model;
-    const int64_t values[] = {model->depth, model->width, model->expansion, model->inputs, model->classes,
-                              run->examples, run->epochs, run->batch};
+    const int64_t values[] = {model->depth,   model->width,  model->expansion, model->inputs,
+                              model->classes, run->examples, run->epochs,      run->batch};
     return (double)values[index];
 }
 

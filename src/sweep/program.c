@@ -27,10 +27,11 @@ static int expand_name(const char **at, CommandValue value, void *context, Buffe
     *at += size + 2;
     if (value(context, name, out))
         return 0;
-    return refuse(reason, capacity,
-                  "expected spec, data, run_dir, threads, steps, depth, width, expansion, inputs, classes, examples, seed or a key of train in "
-                  "braces, found \"",
-                  name);
+    return refuse(
+        reason, capacity,
+        "expected spec, data, run_dir, threads, steps, depth, width, expansion, inputs, classes, examples, seed or a key of train in "
+        "braces, found \"",
+        name);
 }
 
 int command_expand(const char *argument, CommandValue value, void *context, Buffer *out, char *reason, size_t capacity) {

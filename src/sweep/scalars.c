@@ -110,7 +110,8 @@ static int command_read(Reader *reader, const Field *field, const Node *node, Dr
     for (const Node *item = node->first; result == 0 && item; item = item->next)
         result = argument_read(reader, field, item, &text);
     buffer_append_text(&text, "]");
-    if (result == 0 && (buffer_check(&text, NULL, "a command") < 0 || !text_copy((char *)draft + field->offset, PROGRAM_COMMAND_MAX, text.data)))
+    if (result == 0 &&
+        (buffer_check(&text, NULL, "a command") < 0 || !text_copy((char *)draft + field->offset, PROGRAM_COMMAND_MAX, text.data)))
         result = refuse_value(reader, field, node, "");
     buffer_deinit(&text);
     return result;

@@ -37,17 +37,17 @@ typedef struct Draft {
 _Static_assert(offsetof(Draft, run) == 0, "field offsets serve for Draft and Run");
 
 typedef enum {
-    TYPE_INTEGER, /* int64_t, or uint64_t below 2^63 */
-    TYPE_NUMBER,  /* double */
-    TYPE_CHOICE,  /* an enum whose values index `choices` */
-    TYPE_CHOICES, /* unsigned: bit i for choices[i] */
-    TYPE_NAME,    /* char[SWEEP_NAME_MAX]; one of `choices` when there are any */
-    TYPE_DIGEST,  /* char[SHA256_HEX_MAX] */
-    TYPE_CELLS,   /* a list of maps of grid keys; kept as a Sweep's exclusions and includes */
-    TYPE_AXES,    /* a map of train keys, each an axis */
-    TYPE_COMMAND, /* char[PROGRAM_COMMAND_MAX] */
+    TYPE_INTEGER,    /* int64_t, or uint64_t below 2^63 */
+    TYPE_NUMBER,     /* double */
+    TYPE_CHOICE,     /* an enum whose values index `choices` */
+    TYPE_CHOICES,    /* unsigned: bit i for choices[i] */
+    TYPE_NAME,       /* char[SWEEP_NAME_MAX]; one of `choices` when there are any */
+    TYPE_DIGEST,     /* char[SHA256_HEX_MAX] */
+    TYPE_CELLS,      /* a list of maps of grid keys; kept as a Sweep's exclusions and includes */
+    TYPE_AXES,       /* a map of train keys, each an axis */
+    TYPE_COMMAND,    /* char[PROGRAM_COMMAND_MAX] */
     TYPE_EXPRESSION, /* char[PROGRAM_EXPRESSION_MAX] */
-    TYPE_DIRECTORY, /* char[PROGRAM_DIRECTORY_MAX], absolute */
+    TYPE_DIRECTORY,  /* char[PROGRAM_DIRECTORY_MAX], absolute */
 } FieldType;
 
 typedef enum {

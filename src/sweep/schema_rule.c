@@ -181,7 +181,7 @@ const char *schema_nearest(const char *word, const char *const *candidates, size
 int schema_check_run(const Run *run, char *reason, size_t capacity) {
     /* A step's FLOPs are counted in 64 bits; 32 is well above what a multiply-add costs in a step with everything counted. */
     double step = 32.0 * (double)run->batch * ((double)arch_params_total(&run->model) + (double)run->model.inputs);
-    if (step > 9.0e18) {
+    if (step > 9.0e18 && run->trainer != TRAINER_EXTERNAL) {
         snprintf(reason, capacity, "a step of %lld examples through %lld parameters is more FLOPs than can be counted",
                  (long long)run->batch, (long long)arch_params_total(&run->model));
         return 1;

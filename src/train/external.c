@@ -18,9 +18,9 @@
 
 extern char **environ;
 
-static const double TURN_SECONDS = 0.05;  /* between two looks at the world */
-static const double GRACE_SECONDS = 5;    /* from SIGTERM to SIGKILL */
-static const double DRAIN_SECONDS = 0.2;  /* for output that is on its way when the program has ended */
+static const double TURN_SECONDS = 0.05; /* between two looks at the world */
+static const double GRACE_SECONDS = 5;   /* from SIGTERM to SIGKILL */
+static const double DRAIN_SECONDS = 0.2; /* for output that is on its way when the program has ended */
 enum { READ_MAX = 1 << 16, SETTINGS_MAX = 10, ENVIRONMENT_TEXT_MAX = PATH_TEXT_MAX + 32 };
 
 /* One attempt's run of the program. */
@@ -35,9 +35,9 @@ typedef struct Session {
     char tail[EXTERNAL_TAIL_MAX]; /* of its last line on stderr */
     size_t tail_size;
     bool tail_ended;
-    int verdict;     /* what its end means, whatever its exit code; 0: nothing yet */
-    double kill_at;  /* monotonic; 0: it was not asked to end */
-    double ends_at;  /* its time limit, monotonic; 0: none */
+    int verdict;    /* what its end means, whatever its exit code; 0: nothing yet */
+    double kill_at; /* monotonic; 0: it was not asked to end */
+    double ends_at; /* its time limit, monotonic; 0: none */
 } Session;
 
 /* ---- the command ---- */
@@ -89,7 +89,7 @@ static int arguments_make(Session *session, char ***out, Error *error) {
     const char *command = session->external->base.run.program.command;
     json_t *list = json_loads(command, 0, NULL);
     *out = calloc(PROGRAM_ARGUMENTS_MAX + 1, sizeof **out);
-    int result = !*out ? error_set(error, "no memory for a command") : 0;
+    int result = !*out ? error_set_memory(error, "no memory for a command") : 0;
     if (!result && (json_array_size(list) < 1 || json_array_size(list) > PROGRAM_ARGUMENTS_MAX))
         result = train_refuse(error, "trainer.command: found no list of arguments");
     if (!result)
@@ -137,7 +137,7 @@ static int settings_make(const Session *session, Settings *out, Error *error) {
         count++;
     out->list = calloc(count + SETTINGS_MAX + 1, sizeof *out->list);
     if (!out->list)
-        return error_set(error, "no memory for an environment");
+        return error_set_memory(error, "no memory for an environment");
     for (size_t i = 0; i < count; i++)
         if (!is_replaced(out, environ[i]))
             out->list[kept++] = environ[i];
@@ -152,7 +152,7 @@ static int session_start(Session *session, Error *error) {
     const Program *program = &session->external->base.run.program;
     char **arguments = NULL;
     Settings *settings = calloc(1, sizeof *settings);
-    int result = settings ? arguments_make(session, &arguments, error) : error_set(error, "no memory for an environment");
+    int result = settings ? arguments_make(session, &arguments, error) : error_set_memory(error, "no memory for an environment");
     if (!result)
         result = settings_make(session, settings, error);
     if (!result) {
@@ -175,10 +175,16 @@ static int session_open(Session *session, Error *error) {
     text_copy(session->directory, sizeof session->directory, loop->checkpoint_path);
     char *slash = strrchr(session->directory, '/');
     if (!slash || slash == session->directory)
-        return train_refuse(error, "%s: expected an absolute path", loop->checkpoint_path);
+        return train_refuse(error, "%s: expected a file in a directory of its own", loop->checkpoint_path);
     *slash = '\0';
     if (loop->on_checkpoint && loop->on_checkpoint(loop->context, error))
         return TRAIN_UNSAVED;
+    char *whole = realpath(session->directory, NULL);
+    if (!whole || !text_copy(session->directory, sizeof session->directory, whole)) {
+        free(whole);
+        return error_set_errno(error, errno, "cannot find %s", session->directory), TRAIN_UNSAVED;
+    }
+    free(whole);
     if (path_format(session->log_path, error, "%s/log", session->directory))
         return -1;
     session->log = open(session->log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
@@ -249,7 +255,7 @@ static void take_output(Session *session, const char *text, size_t size, Error *
         buffer_clear(&session->line);
     }
     /* A line that is too long is told at once, for its end may never come. */
-    size_t room = EXTERNAL_LINE_MAX - session->line.size;
+    size_t room = session->line.size < EXTERNAL_LINE_MAX ? EXTERNAL_LINE_MAX - session->line.size : 0;
     buffer_append(&session->line, text, size < room ? size : room);
     if (session->line.size >= EXTERNAL_LINE_MAX) {
         take_line(session, session->line.data, session->line.size, error);
@@ -320,7 +326,7 @@ static void session_drain(Session *session, char chunk[READ_MAX], Error *error) 
 static int session_run(Session *session, Error *error) {
     char *chunk = malloc(READ_MAX);
     if (!chunk)
-        return error_set(error, "no memory for a program's output");
+        return error_set_memory(error, "no memory for a program's output");
     while (!process_ended(&session->process)) {
         process_wait(&session->process, session->process.output >= 0 ? TURN_SECONDS : TURN_SECONDS / 10);
         session_read(session, chunk, error);
@@ -334,10 +340,13 @@ static int session_run(Session *session, Error *error) {
 
 /* ---- its end ---- */
 
+/* That memory ran out, a program can tell by words alone: they are CUDA's and Python's. */
 static int session_fail(const Session *session, const char *how, Error *error) {
     const Trainer *trainer = &session->external->base;
     error_set(error, "the program ended at step %lld of %lld: %s%s%s", (long long)trainer->step, (long long)trainer->steps, how,
               *session->tail ? ": " : "", session->tail);
+    if (error && (strstr(session->tail, "out of memory") || strstr(session->tail, "MemoryError")))
+        error->memory = true;
     int code = WIFEXITED(session->process.status) ? WEXITSTATUS(session->process.status) : -1;
     return code == EXTERNAL_EXIT_REFUSED ? TRAIN_REFUSED : -1;
 }
@@ -358,12 +367,12 @@ static int external_run(Trainer *trainer, const TrainLoop *loop, Error *error) {
         return 0;
     Session *session = calloc(1, sizeof *session);
     if (!session)
-        return error_set(error, "no memory for a program");
+        return error_set_memory(error, "no memory for a program");
     session->external = external;
     session->loop = loop;
     session->log = -1;
     session->process = (Process){.output = -1, .errors = -1};
-    buffer_init(&session->line, EXTERNAL_LINE_MAX + 1);
+    buffer_init(&session->line, 2 * EXTERNAL_LINE_MAX);
     external->begun = clock_monotonic();
     double limit = trainer->run.program.time_limit;
     session->ends_at = limit > 0 ? external->begun + limit : 0;
@@ -452,7 +461,7 @@ int external_new(Trainer **out, const Run *run, const TrainerOptions *options, E
         return train_refuse(error, "%s: an external program starts from weights of its own", options->init_weights);
     External *external = calloc(1, sizeof *external);
     if (!external)
-        return error_set(error, "no memory for a trainer");
+        return error_set_memory(error, "no memory for a trainer");
     external->base = (Trainer){.interface = &external_interface, .run = *run, .steps = run_steps(run)};
     external->params = (double)run_params(run);
     external->run_flops = run_flops(run).exact;

@@ -5,12 +5,12 @@
 #include "process.h"
 
 enum {
-    EXTERNAL_LINE_MAX = 1 << 16,  /* bytes */
-    EXTERNAL_LINES_MAX = 100000,  /* of an attempt */
-    EXTERNAL_POINTS_MAX = 10000,  /* of an attempt */
-    EXTERNAL_LOG_MAX = 16 << 20,  /* bytes of stderr that an attempt may add to the log */
-    EXTERNAL_TAIL_MAX = 160,      /* bytes of its last line, for the message when the program fails */
-    EXTERNAL_EXIT_REFUSED = 78,   /* EX_CONFIG of sysexits.h: it cannot train the run on this machine */
+    EXTERNAL_LINE_MAX = 1 << 16, /* bytes */
+    EXTERNAL_LINES_MAX = 100000, /* of an attempt */
+    EXTERNAL_POINTS_MAX = 10000, /* of an attempt */
+    EXTERNAL_LOG_MAX = 16 << 20, /* bytes of stderr that an attempt may add to the log */
+    EXTERNAL_TAIL_MAX = 160,     /* bytes of its last line, for the message when the program fails */
+    EXTERNAL_EXIT_REFUSED = 78,  /* EX_CONFIG of sysexits.h: it cannot train the run on this machine */
 };
 
 typedef struct External {
@@ -28,6 +28,6 @@ typedef struct External {
 int external_new(Trainer **out, const Run *run, const TrainerOptions *options, Error *error);
 
 enum { LINE_NOTHING = 1, LINE_POINT = 2 };
-/* Takes one line of the program's output, without its end. LINE_POINT: *out is to be given on; LINE_NOTHING; -1 with an error that names the
- * line. */
+/* Takes one line of the program's output, without its end. LINE_POINT: *out is to be given on; LINE_NOTHING; -1 with an error that names
+ * the line. */
 int external_line(External *external, const char *line, size_t size, Point *out, Error *error);

@@ -80,7 +80,8 @@ static int read_step(External *external, json_t *object, Point *out, Error *erro
         return refuse_line(external, error, "step: expected a whole number");
     out->step = json_integer_value(step);
     if (out->step > external->base.steps)
-        return refuse_line(external, error, "step: %lld, but the run has %lld steps", (long long)out->step, (long long)external->base.steps);
+        return refuse_line(external, error, "step: %lld, but the run has %lld steps", (long long)out->step,
+                           (long long)external->base.steps);
     if (out->step <= external->last_step)
         return refuse_line(external, error, "step: %lld after %lld", (long long)out->step, (long long)external->last_step);
     return 0;
@@ -109,7 +110,8 @@ static int read_amount(External *external, json_t *object, const char *key, doub
 
 static int read_metric(External *external, const char *key, json_t *value, Point *out, Error *error) {
     size_t size = strlen(key);
-    bool plain = size > 0 && size < METRIC_NAME_MAX && strspn(key, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-") == size;
+    bool plain =
+        size > 0 && size < METRIC_NAME_MAX && strspn(key, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-") == size;
     if (!plain)
         return refuse_line(external, error, "\"%.60s\": a metric's name has 1 to %d letters, digits, '_', '.' and '-'", key,
                            METRIC_NAME_MAX - 1);

@@ -1,5 +1,5 @@
-/* Everything that may fail or allocate happens before fork; between fork and exec the child calls async-signal-safe functions only. A failed
- * exec is told through a pipe that closes by itself when exec succeeds.
+/* Everything that may fail or allocate happens before fork; between fork and exec the child calls async-signal-safe functions only. A
+ * failed exec is told through a pipe that closes by itself when exec succeeds.
  *
  * The program leads a process group, so that what it starts is ended with it. It is killed by the kernel when the thread that started it
  * ends, which holds for a worker that is killed too; its children, which the kernel does not tell, see their parent end. */
@@ -46,8 +46,8 @@ static void child_run(const Start *start) {
     if (getppid() != start->parent) /* it ended before that */
         _exit(127);
     int empty = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    if (empty < 0 || dup2(empty, STDIN_FILENO) < 0 || dup2(start->output[1], STDOUT_FILENO) < 0 || dup2(start->errors[1], STDERR_FILENO) < 0 ||
-        chdir(start->directory) != 0)
+    if (empty < 0 || dup2(empty, STDIN_FILENO) < 0 || dup2(start->output[1], STDOUT_FILENO) < 0 ||
+        dup2(start->errors[1], STDERR_FILENO) < 0 || chdir(start->directory) != 0)
         report_and_exit(start->report[1]);
     close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC);
     execve(start->program, start->arguments, start->environment);

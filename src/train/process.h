@@ -6,9 +6,9 @@
 #include <sys/types.h>
 
 typedef struct Process {
-    pid_t pid; /* and its process group; 0: ended and waited for */
-    int output, errors; /* descriptors that do not block; -1: closed */
-    int status;         /* of wait, once ended */
+    pid_t pid;           /* and its process group; 0: ended and waited for */
+    int output, errors;  /* descriptors that do not block; -1: closed */
+    int status;          /* of wait, once ended */
     double memory_bytes; /* the most that one of its processes held, once ended */
 } Process;
 
