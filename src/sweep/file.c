@@ -259,9 +259,6 @@ static int check_programs(Reader *reader) {
     SweepCursor cursor;
     Run run;
     char reason[256];
-    if (reader->nodes[FIELD_DESIGN])
-        return node_refuse(&reader->tree, reader->nodes[FIELD_DESIGN], AT_KEY,
-                           "found a design beside an external trainer; expected grid.examples: a design prices bmlp and smlp");
     sweep_cursor_init(&cursor, reader->sweep);
     while (sweep_cursor_next(&cursor, &run))
         if (program_check(&run, reason, sizeof reason) != 0)
@@ -271,6 +268,10 @@ static int check_programs(Reader *reader) {
 
 static int read_grid(Reader *reader, const Keys *keys) {
     Sweep *sweep = reader->sweep;
+    bool external = sweep_is_external(sweep);
+    if (external && reader->nodes[FIELD_DESIGN])
+        return node_refuse(&reader->tree, reader->nodes[FIELD_DESIGN], AT_KEY,
+                           "found a design beside an external trainer; expected grid.examples: a design prices bmlp and smlp");
     int result = read_axes(reader, keys, "grid");
     if (result == 0)
         result = design_read_axis(reader);
@@ -291,7 +292,7 @@ static int read_grid(Reader *reader, const Keys *keys) {
     if (result != 0)
         return result;
     grid_count(sweep);
-    if (sweep->draft.run.trainer == TRAINER_EXTERNAL && check_programs(reader) != 0)
+    if (external && check_programs(reader) != 0)
         return SWEEP_INVALID;
     if (sweep->runs == 0)
         return node_refuse(&reader->tree, reader->nodes[FIELD_EXCLUDE], AT_KEY, "found every cell excluded; expected one run or more");

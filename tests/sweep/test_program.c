@@ -154,7 +154,8 @@ static void keys_belong_to_their_trainer(void **state) {
     (void)state;
     check_message("name: toy", "name: toy, kind: bmlp", "model.kind: external has no model.kind");
     check_message("name: toy, ", "", "model: name is missing");
-    check_message("kind: external", "kind: builtin", "trainer.command: builtin has no command");
+    check_message("name: toy, expansion: 2}\ntrainer: {kind: external", "kind: bmlp}\ntrainer: {kind: builtin",
+                  "trainer.command: builtin has no command");
     check_message("params:", "directory: relative, params:", "trainer.directory: found \"relative\"; expected an absolute path");
     check_message("params:", "time_limit: 0, params:", "trainer.time_limit: found \"0\"");
     check_message(

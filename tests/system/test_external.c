@@ -118,7 +118,7 @@ static void submit_one(const char *script, const char *more) {
     site_expect(0, "sweepctl", "submit", path, NULL);
 }
 
-/* Half its steps, then it waits for the file "go" of the site. */
+/* Half its steps; at each one more it waits for the file "go" of the site. */
 static const char waiting[] = "echo $$ >> pids\n"
                               "trap 'echo stopped >> trace; exit 0' TERM\n"
                               "echo \"from $SWEEPD_STEP\" >> trace\n"
@@ -126,7 +126,7 @@ static const char waiting[] = "echo $$ >> pids\n"
                               "while [ $step -lt 10 ]; do\n"
                               "    step=$((step + 1))\n"
                               "    echo \"{\\\"step\\\": $step, \\\"test_error\\\": 0.$step}\"\n"
-                              "    while [ $step = 5 ] && [ ! -e \"$1/go\" ]; do sleep 0.02; done\n"
+                              "    while [ $step -ge 5 ] && [ ! -e \"$1/go\" ]; do sleep 0.02; done\n"
                               "done\n";
 
 static size_t point_count(void) {
