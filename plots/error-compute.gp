@@ -1,9 +1,9 @@
 # Error against compute: every finished run, one marker and shade a size; the fitted frontier with its band; the lowest error so far.
-# Given: SIZES, SERIES (0: too many sizes for a legend), COLUMNS of the legend, LABEL_1.., LAW, BANDED, NARROW (the band is within the line), AMONG and BEYOND (parts
-# of the frontier lie among the runs and beyond them). Tables: STEM.tsv, STEM-law.tsv, STEM-envelope.tsv.
+# Given: SIZES, SERIES (0: too many sizes for a legend), COLUMNS of the legend, LABEL_1.., LAW, POWER (a law of compute alone), BANDED, NARROW (the band is within the line), AMONG and BEYOND (parts
+# of the frontier lie among the runs and beyond them). Tables: STEM.tsv, STEM-law.tsv, STEM-power.tsv, STEM-envelope.tsv.
 SIZE_ROWS = (SERIES + COLUMNS - 1) / COLUMNS
 KEY_ROWS = (SERIES > 0 ? SIZE_ROWS + 1 : 4)
-LINE_ROWS = 1 + BANDED + AMONG + BEYOND
+LINE_ROWS = 1 + BANDED + AMONG + BEYOND + POWER
 KEY_HEIGHT = 0.145 * (KEY_ROWS + LINE_ROWS) + 0.1
 HEIGHT = TITLE_HEIGHT + 2.1 + LABEL_HEIGHT + KEY_HEIGHT
 @OPEN
@@ -47,6 +47,7 @@ if (SERIES == 0) {
 COMMAND = COMMAND."STEM.'-envelope.tsv' using 1:2 skip 1 with steps linewidth 0.9 dashtype (1.5,2) linecolor rgb BLACK title 'lowest of all runs of at most C'"
 if (AMONG) { COMMAND = COMMAND.", STEM.'-law.tsv' using 1:5 skip 1 with lines linewidth 1.6 linecolor rgb LAW_COLOUR title 'fitted frontier (parametric law)'" }
 if (BEYOND) { COMMAND = COMMAND.", STEM.'-law.tsv' using 1:2 skip 1 with lines linewidth 0.9 dashtype (5,3) linecolor rgb LAW_COLOUR title (AMONG ? 'the frontier' : 'fitted frontier').' beyond the sizes and data run'" }
+if (POWER) { COMMAND = COMMAND.", STEM.'-power.tsv' using 1:2 skip 1 with lines linewidth 1.1 dashtype (8,2,2,2) linecolor rgb ISOFLOP_COLOUR title 'power law of the lowest'" }
 eval COMMAND
 if (SERIES > 0) {
     unset title; unset xlabel; unset ylabel; unset tics; unset border; unset grid

@@ -98,6 +98,9 @@ uint64_t rng_below(Rng *rng, uint64_t bound); /* [0, bound), unbiased; bound > 0
 double rng_normal(Rng *rng);                  /* mean 0, deviation 1 */
 void rng_shuffle(Rng *rng, uint32_t *items, size_t count);
 
+/* For qsort and the like: doubles in ascending order, none of them NaN. */
+int doubles_compare(const void *left, const void *right);
+
 /* ---- files ---- */
 
 enum { PATH_TEXT_MAX = 4096 };

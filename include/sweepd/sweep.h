@@ -4,6 +4,7 @@
 
 #include "sweepd/arch.h"
 #include "sweepd/base.h"
+#include "sweepd/data.h"
 #include "sweepd/optim.h"
 
 enum {
@@ -62,6 +63,7 @@ typedef struct Run {
     OptimizerSettings optimizer; /* lr resolved to a number */
     ScheduleSettings schedule;
     double label_smoothing;
+    Augmentation augmentation;
     Precision precision;
     TrainerKind trainer;
     Simulation simulation; /* TRAINER_SIMULATED only; 0 otherwise */

@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool choice_listed(const char *choices, const char *value) {
-    size_t length = strlen(value);
+/* One choice of `length` bytes. */
+static bool choice_listed(const char *choices, const char *value, size_t length) {
     for (const char *at = choices; length > 0 && at; at = strchr(at, '|')) {
         at += *at == '|';
         if (!strncmp(at, value, length) && (at[length] == '|' || !at[length]))
@@ -18,25 +18,38 @@ static bool choice_listed(const char *choices, const char *value) {
     return false;
 }
 
-static bool number_within(const Argument *argument, const char *value, bool whole) {
+static bool number_within(const Argument *argument, const char *value, size_t length, bool whole) {
     char *end = NULL;
     double number = strtod(value, &end);
-    if (end == value || *end || !isfinite(number))
+    if (length == 0 || end != value + length || !isfinite(number))
         return false;
     return number >= argument->minimum && number <= argument->maximum && (!whole || number == floor(number));
 }
 
-/* what: "--workers" or "SHELL". */
-static int check_value(const Argument *argument, const char *what, const char *value, Error *error) {
-    bool whole = argument->kind == ARGUMENT_INTEGER;
-    if (argument->kind == ARGUMENT_CHOICE && !choice_listed(argument->choices, value))
-        return cli_usage(error, "%s is one of %s, not '%s'", what, argument->choices, value);
-    if ((whole || argument->kind == ARGUMENT_SECONDS) && !number_within(argument, value, whole))
-        return cli_usage(error, "%s takes a %snumber from %.15g to %.15g, not '%s'", what, whole ? "whole " : "", argument->minimum,
-                         argument->maximum, value);
-    if (!*value)
+/* what: "--workers" or "SHELL". One value, or one entry of a list. */
+static int check_entry(const Argument *argument, const char *what, const char *value, size_t length, Error *error) {
+    bool chooses = argument->kind == ARGUMENT_CHOICE || argument->kind == ARGUMENT_CHOICES, whole = argument->kind == ARGUMENT_INTEGER;
+    bool counts = whole || argument->kind == ARGUMENT_NUMBER || argument->kind == ARGUMENT_NUMBERS;
+    if (chooses && !choice_listed(argument->choices, value, length))
+        return cli_usage(error, "%s is one of %s, not '%.*s'", what, argument->choices, (int)length, value);
+    if (counts && !number_within(argument, value, length, whole))
+        return cli_usage(error, "%s takes a %snumber from %.15g to %.15g, not '%.*s'", what, whole ? "whole " : "", argument->minimum,
+                         argument->maximum, (int)length, value);
+    if (length == 0)
         return cli_usage(error, "%s is empty", what);
     return 0;
+}
+
+static int check_value(const Argument *argument, const char *what, const char *value, Error *error) {
+    bool list = argument->kind == ARGUMENT_CHOICES || argument->kind == ARGUMENT_NUMBERS;
+    if (!list)
+        return check_entry(argument, what, value, strlen(value), error);
+    int result = 0;
+    for (const char *at = value; at && !result; at = strchr(at, ',')) {
+        at += at > value;
+        result = check_entry(argument, what, at, strcspn(at, ","), error);
+    }
+    return result;
 }
 
 static int unknown_option(const Command *command, const char *name, Error *error) {
@@ -71,14 +84,17 @@ static int take_positional(Arguments *out, const char *word, Error *error) {
         return out->command ? 0 : unknown_verb(word, error);
     }
     const Argument *positional = &out->command->positional;
-    if (out->positional && out->command->positional.more && out->more_count < ARGUMENTS_MORE_MAX) {
+    if (out->positional && positional->more && out->more_count < ARGUMENTS_MORE_MAX) {
         out->more[out->more_count++] = word;
         return *word ? 0 : cli_usage(error, "an argument of %s is empty", out->command->name);
     }
-    if (positional->kind == ARGUMENT_NONE || out->positional)
+    if (positional->kind == ARGUMENT_NONE || (out->positional && !positional->many))
         return cli_usage(error, "%s does not take the argument '%s'; see 'sweepctl %s --help'", out->command->name, word,
                          out->command->name);
-    out->positional = word;
+    if (out->positional_count == ARGUMENTS_MAX)
+        return cli_usage(error, "more than %d arguments", ARGUMENTS_MAX);
+    out->positional = out->positional ? out->positional : word;
+    out->positionals[out->positional_count++] = word;
     return check_value(positional, positional->name, word, error);
 }
 
@@ -150,4 +166,36 @@ const char *arguments_text(const Arguments *arguments, const char *option, const
 double arguments_number(const Arguments *arguments, const char *option, double otherwise) {
     const char *text = arguments_text(arguments, option, NULL);
     return text ? strtod(text, NULL) : otherwise;
+}
+
+const char *arguments_next(const Arguments *arguments, const char *option, size_t *index) {
+    while (*index < arguments->count) {
+        size_t i = (*index)++;
+        if (!strcmp(arguments->given[i].option->name, option))
+            return arguments->given[i].value;
+    }
+    return NULL;
+}
+
+bool arguments_chose(const Arguments *arguments, const char *option, const char *choice) {
+    size_t index = 0, length = strlen(choice);
+    for (const char *value; (value = arguments_next(arguments, option, &index));)
+        for (const char *at = value; at; at = strchr(at, ',')) {
+            at += at > value;
+            if (strcspn(at, ",") == length && !strncmp(at, choice, length))
+                return true;
+        }
+    return false;
+}
+
+size_t arguments_numbers(const Arguments *arguments, const char *option, double *out, size_t capacity) {
+    size_t index = 0, count = 0;
+    for (const char *value; (value = arguments_next(arguments, option, &index));)
+        for (const char *at = value; at; at = strchr(at, ',')) {
+            at += at > value;
+            if (count < capacity)
+                out[count] = strtod(at, NULL);
+            count++;
+        }
+    return count;
 }

@@ -28,8 +28,10 @@ typedef enum {
     ARGUMENT_FILE,
     ARGUMENT_DIRECTORY,
     ARGUMENT_CHOICE,  /* one of `choices`, written "a|b|c" */
+    ARGUMENT_CHOICES, /* several of them: a list with commas, given once or again */
     ARGUMENT_INTEGER, /* from minimum to maximum */
-    ARGUMENT_SECONDS, /* the same, with fractions */
+    ARGUMENT_NUMBER,  /* the same, with fractions */
+    ARGUMENT_NUMBERS, /* several of them, likewise */
 } ArgumentKind;
 
 typedef struct Argument {
@@ -39,6 +41,7 @@ typedef struct Argument {
     double minimum, maximum;
     bool required;    /* positionals alone */
     const char *more; /* likewise: names of what may follow, "SOURCE OUT"; NULL: nothing */
+    bool many;        /* likewise: given as often as one likes */
 } Argument;
 
 typedef struct Option {
@@ -75,8 +78,10 @@ enum { ARGUMENTS_MAX = 32, ARGUMENTS_MORE_MAX = 2 };
 
 struct Arguments {
     const Command *command; /* NULL: none was named */
-    const char *positional; /* NULL: none was given */
-    const char *more[ARGUMENTS_MORE_MAX];
+    const char *positional; /* the first; NULL: none was given */
+    const char *positionals[ARGUMENTS_MAX];
+    size_t positional_count;
+    const char *more[ARGUMENTS_MORE_MAX]; /* what followed it where the verb takes `more` */
     size_t more_count;
     size_t count;
     struct {
@@ -91,6 +96,12 @@ bool arguments_flag(const Arguments *arguments, const char *option);
 /* The last value given, or `otherwise`. */
 const char *arguments_text(const Arguments *arguments, const char *option, const char *otherwise);
 double arguments_number(const Arguments *arguments, const char *option, double otherwise);
+/* The values of an option in turn: *index is 0 to begin with. NULL past the last. */
+const char *arguments_next(const Arguments *arguments, const char *option, size_t *index);
+/* Whether any value of an ARGUMENT_CHOICES names the choice. */
+bool arguments_chose(const Arguments *arguments, const char *option, const char *choice);
+/* Every number of an ARGUMENT_NUMBERS; at most capacity, returns how many there are. */
+size_t arguments_numbers(const Arguments *arguments, const char *option, double *out, size_t capacity);
 
 /* The short help of `sweepctl`, and the help of one verb. */
 void cli_help(FILE *out);
@@ -146,6 +157,8 @@ int verb_pause(const Cli *cli, const Arguments *arguments, Error *error);
 int verb_resume(const Cli *cli, const Arguments *arguments, Error *error);
 int verb_fit(const Cli *cli, const Arguments *arguments, Error *error);
 int verb_plot(const Cli *cli, const Arguments *arguments, Error *error);
+int verb_predict(const Cli *cli, const Arguments *arguments, Error *error);
+int verb_compare(const Cli *cli, const Arguments *arguments, Error *error);
 int verb_export(const Cli *cli, const Arguments *arguments, Error *error);
 int verb_daemon(const Cli *cli, const Arguments *arguments, Error *error);
 int verb_data(const Cli *cli, const Arguments *arguments, Error *error);

@@ -13,6 +13,10 @@
     { .kind = ARGUMENT_RUN, .name = "RUN", .required = true }
 #define CHOICE(called, list)                                                                                                               \
     { .kind = ARGUMENT_CHOICE, .name = called, .choices = (list) }
+#define CHOICES(called, list)                                                                                                              \
+    { .kind = ARGUMENT_CHOICES, .name = called, .choices = (list) }
+#define SHARE                                                                                                                              \
+    { .kind = ARGUMENT_NUMBER, .name = "SHARE", .minimum = 0, .maximum = 0.99 }
 #define INTEGER(called, from, to)                                                                                                          \
     { .kind = ARGUMENT_INTEGER, .name = called, .minimum = (from), .maximum = (to) }
 
@@ -49,7 +53,7 @@ static const Option plan_options[] = {
 };
 
 static const Option wait_options[] = {
-    {"timeout", {.kind = ARGUMENT_SECONDS, .name = "SECONDS", .minimum = 0, .maximum = 1e9}, "give up after this long, with exit code 124"},
+    {"timeout", {.kind = ARGUMENT_NUMBER, .name = "SECONDS", .minimum = 0, .maximum = 1e9}, "give up after this long, with exit code 124"},
     {0},
 };
 
@@ -75,27 +79,72 @@ static const Option one_run_options[] = {
     {0},
 };
 
+#define METHODS "envelope|isoflop|parametric|vpnls|power|all"
+#define METHOD_OPTION                                                                                                                      \
+    { "method", CHOICES("METHODS", METHODS), "which fits, one or several with commas (default: the sweep file's fit.methods)" }
+#define POINTS_OPTION                                                                                                                      \
+    {                                                                                                                                      \
+        "points", VALUE(ARGUMENT_FILE, "FILE.csv"),                                                                                        \
+            "a table instead of a sweep, '-': standard input. Columns params, examples, loss and, if known, flops, configuration, weight"  \
+    }
+#define COUNT_OPTION(called)                                                                                                               \
+    { called, CHOICE("WHICH", "exact|paper|6nd"), "how compute is counted (default: the sweep file's, else exact)" }
 #define STUDY_OPTIONS                                                                                                                      \
     {"metric", VALUE(ARGUMENT_TEXT, "NAME"),                                                                                               \
      "the measure that is fitted (default: the sweep file's fit.metric, else test_error); for a table, what to call its column loss"},     \
-        {"flops", CHOICE("WHICH", "exact|paper|6nd"), "how compute is counted (default exact)"},                                           \
-        {"params", CHOICE("WHICH", "total|body"), "all parameters, or those of the blocks alone (default total)"},                         \
+        {"params", CHOICE("WHICH", "total|body"), "all parameters, or those of the blocks alone (default: the sweep file's, else total)"}, \
+        {"where", VALUE(ARGUMENT_TEXT, "EXPR"),                                                                                            \
+         "only runs, or rows, with these fields: comparisons (= != < <= > >=) joined by 'and', as in 'depth = 1 and lr < 0.01'"},          \
+        {"drop-first-share", SHARE, "leave out this share of the runs, those of least compute (default: the sweep file's, else 0)"},       \
+        {"loss", CHOICE("WHICH", "huber|mse|asymmetric"), "of log residuals; asymmetric: for under-tuned runs (default: huber)"},          \
         {"bootstrap", INTEGER("N", 0, 100000), "resamples for the intervals, 0 for none (default: the sweep file's, else 1000)"}, {        \
         "seed", INTEGER("N", 0, 9007199254740991), "of the resampling (default 0)"                                                         \
     }
 
 static const Option fit_options[] = {
-    {"points", VALUE(ARGUMENT_FILE, "FILE.csv"),
-     "fit a table instead of a sweep, '-': standard input. Columns params, examples, loss and, if known, flops"},
-    {"method", CHOICE("METHOD", "parametric|isoflop|all"), "which fit (default: the sweep file's fit.methods, else all)"},
+    POINTS_OPTION,
+    METHOD_OPTION,
+    COUNT_OPTION("flops"),
     STUDY_OPTIONS,
+    {"cloud", VALUE(ARGUMENT_FILE, "FILE.csv"), "write the bootstrap's draws of every exponent, coefficient and constant there"},
+    {"json", FLAG, "one JSON object instead of text"},
+    {0},
+};
+
+static const Option predict_options[] = {
+    {"flops",
+     {.kind = ARGUMENT_NUMBERS, .name = "C", .minimum = 1e-300, .maximum = 1e300},
+     "the budgets to predict for, in FLOPs: one, or several with commas"},
+    {"holdout",
+     {.kind = ARGUMENT_NUMBER, .name = "SHARE", .minimum = 0.01, .maximum = 0.95},
+     "instead: fit without this share of the runs, those of most compute, and score what the fit says of them"},
+    POINTS_OPTION,
+    METHOD_OPTION,
+    COUNT_OPTION("convention"),
+    STUDY_OPTIONS,
+    {"json", FLAG, "one JSON object instead of tables"},
+    {0},
+};
+
+static const Option compare_options[] = {
+    {"points", VALUE(ARGUMENT_FILE, "FILE.csv"), "a table, beside or instead of sweeps; may be given again"},
+    {"method", CHOICES("METHODS", METHODS), "by which fits, one or several with commas (default: parametric)"},
+    COUNT_OPTION("flops"),
+    STUDY_OPTIONS,
+    {"out", VALUE(ARGUMENT_DIRECTORY, "DIR"), "draw the frontiers beside each other into DIR"},
     {"json", FLAG, "one JSON object instead of text"},
     {0},
 };
 
 static const Option plot_options[] = {
+    {"kind", CHOICES("KINDS", "error-compute|frontier|curves|isoflop|contours|residuals|cloud|holdout|all"),
+     "which figures, one or several with commas (default: all)"},
     {"out", VALUE(ARGUMENT_DIRECTORY, "DIR"), "where the figures go (default: ./SWEEP-plots)"},
+    POINTS_OPTION,
+    METHOD_OPTION,
+    COUNT_OPTION("flops"),
     STUDY_OPTIONS,
+    {"holdout", {.kind = ARGUMENT_NUMBER, .name = "SHARE", .minimum = 0.01, .maximum = 0.95}, "of the figure holdout (default 0.25)"},
     {0},
 };
 
@@ -151,7 +200,7 @@ const Command cli_commands[] = {
      "more memory than any machine has; 124 when the time was up."},
     {"runs", verb_runs, "the runs of a sweep", SWEEP(true), runs_options, NULL},
     {"show", verb_show, "everything known about one run", RUN, show_options,
-     "Its specification, its attempts with the environment of each, and its points. RUN is an id or the first digits of a key."},
+     "Its specification, its attempts with the environment of each, its points, and its events. RUN is an id or the first digits of a key."},
     {"logs", verb_logs, "the log of one run", RUN, logs_options, NULL},
     {"cancel", verb_cancel, "cancel a sweep, or one run", SWEEP(false), one_run_options,
      "Pending runs are cancelled unless another sweep wants them; running ones stop at their next heartbeat. Submitting the file again "
@@ -160,10 +209,30 @@ const Command cli_commands[] = {
     {"pause", verb_pause, "start no more runs of a sweep", SWEEP(true), NULL, "Runs that are running go on to their end."},
     {"resume", verb_resume, "undo pause", SWEEP(true), NULL, NULL},
     {"fit", verb_fit, "the compute-optimal frontier of a sweep or of a table", SWEEP(false), fit_options,
-     "Fits the finished runs: the parametric law L = E + A P^-alpha + B N^-beta, IsoFLOP parabolas, or both, with 95 % intervals from a "
-     "bootstrap over configurations. Says beside the numbers why they may be wrong, or refuses (exit code 1)."},
-    {"plot", verb_plot, "draw the figures of a sweep", SWEEP(true), plot_options,
-     "Error against compute, the frontiers P*(C) and N*(C), and the training curves, each as PNG and SVG. Needs gnuplot."},
+     "Fits the finished runs and says how sure each number is, with 95 % intervals from a bootstrap over configurations. Methods: "
+     "parametric, "
+     "the law L = E + A P^-alpha + B N^-beta; vpnls, the same law by variable projection; isoflop, parabolas at equal compute; envelope, "
+     "the "
+     "lowest loss at each compute; power, E(C) = a (b + C)^-alpha + E_inf. Says beside the numbers why they may be wrong, or refuses, with "
+     "the "
+     "run that would mend it (exit code 1 when nothing could be fitted)."},
+    {"predict", verb_predict, "the best model and data at a budget, or a check of that", SWEEP(false), predict_options,
+     "With --flops: P*(C), N*(C), the model nearest to it that can be built (of the sweep's kind and depths, at any width) and the loss to "
+     "expect, with intervals, and whether C is beyond what was fitted. With --holdout: fits the runs of little compute and scores what "
+     "they "
+     "say about those of much."},
+    {"compare",
+     verb_compare,
+     "whether the exponents of several sweeps differ",
+     {.kind = ARGUMENT_SWEEP, .name = "SWEEP", .many = true},
+     compare_options,
+     "Fits each sweep or table by itself and gives, for each two, the difference of their exponents with its interval, from independent "
+     "draws of both bootstraps."},
+    {"plot", verb_plot, "draw the figures of a sweep or of a table", SWEEP(false), plot_options,
+     "error-compute: error against compute; frontier: P*(C) and N*(C); curves: training curves; isoflop: parabolas with their vertices; "
+     "contours: lines of equal loss over P and N; residuals: what the law leaves; cloud: the bootstrap's (alpha, beta); holdout: "
+     "prediction "
+     "against truth. Each as PNG, SVG and PDF, with its table. Needs gnuplot."},
     {"export", verb_export, "a sweep's runs or points as a table", SWEEP(true), export_options, NULL},
     {"daemon",
      verb_daemon,

@@ -25,7 +25,7 @@ static void print_quoted(const char *text, FILE *out) {
 
 static void bash_value(const Argument *argument, const char *indent, FILE *out) {
     fputs(indent, out);
-    if (argument->kind == ARGUMENT_CHOICE) {
+    if (argument->choices) {
         fputs("words='", out);
         print_words(argument->choices, out);
         fputs("' ;;\n", out);
@@ -102,7 +102,7 @@ static void zsh_value(const Argument *argument, FILE *out) {
     if (argument->kind == ARGUMENT_NONE)
         return;
     fprintf(out, ":%s:", argument->name);
-    if (argument->kind == ARGUMENT_CHOICE) {
+    if (argument->choices) {
         fputc('(', out);
         print_words(argument->choices, out);
         fputc(')', out);
@@ -152,7 +152,7 @@ static void zsh_script(FILE *out) {
         zsh_options(command->options, out);
         zsh_options(cli_global_options, out);
         if (command->positional.kind != ARGUMENT_NONE) {
-            fputs(" '1", out);
+            fputs(command->positional.many ? " '*" : " '1", out);
             zsh_value(&command->positional, out);
             fputc('\'', out);
         }
@@ -166,7 +166,7 @@ static void zsh_script(FILE *out) {
 /* ---- fish ---- */
 
 static void fish_value(const Argument *argument, FILE *out) {
-    if (argument->kind == ARGUMENT_CHOICE) {
+    if (argument->choices) {
         fputs(" -x -a '", out);
         print_words(argument->choices, out);
         fputc('\'', out);

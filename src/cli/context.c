@@ -27,6 +27,8 @@ int cli_width(bool terminal) {
 void cli_init(Cli *cli, const Arguments *arguments) {
     const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
     cli->home_option = arguments_text(arguments, "home", NULL);
+    if (cli->home_option) /* sweep files look for packs in the home, too */
+        setenv("SWEEPD_HOME", cli->home_option, 1);
     cli->terminal = isatty(STDOUT_FILENO);
     cli->color = cli->terminal && !arguments_flag(arguments, "no-color") && !(no_color && *no_color) && term && strcmp(term, "dumb") != 0;
     cli->width = cli_width(cli->terminal);

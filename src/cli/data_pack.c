@@ -19,7 +19,7 @@ void meter_update(void *context, int64_t done, int64_t total) {
     Meter *meter = context;
     char text[FORMAT_MAX], all[FORMAT_MAX], rate[FORMAT_MAX], left[FORMAT_MAX];
     double now = clock_monotonic();
-    if (!meter->start) {
+    if (meter->start == 0) {
         meter->start = now;
         meter->first = done;
     }

@@ -1,7 +1,16 @@
 #include "fits.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+const FitMethod fits_order[FIT_METHODS] = {FIT_PARAMETRIC, FIT_VPNLS, FIT_ISOFLOP, FIT_ENVELOPE, FIT_POWER};
+
+const char *fits_method_title(FitMethod method) {
+    static const char *const titles[FIT_METHODS] = {"Envelope", "IsoFLOP parabolas", "Parametric law",
+                                                    "Parametric law by variable projection", "Power law of the lowest losses"};
+    return titles[method];
+}
 
 /* ---- making ---- */
 
@@ -14,10 +23,11 @@ static void on_progress(void *context, int64_t done, int64_t of) {
     fflush(stderr);
 }
 
-static void fit_options_make(FitOptions *out, const StudyOptions *options, const char *method) {
+void fits_options(FitOptions *out, const StudyOptions *options, const char *method) {
     Machine machine;
     machine_read(&machine);
     fit_options_default(out);
+    out->loss = options->loss;
     out->resamples = options->resamples;
     out->seed = options->seed;
     out->threads = machine.cores;
@@ -27,34 +37,34 @@ static void fit_options_make(FitOptions *out, const StudyOptions *options, const
     }
 }
 
-/* A refusal is an outcome to be told, not a failure: its text is kept. */
-static int settle(Fits *fits, int result, FitMethod method, char refusal[ERROR_TEXT_MAX], const Error *error) {
-    if (result == FIT_REFUSED)
-        text_copy(refusal, ERROR_TEXT_MAX, error->text);
-    else if (result == 0)
-        fits->fitted |= method;
-    return result < 0 ? result : 0;
+/* A refusal is an outcome to be told, not a failure. */
+static int make_one(Fits *out, FitMethod method, Error *error) {
+    const Study *study = out->study;
+    FitOptions options;
+    Fit *fit = &out->fits[out->count];
+    fits_options(&options, &study->options, fit_method_text(method));
+    int result = fit_make(fit, method, study->points, study->point_count, &options, error);
+    if (result == FIT_REFUSED) {
+        FitRefusal *refusal = &out->refusals[out->refused++];
+        refusal->method = method;
+        refusal->warnings = fit->warnings;
+        text_copy(refusal->text, sizeof refusal->text, error->text);
+        text_copy(refusal->code, sizeof refusal->code, fit->refusal);
+        *fit = (Fit){0};
+        return 0;
+    }
+    out->count += result == 0;
+    return result;
 }
 
-int fits_make(Fits *out, const char *source, const FitPoint *points, size_t count, const StudyOptions *options, const Study *study,
-              Error *error) {
-    FitOptions fit_options;
-    *out = (Fits){.options = options, .of_table = !study, .source = source, .points = count, .methods = options->methods};
+int fits_make(Fits *out, const Study *study, Error *error) {
+    *out = (Fits){.study = study};
     int result = 0;
-    if (options->methods & FIT_PARAMETRIC) {
-        fit_options_make(&fit_options, options, "parametric");
-        result = fit_parametric(&out->parametric, points, count, &fit_options, error);
-        result = settle(out, result, FIT_PARAMETRIC, out->parametric_refusal, error);
-        if (study)
-            study_warnings(study, &out->parametric.warnings);
-    }
-    if (!result && options->methods & FIT_ISOFLOP) {
-        fit_options_make(&fit_options, options, "IsoFLOP");
-        result = fit_isoflop(&out->isoflop, points, count, &fit_options, error);
-        result = settle(out, result, FIT_ISOFLOP, out->isoflop_refusal, error);
-        if (study)
-            study_warnings(study, &out->isoflop.warnings);
-    }
+    for (size_t i = 0; i < FIT_METHODS && !result; i++)
+        if (study->options.methods & 1u << fits_order[i])
+            result = make_one(out, fits_order[i], error);
+    study_warnings(study, &out->warnings);
+    fit_warn_apart(out->fits, out->count);
     if (result)
         fits_deinit(out);
     return result;
@@ -63,144 +73,82 @@ int fits_make(Fits *out, const char *source, const FitPoint *points, size_t coun
 void fits_deinit(Fits *fits) {
     if (!fits)
         return;
-    if (fits->fitted & FIT_PARAMETRIC)
-        fit_parametric_deinit(&fits->parametric);
-    if (fits->fitted & FIT_ISOFLOP)
-        fit_isoflop_deinit(&fits->isoflop);
-    fits->fitted = 0;
+    for (size_t i = 0; i < fits->count; i++)
+        fit_deinit(&fits->fits[i]);
+    fits->count = 0;
 }
 
-/* ---- JSON ---- */
-
-static void encode_number(const char *before, double value, Buffer *out) {
-    buffer_append_text(out, before);
-    buffer_append_double(out, value);
+const Fit *fits_find(const Fits *fits, FitMethod method) {
+    for (size_t i = 0; i < fits->count; i++)
+        if (fits->fits[i].method == method)
+            return &fits->fits[i];
+    return NULL;
 }
 
-static void encode_exponent(const char *name, const FitFrontier *frontier, Buffer *out) {
-    buffer_printf(out, "\"%s\":{", name);
-    encode_number("\"value\":", frontier->exponent.value, out);
-    encode_number(",\"lo\":", frontier->exponent.lo, out);
-    encode_number(",\"hi\":", frontier->exponent.hi, out);
-    encode_number(",\"coefficient\":", frontier->coefficient.value, out);
-    encode_number(",\"coefficient_lo\":", frontier->coefficient.lo, out);
-    encode_number(",\"coefficient_hi\":", frontier->coefficient.hi, out);
-    buffer_append_text(out, "}");
+const FitRefusal *fits_refusal(const Fits *fits, FitMethod method) {
+    for (size_t i = 0; i < fits->refused; i++)
+        if (fits->refusals[i].method == method)
+            return &fits->refusals[i];
+    return NULL;
 }
 
-static void encode_exponents(const FitFrontier *params, const FitFrontier *examples, Buffer *out) {
-    buffer_append_text(out, ",\"exponents\":{");
-    encode_exponent("P", params, out);
-    buffer_append_text(out, ",");
-    encode_exponent("N", examples, out);
-    buffer_append_text(out, "}");
+int fits_result(const Fits *fits, bool told, Error *error) {
+    if (fits->count)
+        return CLI_OK;
+    if (told)
+        error->text[0] = '\0';
+    else
+        error_set(error, "refused: %s", fits->refused ? fits->refusals[0].text : "no method was asked for");
+    return CLI_FAILED;
 }
 
-static void encode_warnings(const FitWarnings *warnings, Buffer *out) {
-    buffer_append_text(out, ",\"warnings\":[");
-    for (size_t i = 0; i < warnings->count; i++) {
-        buffer_append_text(out, i ? ",{\"code\":" : "{\"code\":");
-        buffer_append_json(out, warnings->items[i].code);
-        buffer_append_text(out, ",\"text\":");
-        buffer_append_json(out, warnings->items[i].text);
-        buffer_append_text(out, "}");
+/* ---- the cloud ---- */
+
+enum { CLOUD_COLUMNS_MAX = FIT_FRONTIER_COLUMNS + FIT_METHODS * FIT_PARAMETERS_MAX, CLOUD_TEXT_MAX = 1 << 30 };
+
+/* The distinct columns of all clouds, in the order of their first appearance. */
+static size_t cloud_columns(const Fits *fits, const char *names[CLOUD_COLUMNS_MAX]) {
+    size_t count = 0;
+    for (size_t i = 0; i < fits->count; i++)
+        for (size_t j = 0; j < fits->fits[i].cloud_columns; j++) {
+            const char *name = fit_cloud_column(&fits->fits[i], j);
+            size_t k = 0;
+            while (k < count && strcmp(names[k], name) != 0)
+                k++;
+            if (k == count)
+                names[count++] = name;
+        }
+    return count;
+}
+
+static void write_draw(const Fit *fit, size_t draw, const char *const *names, size_t count, Buffer *out) {
+    buffer_printf(out, "%s,%zu", fit_method_text(fit->method), draw);
+    for (size_t i = 0; i < count; i++) {
+        size_t column = 0;
+        while (column < fit->cloud_columns && strcmp(fit_cloud_column(fit, column), names[i]) != 0)
+            column++;
+        buffer_append_text(out, ",");
+        if (column < fit->cloud_columns)
+            buffer_append_double(out, fit->cloud[draw * fit->cloud_columns + column]);
     }
-    buffer_append_text(out, "]");
+    buffer_append_text(out, "\n");
 }
 
-static void encode_parametric(const ParametricFit *fit, Buffer *out) {
-    const struct {
-        const char *name;
-        const FitEstimate *estimate;
-    } constants[] = {{"E", &fit->E}, {"A", &fit->A}, {"B", &fit->B}, {"alpha", &fit->alpha}, {"beta", &fit->beta}};
-    encode_number(",\"objective\":", fit->objective, out);
-    for (size_t i = 0; i < sizeof constants / sizeof *constants; i++) {
-        buffer_printf(out, ",\"%s\":", constants[i].name);
-        buffer_append_double(out, constants[i].estimate->value);
-    }
-    buffer_append_text(out, ",\"intervals\":{");
-    for (size_t i = 0; i < sizeof constants / sizeof *constants; i++) {
-        buffer_printf(out, "%s\"%s\":[", i ? "," : "", constants[i].name);
-        encode_number("", constants[i].estimate->lo, out);
-        encode_number(",", constants[i].estimate->hi, out);
-        buffer_append_text(out, "]");
-    }
-    encode_number("},\"flops_per_param_example\":", fit->c, out);
-    encode_exponents(&fit->params, &fit->examples, out);
-    buffer_printf(out, ",\"starts\":{\"tried\":%lld,\"at_optimum\":%lld}", (long long)fit->starts_tried, (long long)fit->starts_at_optimum);
-    encode_warnings(&fit->warnings, out);
-}
-
-static void encode_isoflop(const IsoflopFit *fit, Buffer *out) {
-    encode_exponents(&fit->params, &fit->examples, out);
-    buffer_printf(out, ",\"budgets_used\":%zu,\"budgets\":[", fit->budgets_used);
-    for (size_t i = 0; i < fit->budget_count; i++) {
-        const IsoflopBudget *budget = &fit->budgets[i];
-        encode_number(i ? ",{\"flops\":" : "{\"flops\":", budget->flops, out);
-        encode_number(",\"params\":", budget->params, out);
-        encode_number(",\"examples\":", budget->examples, out);
-        encode_number(",\"loss\":", budget->loss, out);
-        buffer_printf(out, ",\"sizes\":%zu,\"refused\":%s}", budget->points, budget->refused ? "true" : "false");
-    }
-    buffer_append_text(out, "]");
-    encode_warnings(&fit->warnings, out);
-}
-
-void fits_encode_method(const Fits *fits, FitMethod method, bool alone, Buffer *out) {
-    bool parametric = method == FIT_PARAMETRIC;
-    const char *refusal = parametric ? fits->parametric_refusal : fits->isoflop_refusal;
-    buffer_append_text(out, alone ? "{\"schema_version\":1,\"method\":" : "{\"method\":");
-    buffer_append_json(out, parametric ? "parametric" : "isoflop");
-    buffer_append_text(out, ",\"source\":");
-    buffer_append_json(out, fits->source);
-    buffer_printf(out, ",\"points\":%zu,\"metric\":", fits->points);
-    buffer_append_json(out, fits->options->metric);
-    if (!fits->of_table)
-        buffer_printf(out, ",\"flops\":\"%s\",\"params\":\"%s\"", flop_count_text(fits->options->flops),
-                      fits->options->body_params ? "body" : "total");
-    buffer_printf(out, ",\"bootstrap\":%lld,\"seed\":%llu", (long long)fits->options->resamples, (unsigned long long)fits->options->seed);
-    if (!(fits->fitted & method)) {
-        buffer_append_text(out, ",\"refused\":");
-        buffer_append_json(out, refusal);
-        encode_warnings(parametric ? &fits->parametric.warnings : &fits->isoflop.warnings, out);
-    } else if (parametric) {
-        encode_parametric(&fits->parametric, out);
-    } else {
-        encode_isoflop(&fits->isoflop, out);
-    }
-    buffer_append_text(out, "}");
-}
-
-void fits_encode(const Fits *fits, Buffer *out) {
-    if (fits->methods != (FIT_PARAMETRIC | FIT_ISOFLOP)) {
-        fits_encode_method(fits, (FitMethod)fits->methods, true, out);
-        buffer_append_text(out, "\n");
-        return;
-    }
-    buffer_append_text(out, "{\"schema_version\":1,\"fits\":[");
-    fits_encode_method(fits, FIT_PARAMETRIC, false, out);
-    buffer_append_text(out, ",");
-    fits_encode_method(fits, FIT_ISOFLOP, false, out);
-    buffer_append_text(out, "]}\n");
-}
-
-int fits_store(const Fits *fits, Source *source, const SweepRecord *sweep, Error *error) {
-    char path[PATH_TEXT_MAX];
-    int result = source_path(path, "/v1/sweeps/", sweep->name, "/fits", error);
-    for (unsigned method = FIT_ISOFLOP; method <= FIT_PARAMETRIC && !result; method <<= 1) {
-        if (!(fits->fitted & method))
-            continue;
-        Buffer body, answer;
-        buffer_init(&body, WIRE_BODY_MAX);
-        buffer_init(&answer, WIRE_BODY_MAX);
-        buffer_printf(&body, "{\"method\":\"%s\",\"fit\":", method == FIT_PARAMETRIC ? "parametric" : "isoflop");
-        fits_encode_method(fits, (FitMethod)method, true, &body);
-        buffer_append_text(&body, "}");
-        result = buffer_check(&body, error, "the fit");
-        if (!result)
-            result = source_call(source, path, &body, 30, &answer, error);
-        buffer_deinit(&body);
-        buffer_deinit(&answer);
-    }
+int fits_write_cloud(const Fits *fits, const char *path, Error *error) {
+    const char *names[CLOUD_COLUMNS_MAX];
+    size_t count = cloud_columns(fits, names);
+    Buffer out;
+    buffer_init(&out, CLOUD_TEXT_MAX);
+    buffer_append_text(&out, "method,draw");
+    for (size_t i = 0; i < count; i++)
+        buffer_printf(&out, ",%s", names[i]);
+    buffer_append_text(&out, "\n");
+    for (size_t i = 0; i < fits->count; i++)
+        for (size_t draw = 0; draw < fits->fits[i].cloud_count; draw++)
+            write_draw(&fits->fits[i], draw, names, count, &out);
+    int result = buffer_check(&out, error, "the cloud");
+    if (!result)
+        result = file_write_atomic(path, out.data, out.size, 0644, error);
+    buffer_deinit(&out);
     return result;
 }

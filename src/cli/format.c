@@ -90,3 +90,10 @@ const char *format_metric(const char *name, double value, char out[FORMAT_MAX]) 
         snprintf(out, FORMAT_MAX, "%.4f", value);
     return out;
 }
+
+const char *format_interval(double lo, double hi, bool fixed, char out[FORMAT_MAX]) {
+    if (!isfinite(lo) || !isfinite(hi))
+        return strcpy(out, "none");
+    snprintf(out, FORMAT_MAX, fixed ? "%.3f to %.3f" : "%.3g to %.3g", lo, hi);
+    return out;
+}

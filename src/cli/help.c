@@ -5,11 +5,23 @@
 
 enum { TEXT_COLUMN = 22, TEXT_WIDTH = 80 };
 
+/* With blanks, so that a line can end between them. */
+static void append_choices(char *out, size_t capacity, const char *choices) {
+    size_t used = 0;
+    for (const char *at = choices; *at && used + 2 < capacity; at++) {
+        out[used++] = *at == '|' ? ',' : *at;
+        if (*at == '|')
+            out[used++] = ' ';
+    }
+    out[used] = '\0';
+}
+
 static void print_option(const Option *option, FILE *out) {
-    char left[64], text[256];
-    bool takes = option->argument.kind != ARGUMENT_NONE, chooses = option->argument.kind == ARGUMENT_CHOICE;
+    char left[64], text[512];
+    bool takes = option->argument.kind != ARGUMENT_NONE, chooses = option->argument.choices != NULL;
     snprintf(left, sizeof left, "--%s%s%s", option->name, takes ? " " : "", takes ? option->argument.name : "");
-    snprintf(text, sizeof text, "%s%s%s", option->help, chooses ? ": " : "", chooses ? option->argument.choices : "");
+    int used = snprintf(text, sizeof text, "%s%s", option->help, chooses ? ": " : "");
+    append_choices(text + used, sizeof text - (size_t)used, chooses ? option->argument.choices : "");
     fprintf(out, "  %-*s", TEXT_COLUMN - 2, left);
     if (strlen(left) + 4 > TEXT_COLUMN)
         fprintf(out, "\n%*s", TEXT_COLUMN, "");

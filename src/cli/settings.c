@@ -1,28 +1,8 @@
 /* Settings are read from runs' canonical text, so that whatever a later version adds to it is told apart here, too. */
 #include "settings.h"
 
-#include "sweepd/store.h"
-
 #include <stdio.h>
 #include <string.h>
-
-/* ---- the sweep's file ---- */
-
-static int read_text(Source *source, const SweepRecord *sweep, Buffer *out, Error *error) {
-    char path[PATH_TEXT_MAX];
-    Store *store;
-    int result;
-    if (source_is_daemon(source)) {
-        result = source_path(path, "/v1/sweeps/", sweep->name, "/file", error);
-        return result ? result : source_call(source, path, NULL, 30, out, error);
-    }
-    result = store_open(&store, source_home(source), STORE_READ_ONLY, error);
-    if (result)
-        return result;
-    result = store_sweep_text(store, sweep->id, out, error);
-    store_free(store);
-    return result;
-}
 
 /* ---- one run's settings, as an object without depth ---- */
 
@@ -69,11 +49,34 @@ static int find_setting(Study *study, json_t *known, const Buffer *text, size_t 
 
 /* ---- a study's ---- */
 
+/* known: from canonical text to index, in which the next one gets the next number. */
+static int find_cell(const Sweep *sweep, const Run *run, json_t *known, Buffer *text, size_t *index, Error *error) {
+    Run cell = *run;
+    sweep_untune(sweep, &cell);
+    cell.seed = 0;
+    cell.subset_seed = 0;
+    buffer_clear(text);
+    if (run_format(&cell, text, error))
+        return -1;
+    const json_t *place = json_object_get(known, text->data);
+    *index = place ? (size_t)json_integer_value(place) : json_object_size(known);
+    if (!place && json_object_set_new(known, text->data, json_integer((json_int_t)*index)))
+        return error_set(error, "out of memory");
+    return 0;
+}
+
+/* The texts that were met so far, each with its number. */
+typedef struct Known {
+    json_t *settings, *cells;
+    Buffer text;
+} Known;
+
 /* The file's runs and the study's are in one order. 0; 1: they are not the same runs; negative. */
-static int match_runs(Study *study, const Sweep *sweep, json_t *known, Buffer *text, Error *error) {
+static int match_runs(Study *study, const Sweep *sweep, Known *known, Error *error) {
     SweepCursor cursor;
     Run run, first = {0};
     char key[RUN_KEY_MAX];
+    bool tuned = sweep_tuned_count(sweep) > 0;
     int result = 0;
     sweep_cursor_init(&cursor, sweep);
     for (size_t i = 0; i < study->run_count && !result; i++) {
@@ -85,36 +88,47 @@ static int match_runs(Study *study, const Sweep *sweep, json_t *known, Buffer *t
         result = run_key(&run, key, error);
         if (!result && strcmp(key, record->key) != 0)
             return 1;
-        result = result ? result : format_settings(&run, &first, text, error);
-        result = result ? result : find_setting(study, known, text, &record->setting, error);
+        result = result ? result : format_settings(&run, &first, &known->text, error);
+        result = result ? result : find_setting(study, known->settings, &known->text, &record->setting, error);
+        if (!result && tuned) {
+            record->tuned = sweep_tuned_setting(sweep, &run);
+            result = find_cell(sweep, &run, known->cells, &known->text, &record->cell, error);
+        }
     }
     return result;
 }
 
+static void forget(Study *study) {
+    json_decref(study->settings);
+    study->settings = NULL;
+    for (size_t i = 0; i < study->run_count; i++)
+        study->runs[i].setting = 0;
+}
+
 int settings_load(Study *study, Source *source, Error *error) {
-    Buffer file, text;
+    Buffer file;
     Sweep *sweep = NULL;
     Error ignored = {0};
-    json_t *known = json_object();
+    Known known = {json_object(), json_object(), {0}};
     study->settings = json_array();
     buffer_init(&file, WIRE_BODY_MAX);
-    buffer_init(&text, RUN_SPEC_MAX);
+    buffer_init(&known.text, RUN_SPEC_MAX);
     int result = 1;
-    if (!known || !study->settings)
+    if (!known.settings || !known.cells || !study->settings)
         result = error_set(error, "out of memory");
-    else if (read_text(source, &study->sweep, &file, &ignored) == 0 &&
+    else if (source_sweep_text(source, &study->sweep, &file, &ignored) == 0 &&
              sweep_parse(&sweep, file.data ? file.data : "", file.size, study->sweep.name, &ignored) == 0)
-        result = match_runs(study, sweep, known, &text, error);
+        result = match_runs(study, sweep, &known, error);
     if (result) {
-        json_decref(study->settings);
-        study->settings = NULL;
-        for (size_t i = 0; i < study->run_count; i++)
-            study->runs[i].setting = 0;
+        forget(study);
+        sweep_free(sweep);
+    } else {
+        study->file = sweep;
     }
-    sweep_free(sweep);
-    buffer_deinit(&text);
+    buffer_deinit(&known.text);
     buffer_deinit(&file);
-    json_decref(known);
+    json_decref(known.settings);
+    json_decref(known.cells);
     return result < 0 ? result : 0;
 }
 

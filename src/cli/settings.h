@@ -12,7 +12,8 @@ typedef struct SettingNames {
     char names[SETTINGS_NAMES_MAX][SETTING_NAME_MAX];
 } SettingNames;
 
-/* Fills study->settings and each run's `setting`. Where the file cannot be had or has other runs, settings stays NULL. 0 or negative. */
+/* Fills study->file and ->settings and of each run `setting`, `cell` and `tuned`. Where the file cannot be had or has other runs, they stay
+ * NULL. 0 or negative. */
 int settings_load(Study *study, Source *source, Error *error);
 /* Adds the names of what differs between the settings of two runs. */
 void settings_compare(const Study *study, const StudyRun *left, const StudyRun *right, SettingNames *out);

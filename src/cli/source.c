@@ -1,5 +1,6 @@
 #include "source.h"
 
+#include "sweepd/fit.h"
 #include "sweepd/store.h"
 
 #include <errno.h>
@@ -9,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { PAGE = 1000, SWEEPS_MAX = 4096, ATTEMPTS_MAX = 1024, POINTS_MAX = 4096, RUN_PREFIX_MIN = 6 };
+enum { PAGE = 1000, SWEEPS_MAX = 4096, ATTEMPTS_MAX = 1024, POINTS_MAX = 4096, EVENTS_MAX = 256, RUN_PREFIX_MIN = 6 };
 
 static const double call_seconds = 30;
 
@@ -289,11 +290,13 @@ static int run_from_store(Store *store, const char *name, RunDetail *out, Error 
         return no_run(result, name, error);
     out->attempts = calloc(ATTEMPTS_MAX, sizeof *out->attempts);
     out->points = calloc(POINTS_MAX, sizeof *out->points);
-    if (!out->attempts || !out->points)
+    out->events = calloc(EVENTS_MAX, sizeof *out->events);
+    if (!out->attempts || !out->points || !out->events)
         return error_set(error, "out of memory");
     int64_t id = out->record.id;
     if (store_run_spec(store, id, &out->spec, error) || store_point_list(store, id, out->points, POINTS_MAX, &out->point_count, error) ||
-        store_attempt_list(store, id, out->attempts, ATTEMPTS_MAX, &out->attempt_count, error))
+        store_attempt_list(store, id, out->attempts, ATTEMPTS_MAX, &out->attempt_count, error) ||
+        store_event_list(store, id, out->events, EVENTS_MAX, &out->event_count, error))
         return error_prefix(error, "run %s", name);
     return 0;
 }
@@ -355,8 +358,10 @@ int source_log(Source *source, const char *name, int64_t bytes, Buffer *out, Err
     return result ? result : source_call(source, path, NULL, call_seconds, out, error);
 }
 
-static int text_from_daemon(Source *source, const SweepRecord *sweep, Buffer *out, Error *error) {
+int source_sweep_text(Source *source, const SweepRecord *sweep, Buffer *out, Error *error) {
     char path[PATH_TEXT_MAX];
+    if (source->store)
+        return store_sweep_text(source->store, sweep->id, out, error);
     int result = source_path(path, "/v1/sweeps/", sweep->name, "/file", error);
     return result ? result : source_call(source, path, NULL, call_seconds, out, error);
 }
@@ -365,10 +370,10 @@ int source_fit_settings(Source *source, const SweepRecord *sweep, FitSettings *o
     Buffer text;
     Sweep *parsed = NULL;
     Error ignored = {0};
-    *out = (FitSettings){.metric = "test_error", .methods = FIT_PARAMETRIC | FIT_ISOFLOP, .bootstrap = 1000};
+    *out = (FitSettings){
+        .metric = "test_error", .select = "validation_error", .methods = 1u << FIT_PARAMETRIC | 1u << FIT_ISOFLOP, .bootstrap = 1000};
     buffer_init(&text, WIRE_BODY_MAX);
-    int result =
-        source->store ? store_sweep_text(source->store, sweep->id, &text, &ignored) : text_from_daemon(source, sweep, &text, &ignored);
+    int result = source_sweep_text(source, sweep, &text, &ignored);
     if (result < 0)
         result = error_set(error, "%s", ignored.text);
     else if (result == 0 && sweep_parse(&parsed, text.data ? text.data : "", text.size, sweep->name, &ignored) == 0)

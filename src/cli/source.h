@@ -6,9 +6,6 @@
 
 #include "sweepd/wire.h"
 
-/* The methods that are fitted, by their bits in FitSettings. */
-typedef enum { FIT_ISOFLOP = SWEEP_FIT_ISOFLOP, FIT_PARAMETRIC = SWEEP_FIT_PARAMETRIC } FitMethod;
-
 typedef struct Source Source;
 
 typedef enum { SOURCE_ANY, SOURCE_DAEMON } SourceNeed;
@@ -37,6 +34,8 @@ int source_runs_first(Source *source, const SweepRecord *sweep, int state, size_
 int source_run(Source *source, const char *name, RunDetail *out, Error *error);
 /* The end of the run's log, at most `bytes` of it, into an initialised buffer. */
 int source_log(Source *source, const char *name, int64_t bytes, Buffer *out, Error *error);
+/* The sweep's file as it was submitted last, into an initialised buffer. */
+int source_sweep_text(Source *source, const SweepRecord *sweep, Buffer *out, Error *error);
 /* What the sweep file says of fits; the defaults when it cannot be had. */
 int source_fit_settings(Source *source, const SweepRecord *sweep, FitSettings *out, Error *error);
 

@@ -1,7 +1,8 @@
-/* A sweep's runs as the fits and figures take them, with a count of those that had to be left out. */
+/* What the fits and figures take: a sweep's runs, or a table's rows, as points, with a count of all that had to be left out and why. */
 #pragma once
 
 #include "source.h"
+#include "where.h"
 
 #include "sweepd/fit.h"
 
@@ -11,11 +12,15 @@ typedef enum { COUNT_EXACT, COUNT_PAPER, COUNT_6ND } FlopCount;
 
 typedef struct StudyOptions {
     char metric[SWEEP_NAME_MAX];
+    char select[SWEEP_NAME_MAX]; /* chooses among tuned settings */
     FlopCount flops;
     bool body_params; /* parameters of the blocks alone */
-    unsigned methods; /* FitMethod bits */
+    unsigned methods; /* bit m: FitMethod m */
+    FitLoss loss;
     int64_t resamples;
     uint64_t seed;
+    double drop_first_share; /* of the runs, those of least compute */
+    Where where;
 } StudyOptions;
 
 typedef struct StudyRun {
@@ -29,32 +34,73 @@ typedef struct StudyRun {
     double lr;
     size_t setting; /* into Study.settings; runs of one setting differ in model, examples and seed alone */
     Flops flops;
-    double metric; /* of the last point; NaN: none */
+    double metric;        /* of the last point; NaN: none */
+    double selection;     /* likewise of what chooses among tuned settings */
+    size_t position;      /* in the sweep's order */
+    size_t cell;          /* runs of one cell differ in tuned keys and seed alone */
+    int64_t tuned;        /* the combination of tuned values, the same in every cell */
+    bool chosen, outdone; /* of a tuned study: it is of its cell's best setting; it finished, and is not */
 } StudyRun;
 
+/* How often a tuned value was the best of its cell. */
+typedef struct TunedWin {
+    TunedValue value;
+    int64_t cells;
+} TunedWin;
+
+typedef struct Tuning {
+    TunedWin *wins; /* owned; by key and value */
+    size_t count;
+    int64_t cells; /* of which a setting was chosen */
+} Tuning;
+
+/* What the points are without, and what in them is not alike. */
+typedef struct LeftOut {
+    int64_t unwanted, first, outdone;                /* by --where, by --drop-first-share, by a better setting of the cell */
+    int64_t diverged, failed, cancelled, unfinished; /* by their state */
+    int64_t without_metric, not_positive;            /* by what they measured */
+    int64_t cells;                                   /* pairs of model and examples of which no run is left */
+    char cell_names[160];                            /* "B_1-Wi_8 at 500 examples (failed), ..." */
+    int64_t mixed;                                   /* such pairs whose runs differ in more than their seed */
+    char mixed_settings[80];                         /* in what, where that is known: "lr, epochs" */
+} LeftOut;
+
 typedef struct Study {
+    bool of_table;            /* a CSV, whose columns say what P, N and C are; then there are points and nothing else */
+    char name[PATH_TEXT_MAX]; /* the sweep's, or the table's path */
     SweepRecord sweep;
     StudyOptions options;
     StudyRun *runs; /* owned; in the sweep's order */
     size_t run_count, run_capacity;
+    Sweep *file;      /* owned; NULL: not known, or of other runs */
     json_t *settings; /* owned; an array of objects, name to value, in the sweep's order; NULL: not known (settings.h) */
     FitPoint *points; /* owned; the runs that are done and have a positive metric */
     size_t point_count;
     Point seen; /* the last point of some run, for the names of the metrics that there are */
-    int64_t diverged, failed, cancelled, unfinished, without_metric, not_positive; /* left out, why */
-    int64_t mixed;           /* cells of one model and one number of examples whose runs differ in more than their seed */
-    char mixed_settings[80]; /* in what, where that is known: "lr, epochs" */
+    Tuning tuning;
+    LeftOut left_out;
 } Study;
 
-/* From --metric, --method, --flops, --params, --bootstrap, --seed; `settings` gives what is not stated. */
-void study_options_read(StudyOptions *out, const Arguments *arguments, const FitSettings *settings);
+/* From --metric, --method, --flops (or --convention), --params, --loss, --bootstrap, --seed, --drop-first-share and --where; `settings`
+ * gives what is not stated. 0 or CLI_USAGE. */
+int study_options_read(StudyOptions *out, const Arguments *arguments, const FitSettings *settings, Error *error);
 /* 0, or as source_runs. */
 int study_load(Study *out, Source *source, const SweepRecord *sweep, const StudyOptions *options, Error *error);
-/* The sweep that the arguments name, with the options that they and the sweep's file give. */
-int study_open(Study *out, Source *source, const Arguments *arguments, Error *error);
+/* The sweep of that name, with the options that the arguments and the sweep's file give. */
+int study_open(Study *out, Source *source, const char *name, const Arguments *arguments, Error *error);
+/* The table at that path; "-" is standard input. */
+int study_open_table(Study *out, const char *path, const Arguments *arguments, Error *error);
+/* The sweep or the --points of a verb that takes either. *source: opened for a sweep, NULL for a table; the caller frees it. */
+int study_open_either(Study *out, Source **source, const Cli *cli, const Arguments *arguments, Error *error);
 void study_deinit(Study *study);
+/* Points from the runs, with what was left out. 0 or negative. */
+int study_make_points(Study *study, Error *error);
+/* Leaves out the first points by compute; several that share the last compute stay or go together. 0 or negative. */
+int study_drop_first(Study *study, Error *error);
 /* What was left out, as warnings after those of a fit. */
 void study_warnings(const Study *study, FitWarnings *out);
+/* Removes the runs that --where does not want. 0, CLI_USAGE or negative. */
+int study_keep_wanted(Study *study, Error *error);
 /* "exact FLOPs executed in training" and the like. */
 const char *flop_count_words(FlopCount count);
 const char *flop_count_text(FlopCount count); /* "exact", "paper", "6nd" */

@@ -59,27 +59,27 @@ static int session_submit(Session *session, Error *error) {
 
 /* ---- after ---- */
 
-static int show_figures(const Session *session, const Study *study, const Fits *fits, Error *error) {
+static int show_figures(const Session *session, const Fits *fits, Error *error) {
     char directory[PATH_TEXT_MAX];
     if (arguments_flag(session->arguments, "no-plot"))
         return 0;
-    int result = figures_directory(directory, arguments_text(session->arguments, "out", NULL), study->sweep.name, error);
-    printf("\nFigures\n");
-    return result ? result : figures_draw(study, fits, session->source, directory, error);
+    int result = figures_directory(directory, arguments_text(session->arguments, "out", NULL), fits->study->name, error);
+    printf("\nFigures ('sweepctl plot %s' draws more)\n", fits->study->name);
+    return result ? result : figures_draw(fits, FIGURES_FIRST, NULL, session->source, directory, error);
 }
 
 /* A fit that is refused is told where it would stand; the runs are what was asked for, so it is no failure. */
 static int show_law(const Session *session, const Study *study, Error *error) {
     Fits fits;
     Error unkept = {0};
-    int result = fits_make(&fits, study->sweep.name, study->points, study->point_count, &study->options, study, error);
+    int result = fits_make(&fits, study, error);
     if (result)
         return result;
     result = fits_print(&fits, session->cli, error);
     if (!result && fits_store(&fits, session->source, &study->sweep, &unkept))
         cli_note("the fit was not kept: %s", unkept.text);
     if (!result)
-        result = interrupt_seen() ? CLI_INTERRUPTED : show_figures(session, study, &fits, error);
+        result = interrupt_seen() ? CLI_INTERRUPTED : show_figures(session, &fits, error);
     fits_deinit(&fits);
     return result;
 }
@@ -87,8 +87,9 @@ static int show_law(const Session *session, const Study *study, Error *error) {
 static int show_study(const Session *session, Error *error) {
     Study study;
     StudyOptions options;
-    study_options_read(&options, session->arguments, sweep_fit_settings(session->sweep));
-    int result = study_load(&study, session->source, &session->last, &options, error);
+    int result = study_options_read(&options, session->arguments, sweep_fit_settings(session->sweep), error);
+    if (!result)
+        result = study_load(&study, session->source, &session->last, &options, error);
     if (result)
         return result;
     putchar('\n');

@@ -196,6 +196,33 @@ static int print_points(const RunDetail *detail, const Cli *cli, Error *error) {
     return result;
 }
 
+static int print_events(const RunDetail *detail, const Cli *cli, Error *error) {
+    Table *table;
+    char text[FORMAT_MAX];
+    if (detail->event_count == 0)
+        return 0;
+    if (table_new(&table, cli, error) < 0)
+        return -1;
+    table_column(table, "Event", TABLE_LEFT, 0);
+    table_column(table, "At", TABLE_LEFT, 0);
+    table_column(table, "Attempt", TABLE_RIGHT, 2);
+    table_column(table, "Detail", TABLE_LEFT | TABLE_CUT, 1);
+    for (size_t i = 0; i < detail->event_count; i++) {
+        const EventRecord *event = &detail->events[i];
+        table_cell(table, "%s", event->kind);
+        table_cell(table, "%s", format_time(event->time, text));
+        if (event->attempt_id)
+            table_cell(table, "%lld", (long long)event->attempt_id);
+        else
+            table_cell(table, "%s", "");
+        table_cell(table, "%s", event->detail);
+    }
+    putchar('\n');
+    int result = table_print(table, error);
+    table_free(table);
+    return result;
+}
+
 int verb_show(const Cli *cli, const Arguments *arguments, Error *error) {
     Source *source;
     RunDetail detail = {0};
@@ -212,6 +239,8 @@ int verb_show(const Cli *cli, const Arguments *arguments, Error *error) {
         result = print_attempts(&detail, cli, error);
         if (!result)
             result = print_points(&detail, cli, error);
+        if (!result)
+            result = print_events(&detail, cli, error);
     }
     run_detail_deinit(&detail);
     source_free(source);

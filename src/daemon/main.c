@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -44,6 +45,7 @@ static void leave_terminal(int ready) {
 static int serve(const DaemonOptions *options, int ready) {
     Error error = {0};
     Daemon *daemon = NULL;
+    setenv("SWEEPD_HOME", options->home, 1); /* sweep files look for packs there */
     if (directory_make(options->home, 0700, &error) != 0 || daemon_new(&daemon, options, &error) != 0 ||
         (options->log_path[0] != '\0' && log_open(options->log_path, &error) != 0)) {
         fprintf(stderr, "sweepd: %s\n", error.text);

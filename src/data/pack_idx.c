@@ -56,10 +56,12 @@ void idx_data_deinit(IdxData *data) {
         idx_deinit(&data->idx[i]);
 }
 
-static void rows_fill(PackWriter *writer, DataSection section, const Idx *images, const Idx *labels) {
+/* The images are in the pack then, and nowhere else: a worker that packs is to take little more than one that trains. */
+static void rows_move(PackWriter *writer, DataSection section, Idx *images, const Idx *labels) {
     memcpy(pack_writer_row(writer, section, 0), images->bytes, images->size);
     for (int64_t i = 0; i < labels->shape[0]; i++)
         pack_writer_keep(writer, section, i, labels->bytes[i]);
+    idx_deinit(images);
 }
 
 void idx_data_info(const IdxData *data, DataInfo *info) {
@@ -88,8 +90,8 @@ int pack_idx(const char *name, const char *const paths[PACK_IMAGE_PARTS], float 
     idx_data_info(&data, info);
     result = pack_writer_open(&writer, info, out_path, error);
     if (!result) {
-        rows_fill(&writer, DATA_TRAIN, &data.idx[0], &data.idx[1]);
-        rows_fill(&writer, DATA_TEST, &data.idx[2], &data.idx[3]);
+        rows_move(&writer, DATA_TEST, &data.idx[2], &data.idx[3]);
+        rows_move(&writer, DATA_TRAIN, &data.idx[0], &data.idx[1]);
         result = pack_writer_finish(&writer, NULL, expected, info, error);
         if (result == DATA_REFUSED)
             error_prefix(error, "%s", paths[0]);

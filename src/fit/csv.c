@@ -9,25 +9,27 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FIELDS_MAX = 256, FIELD_TEXT_MAX = 128, COLUMNS = 5 };
-typedef enum { COLUMN_PARAMS, COLUMN_EXAMPLES, COLUMN_LOSS, COLUMN_FLOPS, COLUMN_CONFIGURATION } Column;
+enum { FIELDS_MAX = 256, FIELD_TEXT_MAX = 128, COLUMNS = 6 };
+typedef enum { COLUMN_PARAMS, COLUMN_EXAMPLES, COLUMN_LOSS, COLUMN_FLOPS, COLUMN_CONFIGURATION, COLUMN_WEIGHT } Column;
 
 static const char NO_TEXT[] = "a byte 0: the file is no text, or damaged";
-static const char *const COLUMN_NAMES[COLUMNS] = {"params", "examples", "loss", "flops", "configuration"};
-
-typedef struct Reader {
-    const char *at, *end, *path;
-    size_t line;
-    int field_of[COLUMNS]; /* -1: absent */
-    int fields;            /* that the header has */
-    locale_t locale;       /* numbers are written with a point, whatever the user's language */
-    Error *error;
-} Reader;
+static const char *const COLUMN_NAMES[COLUMNS] = {"params", "examples", "loss", "flops", "configuration", "weight"};
 
 typedef struct Field {
     char text[FIELD_TEXT_MAX];
     bool cut; /* longer than text */
 } Field;
+
+typedef struct Reader {
+    const char *at, *end, *path;
+    size_t line;
+    int field_of[COLUMNS];      /* -1: absent */
+    int fields;                 /* that the header has */
+    const FitCsvFilter *filter; /* or NULL */
+    Field *names, *row;         /* [FIELDS_MAX] each: the header and the row in hand */
+    locale_t locale;            /* numbers are written with a point, whatever the user's language */
+    Error *error;
+} Reader;
 
 static void field_add(Field *field, size_t *length, char c) {
     if (*length + 1 < sizeof field->text) {
@@ -120,6 +122,7 @@ static int read_header(Reader *reader) {
         if (result != 0) {
             return result;
         }
+        reader->names[reader->fields] = field;
         if (++reader->fields == FIELDS_MAX) {
             return invalid(reader, "more than 255 columns");
         }
@@ -171,24 +174,29 @@ static int64_t configuration_of(const Field *field) {
     return (int64_t)hash;
 }
 
-static int read_row(Reader *reader, FitPoint *point) {
-    double values[COLUMNS] = {0};
+static int filter_row(Reader *reader, bool *wanted) {
+    const char *names[FIELDS_MAX], *values[FIELDS_MAX];
+    *wanted = true;
+    if (reader->filter == NULL) {
+        return 0;
+    }
+    for (int i = 0; i < reader->fields; i++) {
+        names[i] = reader->names[i].text;
+        values[i] = reader->row[i].text;
+    }
+    return reader->filter->keep(reader->filter->context, names, values, (size_t)reader->fields, wanted, reader->error);
+}
+
+static int read_fields(Reader *reader) {
     int fields = 0;
     for (bool more = true; more; fields++) {
         Field field;
         int result = read_field(reader, &field);
-        for (int column = 0; column < COLUMNS && result == 0; column++) {
-            if (reader->field_of[column] != fields) {
-                continue;
-            }
-            if (column == COLUMN_CONFIGURATION) {
-                point->configuration = configuration_of(&field);
-            } else {
-                result = read_number(reader, column, &field, &values[column]);
-            }
-        }
         if (result != 0) {
             return result;
+        }
+        if (fields < reader->fields) {
+            reader->row[fields] = field;
         }
         more = !at_line_end(reader);
         reader->at += more;
@@ -197,11 +205,38 @@ static int read_row(Reader *reader, FitPoint *point) {
         error_set(reader->error, "%s:%zu: %d fields, and the header has %d", reader->path, reader->line, fields, reader->fields);
         return FIT_CSV_INVALID;
     }
+    return 0;
+}
+
+static int read_point(Reader *reader, FitPoint *point) {
+    double values[COLUMNS] = {[COLUMN_WEIGHT] = 1};
+    for (int column = 0; column < COLUMNS; column++) {
+        int field = reader->field_of[column];
+        if (field < 0) {
+            continue;
+        }
+        if (column == COLUMN_CONFIGURATION) {
+            point->configuration = configuration_of(&reader->row[field]);
+            continue;
+        }
+        int result = read_number(reader, column, &reader->row[field], &values[column]);
+        if (result != 0) {
+            return result;
+        }
+    }
     point->params = values[COLUMN_PARAMS];
     point->examples = values[COLUMN_EXAMPLES];
     point->loss = values[COLUMN_LOSS];
+    point->weight = values[COLUMN_WEIGHT];
     point->flops = reader->field_of[COLUMN_FLOPS] >= 0 ? values[COLUMN_FLOPS] : 6 * point->params * point->examples;
     return isfinite(point->flops) ? 0 : invalid(reader, "6 params examples is too large");
+}
+
+/* Only a wanted row has to have numbers: a table of runs may hold some that never measured anything. */
+static int read_row(Reader *reader, FitPoint *point, bool *wanted) {
+    int result = read_fields(reader);
+    result = result == 0 ? filter_row(reader, wanted) : result;
+    return result == 0 && *wanted ? read_point(reader, point) : result;
 }
 
 static int points_add(FitPoint **points, size_t *count, size_t *capacity, const FitPoint *point, Reader *reader) {
@@ -223,11 +258,14 @@ static int points_add(FitPoint **points, size_t *count, size_t *capacity, const 
 
 static int read_rows(Reader *reader, FitPoint **points, size_t *count) {
     size_t capacity = 0;
+    bool any = false;
     while (reader->at < reader->end) {
         if (!at_line_end(reader)) {
             FitPoint point = {0};
-            int result = read_row(reader, &point);
-            if (result == 0) {
+            bool wanted = false;
+            int result = read_row(reader, &point, &wanted);
+            any = true;
+            if (result == 0 && wanted) {
                 result = points_add(points, count, &capacity, &point, reader);
             }
             if (result != 0) {
@@ -236,7 +274,7 @@ static int read_rows(Reader *reader, FitPoint **points, size_t *count) {
         }
         skip_line_end(reader);
     }
-    return *count > 0 ? 0 : invalid(reader, "no points: a header line and nothing after it");
+    return any ? 0 : invalid(reader, "no points: a header line and nothing after it");
 }
 
 static int point_compare(const void *left, const void *right) {
@@ -272,15 +310,26 @@ static int number_configurations(FitPoint *points, size_t count, Error *error) {
     return 0;
 }
 
-int fit_points_read_csv(FitPoint **out, size_t *count, const char *text, size_t size, const char *path, Error *error) {
-    Reader reader = {.at = text, .end = text + size, .path = path, .line = 1, .field_of = {-1, -1, -1, -1, -1}, .error = error};
+static int reader_init(Reader *reader) {
+    reader->names = calloc(FIELDS_MAX, sizeof *reader->names);
+    reader->row = calloc(FIELDS_MAX, sizeof *reader->row);
+    return reader->names != NULL && reader->row != NULL ? 0 : error_set(reader->error, "out of memory");
+}
+
+int fit_points_read_csv_filtered(FitPoint **out, size_t *count, const char *text, size_t size, const char *path, const FitCsvFilter *filter,
+                                 Error *error) {
+    Reader reader = {.at = text, .end = text + size, .path = path, .line = 1, .field_of = {-1, -1, -1, -1, -1, -1}, .error = error};
     FitPoint *points = NULL;
     size_t read = 0;
+    reader.filter = filter;
     reader.locale = newlocale(LC_ALL_MASK, "C", (locale_t)0);
     if (reader.locale == (locale_t)0) {
         return error_set_errno(error, errno, "no locale to read numbers in");
     }
-    int result = read_header(&reader);
+    int result = reader_init(&reader);
+    if (result == 0) {
+        result = read_header(&reader);
+    }
     if (result == 0) {
         result = read_rows(&reader, &points, &read);
     }
@@ -288,6 +337,8 @@ int fit_points_read_csv(FitPoint **out, size_t *count, const char *text, size_t 
         result = number_configurations(points, read, error);
     }
     freelocale(reader.locale);
+    free(reader.names);
+    free(reader.row);
     if (result != 0) {
         free(points);
         return result;
@@ -295,4 +346,8 @@ int fit_points_read_csv(FitPoint **out, size_t *count, const char *text, size_t 
     *out = points;
     *count = read;
     return 0;
+}
+
+int fit_points_read_csv(FitPoint **out, size_t *count, const char *text, size_t size, const char *path, Error *error) {
+    return fit_points_read_csv_filtered(out, count, text, size, path, NULL, error);
 }

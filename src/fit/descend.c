@@ -73,10 +73,12 @@ static bool solve(double (*matrix)[SURFACE_VARIABLES], const double *gradient, d
     return true;
 }
 
-/* One damped step; true when it went down. */
-static bool newton_step(const Surface *surface, double *variables, double *value, const double *gradient,
-                        double (*hessian)[SURFACE_VARIABLES], double (*majorant)[SURFACE_VARIABLES], double damping) {
-    double matrix[SURFACE_VARIABLES][SURFACE_VARIABLES], step[SURFACE_VARIABLES], trial[SURFACE_PADDED] = {0};
+typedef enum { STEP_DOWN, STEP_REFUSED, STEP_POINTLESS } StepOutcome;
+
+/* One damped step. It is pointless where even what it promises is lost in the rounding of the value: at a minimum no damping helps. */
+static StepOutcome newton_step(const Surface *surface, double *variables, double *value, const double *gradient,
+                               double (*hessian)[SURFACE_VARIABLES], double (*majorant)[SURFACE_VARIABLES], double damping) {
+    double matrix[SURFACE_VARIABLES][SURFACE_VARIABLES], step[SURFACE_VARIABLES], trial[SURFACE_PADDED] = {0}, promised = 0;
     for (int i = 0; i < SURFACE_VARIABLES; i++) {
         for (int j = 0; j <= i; j++) {
             matrix[i][j] = hessian[i][j] + damping * majorant[i][j];
@@ -84,30 +86,39 @@ static bool newton_step(const Surface *surface, double *variables, double *value
         matrix[i][i] += damping * 1e-9 * (1 + majorant[i][i]);
     }
     if (!solve(matrix, gradient, step)) {
-        return false;
+        return STEP_REFUSED;
     }
     for (int i = 0; i < SURFACE_VARIABLES; i++) {
         trial[i] = variables[i] + fmax(-2, fmin(2, step[i]));
+        promised -= gradient[i] * step[i];
+    }
+    if (damping < 1 && promised < 1e-15 * *value) {
+        return STEP_POINTLESS;
     }
     double reached = surface_evaluate(surface, trial, NULL, NULL, NULL);
     if (!(reached < *value)) {
-        return false;
+        return STEP_REFUSED;
     }
     memcpy(variables, trial, sizeof trial);
     *value = reached;
-    return true;
+    return STEP_DOWN;
 }
 
-double surface_polish(const Surface *surface, double *variables) {
-    enum { STEPS = 100 };
+/* Steps until `patience` in a row gain less than `gain` of the value. */
+static double descend(const Surface *surface, double *variables, double gain, int patience) {
+    enum { STEPS = 300 };
     double gradient[SURFACE_PADDED], damping = 1e-2;
     double hessian[SURFACE_VARIABLES][SURFACE_VARIABLES], majorant[SURFACE_VARIABLES][SURFACE_VARIABLES];
     double value = surface_evaluate(surface, variables, gradient, hessian, majorant);
-    for (int i = 0, still = 0; i < STEPS && damping < 1e8 && still < 3; i++) {
+    for (int i = 0, still = 0; i < STEPS && damping < 1e8 && still < patience; i++) {
         double before = value;
-        if (newton_step(surface, variables, &value, gradient, hessian, majorant, damping)) {
+        StepOutcome outcome = newton_step(surface, variables, &value, gradient, hessian, majorant, damping);
+        if (outcome == STEP_POINTLESS) {
+            break;
+        }
+        if (outcome == STEP_DOWN) {
             damping = fmax(damping / 8, 1e-12);
-            still = before - value > 1e-10 * before ? 0 : still + 1;
+            still = before - value > gain * before ? 0 : still + 1;
             surface_evaluate(surface, variables, gradient, hessian, majorant);
         } else {
             damping *= 8;
@@ -116,7 +127,16 @@ double surface_polish(const Surface *surface, double *variables) {
     return isfinite(value) ? value : NAN;
 }
 
-double surface_descend(const Surface *surface, double *variables) {
-    surface_approach(surface, variables);
+double surface_polish(const Surface *surface, double *variables) {
+    return descend(surface, variables, 1e-10, 3);
+}
+
+double surface_follow(const Surface *surface, double *variables) {
+    if (surface->threshold < SURFACE_NO_THRESHOLD) {
+        Surface wider = *surface;
+        for (wider.threshold = 64 * surface->threshold; wider.threshold > surface->threshold; wider.threshold /= 4) {
+            descend(&wider, variables, 1e-2, 1);
+        }
+    }
     return surface_polish(surface, variables);
 }

@@ -3,31 +3,6 @@
 #include <math.h>
 #include <stdlib.h>
 
-void fit_options_default(FitOptions *options) {
-    *options = (FitOptions){.resamples = 1000, .seed = 0, .level = 0.95, .threads = 1};
-}
-
-FitEstimate fit_estimate(double value) {
-    return (FitEstimate){value, NAN, NAN};
-}
-
-FitEstimate fit_frontier_at(const FitFrontier *frontier, const double *exponents, const double *coefficients, size_t count, size_t stride,
-                            double flops, double level) {
-    FitEstimate at = fit_estimate(frontier->coefficient.value * pow(flops, frontier->exponent.value));
-    double *values = count > 0 ? calloc(count, sizeof *values) : NULL;
-    if (values == NULL) {
-        return at;
-    }
-    for (size_t i = 0; i < count; i++) {
-        values[i] = coefficients[i * stride] * pow(flops, exponents[i * stride]);
-    }
-    if (fit_estimate_interval(&at, values, count, 1, level, NULL) < 0) {
-        at.lo = at.hi = NAN;
-    }
-    free(values);
-    return at;
-}
-
 typedef struct Ranked {
     double flops, loss;
     size_t index;

@@ -3,15 +3,24 @@
 
 #include "sweepd/fit.h"
 
-/* ---- warnings ---- */
+/* ---- methods ----
+ *
+ * fit_make does what all methods share before it calls one of these: `out` has its method, points, source and the warnings about the
+ * points; every number that a method may leave alone is NaN or 0. The points are usable and their weights are above 0. A method sets
+ * parameters and parameter_count before it calls fit_bootstrap. 0, FIT_REFUSED or -1: fit_make frees whatever was set by then. */
 
-void fit_warn(FitWarnings *warnings, const char *code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+int fit_make_envelope(Fit *out, const FitPoint *points, size_t count, const FitOptions *options, Error *error);
+int fit_make_isoflop(Fit *out, const FitPoint *points, size_t count, const FitOptions *options, Error *error);
+int fit_make_parametric(Fit *out, const FitPoint *points, size_t count, const FitOptions *options, Error *error);
+int fit_make_vpnls(Fit *out, const FitPoint *points, size_t count, const FitOptions *options, Error *error);
+int fit_make_power(Fit *out, const FitPoint *points, size_t count, const FitOptions *options, Error *error);
+
+/* Sets the error and out->refusal; returns FIT_REFUSED. The text says what run would mend it. */
+int fit_refuse(Fit *out, const char *code, Error *error, const char *format, ...) __attribute__((format(printf, 4, 5)));
 
 /* ---- points ---- */
 
 bool fit_point_usable(const FitPoint *point);
-/* A copy of the usable points, malloc'ed; warns about those left out. NULL with the error set when memory ran out. */
-FitPoint *fit_points_usable(const FitPoint *points, size_t count, size_t *kept, FitWarnings *warnings, Error *error);
 /* Distinct values; values is sorted in place. Values that agree within 1e-9 are one. */
 size_t fit_distinct(double *values, size_t count);
 /* The warnings that the points themselves call for, whatever the method: few sizes, a short extent. */
@@ -23,23 +32,41 @@ int fit_points_recipes(const FitPoint *points, size_t count, FitWarnings *warnin
 
 /* Which configuration each point belongs to, as an index below count. */
 typedef struct FitGroups {
-    size_t count;
+    size_t count, points;
     size_t *of_point; /* [points], owned */
 } FitGroups;
 
 int fit_groups_init(FitGroups *groups, const FitPoint *points, size_t count, Error *error);
 void fit_groups_deinit(FitGroups *groups);
-/* Draws groups->count configurations with replacement; weights[group] is how often each came. Decided by (seed, index) alone. */
-void fit_groups_draw(const FitGroups *groups, uint64_t seed, int64_t index, double *weights);
+/* Draws `draws` configurations with replacement; weights[group] is how often each came. Decided by (seed, index) alone. */
+void fit_groups_draw(const FitGroups *groups, size_t draws, uint64_t seed, int64_t index, double *weights);
 
-/* Calls work(context, 0..count-1) from `threads` threads, in no set order. The progress callback runs on the calling thread only. */
-void fit_parallel(int64_t count, const FitOptions *options, bool report, void (*work)(void *context, int64_t index), void *context);
+/* How a method fits again. weights: [groups], how often each configuration was drawn; draw: [cloud_columns], in the cloud's order.
+ * scratch: scratch_size bytes of the calling thread, aligned to 64, with whatever the last refit left there. False: this resample is
+ * refused. Called from several threads; what it sets must depend on the weights alone. */
+typedef struct FitRefit {
+    bool (*make)(const void *context, const double *weights, void *scratch, double *draw);
+    const void *context;
+    size_t scratch_size;
+    size_t more_draws; /* a resample has this many configurations more than there are; 0 for the plain bootstrap */
+} FitRefit;
 
+/* Fits options->resamples resamples: sets the cloud, its warnings, and the intervals of the frontiers and parameters (not of those at a
+ * bound). Nothing to do with 0 resamples. 0 or -1. */
+int fit_bootstrap(Fit *fit, const FitGroups *groups, const FitRefit *refit, const FitOptions *options, Error *error);
+
+/* Calls work(context, member, 0..count-1) from at most `threads` threads, in no set order; member is below fit_members(threads). The
+ * progress callback, if `report`, runs on the calling thread only. */
+int fit_members(int threads);
+void fit_parallel(int64_t count, const FitOptions *options, bool report, void (*work)(void *context, int member, int64_t index),
+                  void *context);
+
+/* ---- estimates ---- */
+
+FitEstimate fit_estimate(double value);
+/* Whether the bootstrap kept enough draws to state intervals. */
+bool fit_has_intervals(const Fit *fit);
 /* The p-quantile of sorted values, interpolated. NaN of none. */
 double fit_quantile(const double *sorted, size_t count, double p);
 /* Sets the interval of an estimate from a column of a cloud; stride counts doubles. */
 int fit_estimate_interval(FitEstimate *estimate, const double *column, size_t count, size_t stride, double level, Error *error);
-/* Warns about refused resamples; returns false when too few are left to state an interval. */
-bool fit_cloud_enough(size_t kept, int64_t resamples, FitWarnings *warnings);
-
-FitEstimate fit_estimate(double value);

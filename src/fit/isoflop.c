@@ -1,75 +1,91 @@
 /* IsoFLOP: at each budget a parabola of the loss in ln(params), its vertex the optimum when it and the lowest loss lie strictly inside
  * the sizes; a power law through the vertices. */
 #include "isoflop.h"
+#include "linear.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { BUDGETS_MIN = 3, BUDGETS_COMFORTABLE = 5, SIZES_COMFORTABLE = 5 };
-static const double MISFIT_MAX = 0.25;
+/* The drift is a share of the half width of the sizes, in logs. */
+static const double MISFIT_MAX = 0.25, DRIFT_MAX = 0.25;
+/* Of the square of a deviation in the bootstrap; the rest is the mean's. */
+static const double OWN_SHARE = 0.5;
 
 /* What became of a budget. */
 typedef enum { VERTEX_INSIDE, VERTEX_BELOW, VERTEX_ABOVE, VERTEX_NONE, VERTEX_FEW_SIZES, VERTEX_OUTCOMES } VertexOutcome;
 
-/* Weighted least squares of the loss on (1, u, u^2), u = (ln params - centre) / scale. False when the sizes do not determine it. */
-static bool parabola_fit(const IsoflopPoint *points, const double *weights, size_t count, double centre, double scale, double out[3]) {
-    double moments[5] = {0}, sides[3] = {0};
-    for (size_t i = 0; i < count; i++) {
-        double u = (log(points[i].params) - centre) / scale, power = weights[i];
-        for (int k = 0; k < 5; k++, power *= u) {
-            moments[k] += power;
-            if (k < 3) {
-                sides[k] += power * points[i].loss;
-            }
-        }
-    }
-    double rows[3][4];
+/* A parabola in u = (ln params - centre) / scale, which runs from -1 to 1 over the sizes. */
+typedef struct Parabola {
+    double centre, scale, c[3];
+    double moments[5]; /* sums of weight u^k */
+} Parabola;
+
+/* Solves the normal equations for one right side; false when the sizes do not determine them. */
+static bool normal_solve(const double moments[5], const double right[3], double out[3]) {
+    double rows[3][3];
     for (int i = 0; i < 3; i++) {
         for (int j = 0; j < 3; j++) {
-            rows[i][j] = moments[i + j];
+            rows[i][j] = moments[i + j] / moments[0];
         }
-        rows[i][3] = sides[i];
+        out[i] = right[i] / moments[0];
     }
-    for (int i = 0; i < 3; i++) {
-        /* The moment matrix is positive definite, so that no pivoting is needed. */
-        if (!(rows[i][i] > 1e-9 * moments[0])) {
-            return false;
-        }
-        for (int j = i + 1; j < 3; j++) {
-            double factor = rows[j][i] / rows[i][i];
-            for (int k = i; k < 4; k++) {
-                rows[j][k] -= factor * rows[i][k];
+    return linear_solve(&rows[0][0], out, 3, 1e-9);
+}
+
+static double parabola_u(const Parabola *parabola, const BudgetPoint *point) {
+    return (log(point->params) - parabola->centre) / parabola->scale;
+}
+
+/* Weighted least squares. */
+static bool parabola_fit(Parabola *parabola, const IsoflopSample *samples, size_t count) {
+    double low = log(samples[0].point.params), high = log(samples[count - 1].point.params), sides[3] = {0};
+    *parabola = (Parabola){.centre = (low + high) / 2, .scale = (high - low) / 2};
+    for (size_t i = 0; i < count; i++) {
+        double u = parabola_u(parabola, &samples[i].point), power = samples[i].weight;
+        for (int k = 0; k < 5; k++, power *= u) {
+            parabola->moments[k] += power;
+            if (k < 3) {
+                sides[k] += power * samples[i].point.loss;
             }
         }
     }
-    for (int i = 2; i >= 0; i--) {
-        out[i] = rows[i][3];
-        for (int k = i + 1; k < 3; k++) {
-            out[i] -= rows[i][k] * out[k];
-        }
-        out[i] /= rows[i][i];
+    return normal_solve(parabola->moments, sides, parabola->c);
+}
+
+/* The variance of the vertex in ln params, by propagation of the losses' noise, which is taken for relative and equal in all budgets: its
+ * size is a factor common to all and left out. */
+static double vertex_variance(const Parabola *parabola, double loss) {
+    const double *c = parabola->c, gradient[3] = {0, -1 / (2 * c[2]), c[1] / (2 * c[2] * c[2])};
+    double solved[3], variance = 0;
+    if (!normal_solve(parabola->moments, gradient, solved)) {
+        return NAN;
     }
-    return true;
+    for (int i = 0; i < 3; i++) {
+        variance += gradient[i] * solved[i];
+    }
+    return variance * loss * loss * parabola->scale * parabola->scale;
 }
 
 /* Examples at a size between two sizes of the budget: for C = c P N with one c this is C / (c P); with exact FLOPs c drifts with the
  * size, and the neighbours know it. */
-static double examples_at(const IsoflopPoint *points, size_t count, double ln_params) {
+static double examples_at(const IsoflopSample *samples, size_t count, double ln_params) {
     size_t i = 1;
-    while (i + 1 < count && log(points[i].params) < ln_params) {
+    while (i + 1 < count && log(samples[i].point.params) < ln_params) {
         i++;
     }
-    double x0 = log(points[i - 1].params), x1 = log(points[i].params), y0 = log(points[i - 1].examples), y1 = log(points[i].examples);
+    double x0 = log(samples[i - 1].point.params), x1 = log(samples[i].point.params), y0 = log(samples[i - 1].point.examples),
+           y1 = log(samples[i].point.examples);
     return exp(y0 + (ln_params - x0) / (x1 - x0) * (y1 - y0));
 }
 
 /* Where the losses themselves are lowest. Losses that fall to an end and level off there give a parabola with a bottom inside, and yet
  * nothing that was run shows an optimum. */
-static VertexOutcome lowest_side(const IsoflopPoint *points, size_t count) {
-    double first = points[0].loss, last = points[count - 1].loss, between = INFINITY;
+static VertexOutcome lowest_side(const IsoflopSample *samples, size_t count) {
+    double first = samples[0].point.loss, last = samples[count - 1].point.loss, between = INFINITY;
     for (size_t i = 1; i + 1 < count; i++) {
-        between = fmin(between, points[i].loss);
+        between = fmin(between, samples[i].point.loss);
     }
     if (between <= fmin(first, last)) {
         return VERTEX_INSIDE;
@@ -77,192 +93,286 @@ static VertexOutcome lowest_side(const IsoflopPoint *points, size_t count) {
     return first < last ? VERTEX_BELOW : VERTEX_ABOVE;
 }
 
-/* The share of the losses' variance that the parabola leaves; c as parabola_fit gave it. */
-static double parabola_misfit(const IsoflopPoint *points, const double *weights, size_t count, double centre, double scale,
-                              const double c[3]) {
+/* The share of the losses' variance that the parabola leaves. */
+static double parabola_misfit(const Parabola *parabola, const IsoflopSample *samples, size_t count) {
+    const double *c = parabola->c;
     double total = 0, mean = 0, left = 0, all = 0;
     for (size_t i = 0; i < count; i++) {
-        total += weights[i];
-        mean += weights[i] * points[i].loss;
+        total += samples[i].weight;
+        mean += samples[i].weight * samples[i].point.loss;
     }
     mean /= total;
     for (size_t i = 0; i < count; i++) {
-        double u = (log(points[i].params) - centre) / scale, residual = points[i].loss - (c[0] + u * (c[1] + u * c[2]));
-        left += weights[i] * residual * residual;
-        all += weights[i] * (points[i].loss - mean) * (points[i].loss - mean);
+        double u = parabola_u(parabola, &samples[i].point), residual = samples[i].point.loss - (c[0] + u * (c[1] + u * c[2]));
+        left += samples[i].weight * residual * residual;
+        all += samples[i].weight * (samples[i].point.loss - mean) * (samples[i].point.loss - mean);
     }
     return all > 0 ? left / all : 0;
 }
 
-/* Fits one budget from its points: one of each size, in order of params. */
-static VertexOutcome budget_fit(IsoflopBudget *budget, const IsoflopPoint *points, const double *weights, size_t count) {
-    budget->points = count;
-    budget->refused = true;
-    budget->params = budget->examples = budget->loss = NAN;
-    if (count < BUDGET_SIZES_MIN) {
-        return VERTEX_FEW_SIZES;
-    }
-    double low = log(points[0].params), high = log(points[count - 1].params), centre = (low + high) / 2, scale = (high - low) / 2, c[3];
-    if (!parabola_fit(points, weights, count, centre, scale, c)) {
-        return VERTEX_NONE;
-    }
-    budget->curvature[2] = c[2] / (scale * scale);
-    budget->curvature[1] = c[1] / scale - 2 * centre * budget->curvature[2];
-    budget->curvature[0] = c[0] - c[1] * centre / scale + c[2] * centre * centre / (scale * scale);
-    double vertex = -c[1] / (2 * c[2]);
-    if (!(c[2] > 0) || !isfinite(vertex)) {
+/* Which side of the sizes the optimum is on. u: of the vertex. */
+static VertexOutcome vertex_side(const double c[3], double u, const IsoflopSample *samples, size_t count) {
+    if (!(c[2] > 0) || !isfinite(u)) {
         /* Without a bottom the lowest side still tells where the optimum lies. */
         return c[2] <= 0 && fabs(c[1]) > fabs(c[2]) ? (c[1] > 0 ? VERTEX_BELOW : VERTEX_ABOVE) : VERTEX_NONE;
     }
-    if (vertex <= -1 || vertex >= 1) {
-        return vertex <= -1 ? VERTEX_BELOW : VERTEX_ABOVE;
+    if (u <= -1 || u >= 1) {
+        return u <= -1 ? VERTEX_BELOW : VERTEX_ABOVE;
     }
-    VertexOutcome side = lowest_side(points, count);
+    return lowest_side(samples, count);
+}
+
+/* Fits one budget from its points: one of each size, in order of params. */
+static VertexOutcome budget_fit(IsoflopBudget *budget, const IsoflopSample *samples, size_t count) {
+    budget->points = count;
+    budget->refused = true;
+    budget->params = budget->examples = budget->loss = NAN;
+    Parabola parabola;
+    if (count < BUDGET_SIZES_MIN) {
+        return VERTEX_FEW_SIZES;
+    }
+    if (!parabola_fit(&parabola, samples, count)) {
+        return VERTEX_NONE;
+    }
+    const double *c = parabola.c, centre = parabola.centre, scale = parabola.scale, vertex = -c[1] / (2 * c[2]);
+    budget->curvature[2] = c[2] / (scale * scale);
+    budget->curvature[1] = c[1] / scale - 2 * centre * budget->curvature[2];
+    budget->curvature[0] = c[0] - c[1] * centre / scale + c[2] * centre * centre / (scale * scale);
+    VertexOutcome side = vertex_side(c, vertex, samples, count);
     if (side != VERTEX_INSIDE) {
         return side;
     }
-    budget->misfit = parabola_misfit(points, weights, count, centre, scale, c);
+    budget->misfit = parabola_misfit(&parabola, samples, count);
     budget->params = exp(centre + scale * vertex);
-    budget->examples = examples_at(points, count, centre + scale * vertex);
+    budget->examples = examples_at(samples, count, centre + scale * vertex);
     budget->loss = c[0] - c[1] * c[1] / (4 * c[2]);
+    budget->weight = 1 / vertex_variance(&parabola, budget->loss);
+    if (!(budget->weight > 0) || !isfinite(budget->weight)) {
+        return VERTEX_NONE;
+    }
     budget->refused = false;
     return VERTEX_INSIDE;
 }
 
-typedef struct PowerLaw {
-    double exponent, coefficient;
-} PowerLaw;
-
-static PowerLaw regress(const IsoflopBudget *budgets, size_t count, bool examples) {
-    double n = 0, x = 0, y = 0, xx = 0, xy = 0;
+/* The frontier through the accepted vertices, weighted by how well each is known: exponent and coefficient of P*, then of N*. */
+static void regress(const IsoflopBudget *budgets, size_t count, double draw[FIT_FRONTIER_COLUMNS]) {
+    PowerLawSums params = {0}, examples = {0};
     for (size_t i = 0; i < count; i++) {
-        if (!budgets[i].refused) {
-            n++;
-            x += log(budgets[i].flops);
-            y += log(examples ? budgets[i].examples : budgets[i].params);
+        const IsoflopBudget *budget = &budgets[i];
+        if (!budget->refused) {
+            power_law_add(&params, budget->weight, log(budget->flops), log(budget->params));
+            power_law_add(&examples, budget->weight, log(budget->flops), log(budget->examples));
         }
     }
-    for (size_t i = 0; i < count; i++) {
-        if (!budgets[i].refused) {
-            double dx = log(budgets[i].flops) - x / n;
-            xx += dx * dx;
-            xy += dx * (log(examples ? budgets[i].examples : budgets[i].params) - y / n);
-        }
-    }
-    return (PowerLaw){xy / xx, exp(y / n - xy / xx * x / n)};
+    frontier_set(draw, &params, &examples);
 }
 
-/* All budgets of one (re)sample. points and weights are scratch of cell_count, unless keep is given: it takes the points of all budgets. */
-static size_t plan_fit(const IsoflopPlan *plan, const double *group_weights, IsoflopBudget *budgets, IsoflopPoint *points, double *weights,
-                       IsoflopFit *keep, size_t outcomes[VERTEX_OUTCOMES]) {
-    size_t used = 0;
-    memset(outcomes, 0, VERTEX_OUTCOMES * sizeof *outcomes);
-    for (size_t i = 0; i < plan->budget_count; i++) {
-        budgets[i] = (IsoflopBudget){.flops = plan->budgets[i], .first = keep == NULL ? 0 : keep->point_count};
-        IsoflopPoint *target = keep == NULL ? points : keep->points + keep->point_count;
-        size_t count = isoflop_plan_points(plan, i, group_weights, target, weights);
-        VertexOutcome outcome = budget_fit(&budgets[i], target, weights, count);
-        outcomes[outcome]++;
-        used += outcome == VERTEX_INSIDE;
-        if (keep != NULL) {
-            keep->point_count += count;
-        }
-    }
-    return used;
+static size_t fit_one(IsoflopBudget *budget, const IsoflopSample *samples, size_t count, size_t outcomes[VERTEX_OUTCOMES]) {
+    VertexOutcome outcome = budget_fit(budget, samples, count);
+    outcomes[outcome]++;
+    return outcome == VERTEX_INSIDE;
 }
 
-/* ---- bootstrap ---- */
+/* ---- bootstrap ----
+ *
+ * On a plain grid a resample drops runs, and what is interpolated between is dropped with them. At measured budgets that would be more than
+ * the noise: of few sizes around a vertex each lost one bends the parabola, and intervals came out twice as wide as they had to be
+ * (simulated). There the sizes stay and each configuration's deviation from its parabola is drawn: it comes (times drawn - 1)-fold, a
+ * multiplier of mean 0 and variance 1 that is the same for all that a configuration has (a wild bootstrap). Deviations are divided by
+ * sqrt(1 - leverage), since the parabola has been drawn towards its points. */
+
+typedef struct Deviation {
+    IsoflopSample sample; /* on the parabola */
+    double amount;
+} Deviation;
 
 typedef struct Resampling {
     const IsoflopPlan *plan;
-    const FitGroups *groups;
-    const FitOptions *options;
-    struct IsoflopDraw *draws; /* params_exponent is NaN where the resample was refused */
+    const Fit *fit;
+    Deviation *deviations; /* owned; measured: as budget_points of the fit */
+    bool known;            /* some budget has more sizes than the parabola has constants */
 } Resampling;
 
-static void resample(void *context, int64_t index) {
-    const Resampling *work = context;
-    struct IsoflopDraw *draw = &work->draws[index];
-    draw->params_exponent = NAN;
-    size_t cells = work->plan->cell_count, outcomes[VERTEX_OUTCOMES];
-    double *weights = calloc(work->groups->count + cells, sizeof *weights);
-    IsoflopPoint *points = calloc(cells, sizeof *points);
-    IsoflopBudget *budgets = calloc(work->plan->budget_count, sizeof *budgets);
-    if (weights != NULL && points != NULL && budgets != NULL) {
-        fit_groups_draw(work->groups, work->options->seed, index, weights);
-        size_t count = work->plan->budget_count;
-        if (plan_fit(work->plan, weights, budgets, points, weights + work->groups->count, NULL, outcomes) >= BUDGETS_MIN) {
-            PowerLaw params = regress(budgets, count, false), examples = regress(budgets, count, true);
-            *draw = (struct IsoflopDraw){params.exponent, params.coefficient, examples.exponent, examples.coefficient};
-        }
+/* How far the parabola follows a point: weight x' (X' W X)^-1 x. */
+static double leverage(const Parabola *parabola, const IsoflopSample *sample) {
+    double u = parabola_u(parabola, &sample->point), row[3] = {1, u, u * u}, solved[3];
+    if (!normal_solve(parabola->moments, row, solved)) {
+        return 1;
     }
-    free(weights);
-    free(points);
-    free(budgets);
+    return sample->weight * (solved[0] + u * (solved[1] + u * solved[2]));
 }
 
-static int bootstrap(IsoflopFit *fit, const IsoflopPlan *plan, const FitGroups *groups, const FitOptions *options, Error *error) {
-    if (options->resamples <= 0) {
-        return 0;
-    }
-    fit->cloud = calloc((size_t)options->resamples, sizeof *fit->cloud);
-    if (fit->cloud == NULL) {
-        return error_set(error, "out of memory for %lld resamples", (long long)options->resamples);
-    }
-    Resampling work = {plan, groups, options, fit->cloud};
-    fit_parallel(options->resamples, options, true, resample, &work);
-    for (int64_t i = 0; i < options->resamples; i++) {
-        if (isfinite(fit->cloud[i].params_exponent)) {
-            fit->cloud[fit->cloud_count++] = fit->cloud[i];
+/* Sets the deviations of one budget; adds to the mean square of relative deviations where the budget tells them. */
+static void set_deviations(Deviation *deviations, const IsoflopSample *samples, size_t count, double *squares, double *freedom) {
+    Parabola parabola;
+    bool fitted = count >= BUDGET_SIZES_MIN && parabola_fit(&parabola, samples, count);
+    for (size_t i = 0; i < count; i++) {
+        deviations[i] = (Deviation){samples[i], NAN};
+        if (fitted && count > BUDGET_SIZES_MIN) {
+            double u = parabola_u(&parabola, &samples[i].point), loss = parabola.c[0] + u * (parabola.c[1] + u * parabola.c[2]);
+            double residual = samples[i].point.loss - loss;
+            deviations[i].sample.point.loss = loss;
+            deviations[i].amount = residual / sqrt(fmax(1 - leverage(&parabola, &samples[i]), 1e-6));
+            *squares += samples[i].weight * residual * residual / (loss * loss);
         }
     }
-    if (!fit_cloud_enough(fit->cloud_count, options->resamples, &fit->warnings)) {
-        return 0;
+    *freedom += fitted && count > BUDGET_SIZES_MIN ? (double)(count - BUDGET_SIZES_MIN) : 0;
+}
+
+/* A deviation alone is a poor guide to its own size, and intervals from few of them are too narrow: a part of its square is the mean's of
+ * all, which is right where the noise is relative and equal in all budgets. Where a budget has three sizes, its parabola meets them
+ * whatever the noise, and the mean is all there is. */
+static void complete_deviations(Resampling *resampling, double squares, double freedom) {
+    resampling->known = freedom > 0;
+    for (size_t i = 0; resampling->known && i < resampling->fit->budget_point_count; i++) {
+        Deviation *deviation = &resampling->deviations[i];
+        double loss = deviation->sample.point.loss, mean = loss * loss * squares / freedom / deviation->sample.weight;
+        double own = isnan(deviation->amount) ? mean : deviation->amount * deviation->amount;
+        deviation->amount = copysign(sqrt(OWN_SHARE * own + (1 - OWN_SHARE) * mean), deviation->amount);
     }
-    size_t stride = sizeof *fit->cloud / sizeof(double), count = fit->cloud_count;
-    double level = options->level;
-    if (fit_estimate_interval(&fit->params.exponent, &fit->cloud->params_exponent, count, stride, level, error) < 0 ||
-        fit_estimate_interval(&fit->params.coefficient, &fit->cloud->params_coefficient, count, stride, level, error) < 0 ||
-        fit_estimate_interval(&fit->examples.exponent, &fit->cloud->examples_exponent, count, stride, level, error) < 0 ||
-        fit_estimate_interval(&fit->examples.coefficient, &fit->cloud->examples_coefficient, count, stride, level, error) < 0) {
-        return -1;
+}
+
+static bool refit(const void *context, const double *group_weights, void *scratch, double *draw) {
+    const Resampling *resampling = context;
+    const IsoflopPlan *plan = resampling->plan;
+    IsoflopSample *samples = scratch;
+    IsoflopBudget *budgets = (IsoflopBudget *)(samples + plan->cell_count);
+    size_t used = 0, outcomes[VERTEX_OUTCOMES] = {0};
+    if (plan->measured && !resampling->known) {
+        return false;
     }
-    return 0;
+    for (size_t i = 0; i < plan->budget_count; i++) {
+        budgets[i] = (IsoflopBudget){.flops = plan->budgets[i]};
+        size_t count = plan->measured ? resampling->fit->budgets[i].points : isoflop_plan_samples(plan, i, group_weights, samples);
+        for (size_t j = 0; plan->measured && j < count; j++) {
+            const Deviation *deviation = &resampling->deviations[resampling->fit->budgets[i].first + j];
+            samples[j] = deviation->sample;
+            samples[j].point.loss += (group_weights[deviation->sample.group] - 1) * deviation->amount;
+        }
+        used += fit_one(&budgets[i], samples, count, outcomes);
+    }
+    if (used < BUDGETS_MIN) {
+        return false;
+    }
+    regress(budgets, plan->budget_count, draw);
+    return true;
+}
+
+static size_t scratch_size(const IsoflopPlan *plan) {
+    return plan->cell_count * sizeof(IsoflopSample) + plan->budget_count * sizeof(IsoflopBudget);
+}
+
+/* All budgets, with their points, and what the bootstrap needs of them. samples: room for cell_count. */
+static void fit_budgets(Fit *fit, Resampling *resampling, IsoflopSample *samples, size_t outcomes[VERTEX_OUTCOMES]) {
+    const IsoflopPlan *plan = resampling->plan;
+    double squares = 0, freedom = 0;
+    memset(outcomes, 0, VERTEX_OUTCOMES * sizeof *outcomes);
+    for (size_t i = 0; i < plan->budget_count; i++) {
+        fit->budgets[i] = (IsoflopBudget){.flops = plan->budgets[i], .first = fit->budget_point_count};
+        size_t count = isoflop_plan_samples(plan, i, NULL, samples);
+        fit->budgets_used += fit_one(&fit->budgets[i], samples, count, outcomes);
+        if (plan->measured) {
+            set_deviations(&resampling->deviations[fit->budget_point_count], samples, count, &squares, &freedom);
+        }
+        for (size_t j = 0; j < count; j++) {
+            fit->budget_points[fit->budget_point_count++] = samples[j].point;
+        }
+    }
+    if (plan->measured) {
+        complete_deviations(resampling, squares, freedom);
+    }
 }
 
 /* ---- the fit ---- */
 
-static int refuse_few_budgets(const IsoflopPlan *plan, size_t used, const size_t outcomes[VERTEX_OUTCOMES], Error *error) {
-    const char *mend = "add seeds and model sizes: the parabolas have no bottom";
+static int refuse_few_budgets(Fit *fit, const IsoflopPlan *plan, const size_t outcomes[VERTEX_OUTCOMES], Error *error) {
+    const char *mend = "add seeds and model sizes: the parabolas have no bottom", *code = "budgets_dropped";
     if (plan->budget_count < BUDGETS_MIN) {
         mend = "add runs at more budgets";
+        code = "few_budgets";
     } else if (outcomes[VERTEX_FEW_SIZES] > outcomes[VERTEX_ABOVE] + outcomes[VERTEX_BELOW]) {
         mend = "add model sizes, or more numbers of examples for each";
+        code = "few_sizes";
     } else if (outcomes[VERTEX_ABOVE] + outcomes[VERTEX_BELOW] >= outcomes[VERTEX_NONE]) {
         mend = outcomes[VERTEX_ABOVE] >= outcomes[VERTEX_BELOW] ? "add larger models" : "add smaller models";
+        code = "edge_optimum";
     }
-    error_set(
-        error,
+    return fit_refuse(
+        fit, code, error,
         "IsoFLOP needs 3 budgets with their optimum between the sizes and has %zu of %zu (optimum at or beyond the smallest size: %zu, "
         "the largest: %zu, no optimum: %zu, under 3 sizes: %zu): %s",
-        used, plan->budget_count, outcomes[VERTEX_BELOW], outcomes[VERTEX_ABOVE], outcomes[VERTEX_NONE], outcomes[VERTEX_FEW_SIZES], mend);
-    return FIT_REFUSED;
+        fit->budgets_used, plan->budget_count, outcomes[VERTEX_BELOW], outcomes[VERTEX_ABOVE], outcomes[VERTEX_NONE],
+        outcomes[VERTEX_FEW_SIZES], mend);
 }
 
-static void warn_about_budgets(IsoflopFit *fit, const IsoflopPlan *plan, const size_t outcomes[VERTEX_OUTCOMES]) {
-    FitWarnings *warnings = &fit->warnings;
-    double low = INFINITY, high = 0;
-    size_t thinnest = SIZE_MAX, misfits = 0;
+/* What the budgets that carry the frontier have in common. */
+typedef struct BudgetSurvey {
+    size_t thinnest, misfits;
+    double low, high; /* flops */
+} BudgetSurvey;
+
+static BudgetSurvey survey(const Fit *fit) {
+    BudgetSurvey found = {.thinnest = SIZE_MAX, .low = INFINITY};
     for (size_t i = 0; i < fit->budget_count; i++) {
-        if (!fit->budgets[i].refused) {
-            low = fmin(low, fit->budgets[i].flops);
-            high = fmax(high, fit->budgets[i].flops);
-            thinnest = fit->budgets[i].points < thinnest ? fit->budgets[i].points : thinnest;
-            misfits += fit->budgets[i].misfit > MISFIT_MAX;
+        const IsoflopBudget *budget = &fit->budgets[i];
+        if (!budget->refused) {
+            found.low = fmin(found.low, budget->flops);
+            found.high = fmax(found.high, budget->flops);
+            found.thinnest = budget->points < found.thinnest ? budget->points : found.thinnest;
+            found.misfits += budget->misfit > MISFIT_MAX;
         }
     }
+    return found;
+}
+
+/* Half the extent of a budget's sizes, and how far their middle is above the vertex; both in ln params. */
+static double half_width(const Fit *fit, const IsoflopBudget *budget) {
+    const BudgetPoint *points = &fit->budget_points[budget->first];
+    return log(points[budget->points - 1].params / points[0].params) / 2;
+}
+
+static double offset(const Fit *fit, const IsoflopBudget *budget) {
+    const BudgetPoint *points = &fit->budget_points[budget->first];
+    return log(points[budget->points - 1].params * points[0].params) / 2 - log(budget->params);
+}
+
+/* The middle of the sizes should follow the optimum. Where it moves against it, the parabola's own bias moves with C and bends the
+ * exponent. The drift is that of a line through (ln C, offset), and counts when it is more than the vertices' scatter makes. */
+static void warn_about_drift(Fit *fit, const BudgetSurvey *found) {
+    double n = (double)fit->budgets_used, x = 0, y = 0, width = 0, xx = 0, xy = 0, yy = 0;
+    for (size_t i = 0; i < fit->budget_count; i++) {
+        if (!fit->budgets[i].refused) {
+            x += log(fit->budgets[i].flops) / n;
+            y += offset(fit, &fit->budgets[i]) / n;
+            width += half_width(fit, &fit->budgets[i]) / n;
+        }
+    }
+    for (size_t i = 0; i < fit->budget_count; i++) {
+        if (!fit->budgets[i].refused) {
+            double dx = log(fit->budgets[i].flops) - x, dy = offset(fit, &fit->budgets[i]) - y;
+            xx += dx * dx;
+            xy += dx * dy;
+            yy += dy * dy;
+        }
+    }
+    double range = log(found->high / found->low), drift = xy / xx * range;
+    double scatter = range * sqrt(fmax(0, yy - xy * xy / xx) / (n - 2) / xx);
+    if (fabs(drift) > DRIFT_MAX * width && fabs(drift) > 3 * scatter) {
+        fit_warn(&fit->warnings, "drifting_centre",
+                 "Over the budgets the middle of the sizes moves by a factor of %.3g %s the optimum: the parabolas' "
+                 "bias moves with it and enters the exponent, not its interval. Centre the sizes of each budget on its optimum.",
+                 exp(fabs(drift)), drift > 0 ? "ahead of" : "behind");
+    }
+}
+
+static void warn_about_budgets(Fit *fit, const IsoflopPlan *plan, const size_t outcomes[VERTEX_OUTCOMES]) {
+    FitWarnings *warnings = &fit->warnings;
     if (!plan->measured) {
         fit_warn(warnings, "interpolated", "No runs share a compute budget: the loss of each size is interpolated between its runs.");
+    }
+    if (plan->unused > 0) {
+        fit_warn(warnings, "outside_budgets",
+                 "%zu configurations are left out: fewer than three sizes have their compute within 1 %%. Add sizes there.", plan->unused);
     }
     if (outcomes[VERTEX_BELOW] + outcomes[VERTEX_ABOVE] > 0) {
         fit_warn(
@@ -274,77 +384,78 @@ static void warn_about_budgets(IsoflopFit *fit, const IsoflopPlan *plan, const s
         fit_warn(warnings, "budgets_dropped", "%zu of %zu budgets have no parabola (not convex: %zu, under 3 sizes: %zu) and are left out.",
                  outcomes[VERTEX_NONE] + outcomes[VERTEX_FEW_SIZES], fit->budget_count, outcomes[VERTEX_NONE], outcomes[VERTEX_FEW_SIZES]);
     }
-    if (misfits > 0) {
+}
+
+static void warn_about_extent(Fit *fit, const BudgetSurvey *found) {
+    FitWarnings *warnings = &fit->warnings;
+    if (found->misfits > 0) {
         fit_warn(
             warnings, "poor_parabola",
             "In %zu of %zu budgets used the parabola leaves over a quarter of the losses' variance: noise hides the optimum. Add seeds, "
             "or sizes further from it.",
-            misfits, fit->budgets_used);
+            found->misfits, fit->budgets_used);
     }
     if (fit->budgets_used < BUDGETS_COMFORTABLE) {
         fit_warn(warnings, "few_budgets", "Only %zu budgets carry the power law: at least 5 are needed to see whether it is one.",
                  fit->budgets_used);
     }
-    if (thinnest < SIZES_COMFORTABLE) {
-        fit_warn(warnings, "few_sizes", "A budget has only %zu model sizes: its parabola hardly has anything to disagree with.", thinnest);
+    if (found->thinnest < SIZES_COMFORTABLE) {
+        fit_warn(warnings, "few_sizes", "A budget has only %zu model sizes: its parabola hardly has anything to disagree with.",
+                 found->thinnest);
     }
-    if (high < 10 * low) {
-        fit_warn(warnings, "short_extent", "The budgets used span a factor of %.3g in compute, under one decade.", high / low);
+    if (found->high < 10 * found->low) {
+        fit_warn(warnings, "short_extent", "The budgets used span a factor of %.3g in compute, under one decade.",
+                 found->high / found->low);
     }
 }
 
-static int fit_plan(IsoflopFit *fit, const IsoflopPlan *plan, const FitGroups *groups, const FitOptions *options, Error *error) {
+static int fit_plan(Fit *fit, const IsoflopPlan *plan, const FitGroups *groups, const FitOptions *options, Error *error) {
     size_t outcomes[VERTEX_OUTCOMES], points = plan->measured ? plan->cell_count : plan->cell_count * plan->budget_count;
-    double *weights = calloc(plan->cell_count + 1, sizeof *weights);
+    double frontier[FIT_FRONTIER_COLUMNS];
+    Resampling resampling = {.plan = plan, .fit = fit, .deviations = calloc(plan->cell_count + 1, sizeof(Deviation))};
+    IsoflopSample *samples = calloc(plan->cell_count + 1, sizeof *samples);
+    int result = -1;
     fit->budgets = calloc(plan->budget_count + 1, sizeof *fit->budgets);
-    fit->points = calloc(points + 1, sizeof *fit->points);
-    if (weights == NULL || fit->budgets == NULL || fit->points == NULL) {
-        free(weights);
-        return error_set(error, "out of memory for %zu budgets", plan->budget_count);
+    fit->budget_points = calloc(points + 1, sizeof *fit->budget_points);
+    if (resampling.deviations == NULL || samples == NULL || fit->budgets == NULL || fit->budget_points == NULL) {
+        error_set(error, "out of memory for %zu budgets", plan->budget_count);
+        goto out;
     }
     fit->budget_count = plan->budget_count;
-    fit->budgets_used = plan_fit(plan, NULL, fit->budgets, NULL, weights, fit, outcomes);
-    free(weights);
+    fit_budgets(fit, &resampling, samples, outcomes);
     if (fit->budgets_used < BUDGETS_MIN) {
-        return refuse_few_budgets(plan, fit->budgets_used, outcomes, error);
+        result = refuse_few_budgets(fit, plan, outcomes, error);
+        goto out;
     }
-    PowerLaw params = regress(fit->budgets, fit->budget_count, false), examples = regress(fit->budgets, fit->budget_count, true);
-    fit->params = (FitFrontier){fit_estimate(params.exponent), fit_estimate(params.coefficient)};
-    fit->examples = (FitFrontier){fit_estimate(examples.exponent), fit_estimate(examples.coefficient)};
+    regress(fit->budgets, fit->budget_count, frontier);
+    frontier_publish(fit, frontier);
+    BudgetSurvey found = survey(fit);
+    fit->flops_lowest = found.low;
+    fit->flops_highest = found.high;
     warn_about_budgets(fit, plan, outcomes);
-    return bootstrap(fit, plan, groups, options, error);
+    warn_about_extent(fit, &found);
+    warn_about_drift(fit, &found);
+    const FitRefit again = {.make = refit, .context = &resampling, .scratch_size = scratch_size(plan)};
+    result = fit_bootstrap(fit, groups, &again, options, error);
+out:
+    free(samples);
+    free(resampling.deviations);
+    return result;
 }
 
-int fit_isoflop(IsoflopFit *out, const FitPoint *points, size_t count, const FitOptions *options, Error *error) {
-    *out = (IsoflopFit){0};
+int fit_make_isoflop(Fit *out, const FitPoint *points, size_t count, const FitOptions *options, Error *error) {
     FitGroups groups = {0};
     IsoflopPlan plan = {0};
     int result = -1;
-    size_t usable_count = 0;
-    FitPoint *usable = fit_points_usable(points, count, &usable_count, &out->warnings, error);
-    if (usable == NULL || fit_groups_init(&groups, usable, usable_count, error) < 0 ||
-        fit_points_recipes(usable, usable_count, &out->warnings, error) < 0) {
+    if (fit_groups_init(&groups, points, count, error) < 0 || fit_points_recipes(points, count, &out->warnings, error) < 0) {
         goto out;
     }
-    result = isoflop_plan_init(&plan, usable, &groups, usable_count, error);
+    result = isoflop_plan_init(&plan, out, points, &groups, count, error);
     if (result == 0) {
         result = fit_plan(out, &plan, &groups, options, error);
     }
 out:
     isoflop_plan_deinit(&plan);
     fit_groups_deinit(&groups);
-    free(usable);
-    if (result != 0) {
-        fit_isoflop_deinit(out);
-    }
     return result;
-}
-
-void fit_isoflop_deinit(IsoflopFit *fit) {
-    if (fit != NULL) {
-        free(fit->budgets);
-        free(fit->points);
-        free(fit->cloud);
-        *fit = (IsoflopFit){0};
-    }
 }

@@ -1,30 +1,29 @@
 /* IsoFLOP in two steps: which loss each size has at each budget (isoflop_budget.c), and what follows from it (isoflop.c). */
 #pragma once
 
-#include "internal.h"
-
-/* One configuration, its seeds averaged. */
-typedef struct Cell {
-    double params, examples, flops, loss;
-    size_t group;  /* of the bootstrap */
-    size_t budget; /* of measured budgets; BUDGET_NONE outside them */
-} Cell;
-
-#define BUDGET_NONE ((size_t)-1)
+#include "cells.h"
 
 typedef struct IsoflopPlan {
-    Cell *cells; /* owned; by params, then flops, then loss */
+    Cell *cells; /* owned; measured: by budget, then as cells_make orders them */
     size_t cell_count;
     double *budgets; /* owned; ascending */
     size_t budget_count;
+    size_t *first; /* owned; measured: [budget_count + 1], the cells of budget i are first[i] to first[i + 1] */
+    size_t unused; /* cells that share their compute with fewer than three sizes */
     bool measured; /* the runs were made at the budgets; else each size is interpolated */
 } IsoflopPlan;
 
 enum { BUDGET_SIZES_MIN = 3 };
 
-/* 0, FIT_REFUSED, -1. */
-int isoflop_plan_init(IsoflopPlan *plan, const FitPoint *points, const FitGroups *groups, size_t count, Error *error);
+/* 0, FIT_REFUSED (told in out), -1. */
+int isoflop_plan_init(IsoflopPlan *plan, Fit *out, const FitPoint *points, const FitGroups *groups, size_t count, Error *error);
 void isoflop_plan_deinit(IsoflopPlan *plan);
-/* The sizes known at one budget, by params, with their weights; returns how many. weights: per group, or NULL.
- * points and point_weights hold cell_count. */
-size_t isoflop_plan_points(const IsoflopPlan *plan, size_t budget, const double *weights, IsoflopPoint *points, double *point_weights);
+/* A size at a budget. */
+typedef struct IsoflopSample {
+    BudgetPoint point;
+    double weight;
+    size_t group; /* of the run; of an interpolation one of the two */
+} IsoflopSample;
+
+/* The sizes known at one budget, by params; returns how many. group_weights: of a resample, or NULL. samples: room for cell_count. */
+size_t isoflop_plan_samples(const IsoflopPlan *plan, size_t budget, const double *group_weights, IsoflopSample *samples);

@@ -4,44 +4,96 @@
 #include <stdlib.h>
 #include <string.h>
 
-int surface_init(Surface *surface, const FitPoint *points, const double *weights, size_t count, Error *error) {
-    *surface = (Surface){.points = calloc(count + 1, sizeof(SurfacePoint))};
-    if (surface->points == NULL) {
+extern const SurfaceKernels surface_kernels_generic, surface_kernels_avx2, surface_kernels_avx512;
+
+const SurfaceKernels *surface_kernels(size_t index) {
+#ifdef VECTOR_VARIANTS
+    static const SurfaceKernels *const kernels[] = {&surface_kernels_generic, &surface_kernels_avx2, &surface_kernels_avx512};
+#else
+    static const SurfaceKernels *const kernels[] = {&surface_kernels_generic};
+#endif
+    return index < sizeof kernels / sizeof *kernels && index <= (size_t)machine_vector_level() ? kernels[index] : NULL;
+}
+
+static size_t round_to_lanes(size_t count) {
+    return (count + SURFACE_LANES - 1) / SURFACE_LANES * SURFACE_LANES;
+}
+
+static void set_columns(Surface *surface, void *memory, size_t rows) {
+    surface->x = memory;
+    surface->y = surface->x + rows;
+    surface->target = surface->y + rows;
+    surface->weight = surface->target + rows;
+}
+
+/* Subtracts the weighted mean and divides by the deviation. */
+static void column_standardize(double *column, const double *weight, size_t count, double *mean, double *scale) {
+    double total = 0, sum = 0, squares = 0;
+    for (size_t i = 0; i < count; i++) {
+        total += weight[i];
+        sum += weight[i] * column[i];
+    }
+    *mean = sum / total;
+    for (size_t i = 0; i < count; i++) {
+        column[i] -= *mean;
+        squares += weight[i] * column[i] * column[i];
+    }
+    *scale = squares > 0 ? sqrt(squares / total) : 1;
+    for (size_t i = 0; i < count; i++) {
+        column[i] /= *scale;
+    }
+}
+
+int surface_init(Surface *surface, const FitPoint *points, size_t count, FitLoss loss, Error *error) {
+    size_t rows = round_to_lanes(count == 0 ? 1 : count);
+    *surface = (Surface){.count = rows,
+                         .threshold = loss == FIT_LOSS_MSE ? SURFACE_NO_THRESHOLD : 1,
+                         .below = loss == FIT_LOSS_ASYMMETRIC ? FIT_ASYMMETRY : 1,
+                         .owned = aligned_alloc(64, rows * SURFACE_COLUMNS * sizeof(double))};
+    if (surface->owned == NULL) {
         return error_set(error, "out of memory for %zu points", count);
     }
-    double total = 0, x = 0, y = 0, xx = 0, yy = 0;
+    memset(surface->owned, 0, rows * SURFACE_COLUMNS * sizeof(double));
+    set_columns(surface, surface->owned, rows);
     for (size_t i = 0; i < count; i++) {
-        double weight = weights == NULL ? 1 : weights[i];
-        if (weight > 0) {
-            SurfacePoint point = {log(points[i].params), log(points[i].examples), log(points[i].loss), weight};
-            surface->points[surface->count++] = point;
-            total += weight;
-            x += weight * point.x;
-            y += weight * point.y;
-        }
+        surface->x[i] = log(points[i].params);
+        surface->y[i] = log(points[i].examples);
+        surface->target[i] = log(points[i].loss);
+        surface->weight[i] = points[i].weight;
     }
-    surface->x_mean = x / total;
-    surface->y_mean = y / total;
-    for (size_t i = 0; i < surface->count; i++) {
-        SurfacePoint *point = &surface->points[i];
-        point->x -= surface->x_mean;
-        point->y -= surface->y_mean;
-        xx += point->weight * point->x * point->x;
-        yy += point->weight * point->y * point->y;
-    }
-    surface->x_scale = xx > 0 ? sqrt(xx / total) : 1;
-    surface->y_scale = yy > 0 ? sqrt(yy / total) : 1;
-    for (size_t i = 0; i < surface->count; i++) {
-        surface->points[i].x /= surface->x_scale;
-        surface->points[i].y /= surface->y_scale;
-    }
+    column_standardize(surface->x, surface->weight, count, &surface->x_mean, &surface->x_scale);
+    column_standardize(surface->y, surface->weight, count, &surface->y_mean, &surface->y_scale);
     return 0;
 }
 
 void surface_deinit(Surface *surface) {
     if (surface != NULL) {
-        free(surface->points);
+        free(surface->owned);
         *surface = (Surface){0};
+    }
+}
+
+size_t surface_size(const Surface *all) {
+    return all->count * SURFACE_COLUMNS * sizeof(double);
+}
+
+void surface_resample(Surface *surface, const Surface *all, const FitGroups *groups, const double *weights, void *memory) {
+    *surface = *all;
+    surface->owned = NULL;
+    set_columns(surface, memory, all->count);
+    size_t kept = 0;
+    for (size_t i = 0; i < groups->points; i++) {
+        double times = weights[groups->of_point[i]];
+        if (times > 0) {
+            surface->x[kept] = all->x[i];
+            surface->y[kept] = all->y[i];
+            surface->target[kept] = all->target[i];
+            surface->weight[kept++] = all->weight[i] * times;
+        }
+    }
+    surface->count = round_to_lanes(kept == 0 ? 1 : kept);
+    for (; kept < surface->count; kept++) {
+        surface->x[kept] = surface->y[kept] = surface->target[kept] = surface->weight[kept] = 0;
     }
 }
 
@@ -63,69 +115,28 @@ Law surface_to_law(const Surface *surface, const double *variables) {
     return law;
 }
 
-/* One point's share of the Hessian. With shares s_k of the three terms and their gradients g_k, the log-sum-exp has the
- * gradient sum s_k g_k and the Hessian sum s_k g_k g_k' - (gradient)(gradient)'. The g_k are (1, 0, 0, -x, 0), (0, 1, 0, 0, -y) and
- * (0, 0, 1, 0, 0), so that few entries of the sum are not 0. */
-static void add_curvature(const SurfacePoint *point, const double share[3], double slope, double curve, double majorizing,
-                          double (*hessian)[SURFACE_VARIABLES], double (*majorant)[SURFACE_VARIABLES]) {
-    const double along_params = -share[0] * point->x, along_examples = -share[1] * point->y;
-    const double gradient[SURFACE_VARIABLES] = {share[0], share[1], share[2], along_params, along_examples};
-    for (int i = 0; i < SURFACE_VARIABLES; i++) {
-        for (int j = 0; j <= i; j++) {
-            double outer = gradient[i] * gradient[j];
-            hessian[i][j] += (curve - slope) * outer;
-            majorant[i][j] += majorizing * outer;
-        }
-    }
-    hessian[SURFACE_A][SURFACE_A] += slope * share[0];
-    hessian[SURFACE_B][SURFACE_B] += slope * share[1];
-    hessian[SURFACE_E][SURFACE_E] += slope * share[2];
-    hessian[SURFACE_ALPHA][SURFACE_A] += slope * along_params;
-    hessian[SURFACE_ALPHA][SURFACE_ALPHA] -= slope * along_params * point->x;
-    hessian[SURFACE_BETA][SURFACE_B] += slope * along_examples;
-    hessian[SURFACE_BETA][SURFACE_BETA] -= slope * along_examples * point->y;
-}
-
-/* exp of a number that is at most 0, where 1e-26 is nothing: most starts lie far out, and there exp is slow. */
-static double exp_share(double x) {
-    return x == 0 ? 1 : x < -60 ? 0 : exp(x);
-}
-
 double surface_evaluate(const Surface *surface, const double *variables, double *gradient, double (*hessian)[SURFACE_VARIABLES],
                         double (*majorant)[SURFACE_VARIABLES]) {
-    double sum = 0, total[SURFACE_VARIABLES] = {0};
-    if (hessian != NULL) {
-        memset(hessian, 0, SURFACE_VARIABLES * sizeof *hessian);
-        memset(majorant, 0, SURFACE_VARIABLES * sizeof *majorant);
-    }
-    for (size_t i = 0; i < surface->count; i++) {
-        const SurfacePoint *point = &surface->points[i];
-        double u = variables[SURFACE_A] - variables[SURFACE_ALPHA] * point->x;
-        double v = variables[SURFACE_B] - variables[SURFACE_BETA] * point->y;
-        double e = variables[SURFACE_E], top = u > v ? u : v;
-        top = top > e ? top : e;
-        double share[3] = {exp_share(u - top), exp_share(v - top), exp_share(e - top)};
-        double mass = share[0] + share[1] + share[2], per_mass = 1 / mass;
-        for (int k = 0; k < 3; k++) {
-            share[k] *= per_mass;
-        }
-        double residual = (top + log(mass) - point->target) / HUBER_DELTA, size = fabs(residual);
-        bool inside = size <= 1;
-        sum += point->weight * (inside ? residual * residual / 2 : size - 0.5);
-        double slope = point->weight * (inside ? residual : copysign(1, residual)) / HUBER_DELTA;
-        total[SURFACE_A] += slope * share[0];
-        total[SURFACE_B] += slope * share[1];
-        total[SURFACE_E] += slope * share[2];
-        total[SURFACE_ALPHA] -= slope * share[0] * point->x;
-        total[SURFACE_BETA] -= slope * share[1] * point->y;
-        if (hessian != NULL) {
-            double full = point->weight / (HUBER_DELTA * HUBER_DELTA);
-            add_curvature(point, share, slope, inside ? full : 0, inside ? full : full / size, hessian, majorant);
-        }
-    }
+    SurfaceSums sums;
+    surface_kernels(machine_vector_level())->evaluate(surface, variables, hessian != NULL, &sums);
     if (gradient != NULL) {
         memset(gradient, 0, SURFACE_PADDED * sizeof *gradient);
-        memcpy(gradient, total, sizeof total);
+        memcpy(gradient, sums.gradient, sizeof sums.gradient);
     }
-    return sum;
+    if (hessian != NULL) {
+        for (int i = 0, k = 0; i < SURFACE_VARIABLES; i++) {
+            for (int j = 0; j <= i; j++, k++) {
+                hessian[i][j] = sums.hessian[k];
+                majorant[i][j] = sums.majorant[k];
+            }
+        }
+        hessian[SURFACE_A][SURFACE_A] += sums.gradient[SURFACE_A];
+        hessian[SURFACE_B][SURFACE_B] += sums.gradient[SURFACE_B];
+        hessian[SURFACE_E][SURFACE_E] += sums.gradient[SURFACE_E];
+        hessian[SURFACE_ALPHA][SURFACE_A] += sums.gradient[SURFACE_ALPHA];
+        hessian[SURFACE_BETA][SURFACE_B] += sums.gradient[SURFACE_BETA];
+        hessian[SURFACE_ALPHA][SURFACE_ALPHA] += sums.along[0];
+        hessian[SURFACE_BETA][SURFACE_BETA] += sums.along[1];
+    }
+    return sums.value;
 }

@@ -21,39 +21,28 @@ void fit_warn(FitWarnings *warnings, const char *code, const char *format, ...) 
     va_end(arguments);
 }
 
+int fit_refuse(Fit *out, const char *code, Error *error, const char *format, ...) {
+    char text[ERROR_TEXT_MAX];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    error_set(error, "%s", text);
+    text_copy(out->refusal, sizeof out->refusal, code);
+    return FIT_REFUSED;
+}
+
 static bool is_positive(double value) {
     return isfinite(value) && value > 0;
 }
 
 bool fit_point_usable(const FitPoint *point) {
-    return is_positive(point->params) && is_positive(point->examples) && is_positive(point->flops) && is_positive(point->loss);
-}
-
-FitPoint *fit_points_usable(const FitPoint *points, size_t count, size_t *kept, FitWarnings *warnings, Error *error) {
-    FitPoint *usable = calloc(count + 1, sizeof *usable);
-    if (usable == NULL) {
-        error_set(error, "out of memory for %zu points", count);
-        return NULL;
-    }
-    *kept = 0;
-    for (size_t i = 0; i < count; i++) {
-        if (fit_point_usable(&points[i])) {
-            usable[(*kept)++] = points[i];
-        }
-    }
-    if (*kept < count) {
-        fit_warn(warnings, "points_dropped", "%zu of %zu points were left out: a value was not positive and finite.", count - *kept, count);
-    }
-    return usable;
-}
-
-static int double_compare(const void *left, const void *right) {
-    double a = *(const double *)left, b = *(const double *)right;
-    return (a > b) - (a < b);
+    return is_positive(point->params) && is_positive(point->examples) && is_positive(point->flops) && is_positive(point->loss) &&
+           (point->weight == 0 || is_positive(point->weight));
 }
 
 size_t fit_distinct(double *values, size_t count) {
-    qsort(values, count, sizeof *values, double_compare);
+    qsort(values, count, sizeof *values, doubles_compare);
     size_t distinct = 0;
     double last = 0;
     for (size_t i = 0; i < count; i++) {
@@ -140,4 +129,28 @@ int fit_points_recipes(const FitPoint *points, size_t count, FitWarnings *warnin
             widest);
     }
     return 0;
+}
+
+/* Warns both fits when two intervals of one exponent have no number in common. */
+static void warn_pair(Fit *a, Fit *b, const FitEstimate *left, const FitEstimate *right, const char *what) {
+    /* NaN, where a fit has no interval, compares as not apart. */
+    if (left->hi < right->lo || right->hi < left->lo) {
+        Fit *const fits[] = {a, b};
+        for (int i = 0; i < 2; i++) {
+            fit_warn(
+                &fits[i]->warnings, "intervals_apart",
+                "The intervals of the exponent of %s by %s (%.3f to %.3f) and by %s (%.3f to %.3f) do not overlap: one method is biased "
+                "on these points, or both.",
+                what, fit_method_text(a->method), left->lo, left->hi, fit_method_text(b->method), right->lo, right->hi);
+        }
+    }
+}
+
+void fit_warn_apart(Fit *fits, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        for (size_t j = i + 1; j < count; j++) {
+            warn_pair(&fits[i], &fits[j], &fits[i].params.exponent, &fits[j].params.exponent, "P*");
+            warn_pair(&fits[i], &fits[j], &fits[i].examples.exponent, &fits[j].examples.exponent, "N*");
+        }
+    }
 }

@@ -343,12 +343,17 @@ static float loss_gradient_row(const LossTarget *target, int64_t i, float *restr
     const float *restrict exponentials = target->scratch;
     const float share = 1.0F / (float)target->rows, confidence = 1.0F - target->smoothing, floor = target->smoothing / (float)columns;
     LossRow row = loss_row(target, d, bias);
+    const int64_t other = target->others != NULL ? target->others[i] : label;
     float right = d[label] + bias[label];
+    if (target->others != NULL) {
+        right = target->lambda * right + (1.0F - target->lambda) * (d[other] + bias[other]);
+    }
     float scale = share / row.sum, low = share * floor;
     for (int64_t j = 0; j < columns; j++) {
         d[j] = exponentials[j] * scale - low;
     }
-    d[label] -= share * confidence;
+    d[label] -= share * confidence * target->lambda;
+    d[other] -= share * confidence * (1.0F - target->lambda);
     for (int64_t j = 0; j < columns; j++) {
         dbias[j] += d[j];
     }
@@ -477,6 +482,9 @@ static void loss_measure_block(const LossTarget *target, int64_t first, const fl
 
 /* Rows that whole blocks take. */
 static int64_t loss_block_rows(const LossTarget *target) {
+    if (target->others != NULL) {
+        return 0;
+    }
     return target->columns <= LOSS_BLOCK_COLUMNS ? target->rows / LOSS_LANES * LOSS_LANES : 0;
 }
 

@@ -29,7 +29,9 @@ typedef struct LossTarget {
     int64_t rows, columns;
     const uint16_t *labels; /* [rows] */
     float smoothing;
-    float *scratch; /* [loss_scratch_floats(columns)] */
+    float *scratch;         /* [loss_scratch_floats(columns)] */
+    const uint16_t *others; /* [rows]: second labels, of the share 1 - lambda; NULL: none. The loss's gradient alone heeds them */
+    float lambda;           /* 1 without others */
 } LossTarget;
 
 /* Up to LOSS_BLOCK_COLUMNS classes, LOSS_LANES rows are taken at a time. */

@@ -129,16 +129,29 @@ static void network_backward(Model *model, const void *x, int64_t batch) {
 }
 
 static LossTarget loss_target(const Model *model, const uint16_t *labels, int64_t batch, float smoothing) {
-    return (LossTarget){batch, model->arch.classes, labels, smoothing, model->scratch};
+    return (LossTarget){batch, model->arch.classes, labels, smoothing, model->scratch, NULL, 1};
+}
+
+static float train_step(Model *model, const float *x, const LossTarget *target) {
+    const int64_t batch = target->rows;
+    const void *operand = operands_prepare(model, x, batch);
+    network_forward(model, operand, batch, &model->gemm_training);
+    float loss = model->kernels->loss_gradient(target, model->logits, model->head.bias, model->head.dbias, model->logits_operand);
+    network_backward(model, operand, batch);
+    return loss;
 }
 
 float model_train_step(Model *model, const float *x, const uint16_t *labels, int64_t batch, float smoothing) {
     LossTarget target = loss_target(model, labels, batch, smoothing);
-    const void *operand = operands_prepare(model, x, batch);
-    network_forward(model, operand, batch, &model->gemm_training);
-    float loss = model->kernels->loss_gradient(&target, model->logits, model->head.bias, model->head.dbias, model->logits_operand);
-    network_backward(model, operand, batch);
-    return loss;
+    return train_step(model, x, &target);
+}
+
+float model_train_step_mixed(Model *model, const float *x, const uint16_t *labels, const uint16_t *others, float lambda, int64_t batch,
+                             float smoothing) {
+    LossTarget target = loss_target(model, labels, batch, smoothing);
+    target.others = others;
+    target.lambda = lambda;
+    return train_step(model, x, &target);
 }
 
 /* A step whose kernels do nothing. */

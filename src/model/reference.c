@@ -131,7 +131,10 @@ static float loss_gradient(const LossTarget *target, float *logits, const float 
         double maximum, normaliser = log_sum_exp(columns, row, bias, &maximum);
         for (int64_t j = 0; j < columns; j++) {
             double logit = (double)(row[j] + bias[j]), smoothing = (double)target->smoothing;
-            double wanted = smoothing / (double)columns + (j == target->labels[i] ? 1 - smoothing : 0);
+            double wanted = smoothing / (double)columns + (j == target->labels[i] ? (1 - smoothing) * (double)target->lambda : 0);
+            if (target->others != NULL && j == target->others[i]) {
+                wanted += (1 - smoothing) * (1 - (double)target->lambda);
+            }
             total += wanted * (normaliser - logit);
             row[j] = (float)((exp(logit - normaliser) - wanted) / rows);
         }

@@ -1,25 +1,28 @@
 #include "internal.h"
 
 #include <ctype.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-static const char *const KINDS[PLOT_KINDS] = {"error-compute", "frontier", "curves"};
-static const char *const FORMATS[] = {"png", "svg"};
+static const char *const KINDS[PLOT_KINDS] = {"error-compute", "frontier", "curves",  "isoflop",   "contours",
+                                              "residuals",     "cloud",    "holdout", "comparison"};
+static const char *const FORMATS[] = {"png", "svg", "pdf"};
 
 const char *plot_kind_text(PlotKind kind) {
     return KINDS[kind];
 }
 
 /* A gnuplot string. In double quotes gnuplot runs backquotes and expands macros, in single ones it stumbles over quotes: so
- * whatever is not plainly harmless is written as an octal escape. */
+ * whatever is not plainly harmless is written as an octal escape. The string ends behind an escape and another is joined to it, for gnuplot
+ * would read a digit that follows as part of it. */
 static void append_quoted(Buffer *buffer, const char *text) {
     buffer_append_text(buffer, "\"");
     for (const unsigned char *c = (const unsigned char *)text; *c != '\0'; c++) {
         if (isalnum(*c) || *c >= 0x80 || strchr(" .,:;()[]-_/+*=%", *c) != NULL) {
             buffer_append(buffer, c, 1);
         } else if ((*c > ' ' && *c < 0x7f) || *c == '\n') {
-            buffer_printf(buffer, "\\%03o", *c);
+            buffer_printf(buffer, "\\%03o\".\"", *c);
         }
     }
     buffer_append_text(buffer, "\"\n");
@@ -62,13 +65,30 @@ static size_t wrap(char *text, size_t width) {
     return lines;
 }
 
-void figure_set_lines(Figure *figure, const char *name, const char *text) {
-    enum { WIDTH = 46 };
+static void set_wrapped(Figure *figure, const char *name, const char *text, size_t width) {
     char lines[512], rows[64];
     text_copy(lines, sizeof lines, text);
     snprintf(rows, sizeof rows, "%s_ROWS", name);
-    figure_set_count(figure, rows, wrap(lines, WIDTH));
+    figure_set_count(figure, rows, *text != '\0' ? wrap(lines, width) : 0);
     figure_set_text(figure, name, lines);
+}
+
+void figure_set_lines(Figure *figure, const char *name, const char *text) {
+    enum { WIDTH = 46 };
+    set_wrapped(figure, name, text, WIDTH);
+}
+
+void figure_set_note(Figure *figure, const char *name, const char *text) {
+    enum { WIDTH = 58 };
+    set_wrapped(figure, name, text, WIDTH);
+}
+
+void figure_format_exponent(const FitEstimate *exponent, char out[96]) {
+    if (isfinite(exponent->lo) && isfinite(exponent->hi)) {
+        snprintf(out, 96, "%.2f (95 %% interval %.2f to %.2f)", exponent->value, exponent->lo, exponent->hi);
+    } else {
+        snprintf(out, 96, "%.2f (no interval)", exponent->value);
+    }
 }
 
 /* The sweep's name as the beginning of a file's name: no path, nothing that a shell or gnuplot reads as more than a name. */
@@ -114,8 +134,8 @@ static void set_metric(Figure *figure) {
 
 static void set_title(Figure *figure, size_t runs) {
     char title[400];
-    snprintf(title, sizeof title, "%.160s on %.160s: %zu run%s", figure->study->sweep, figure->study->data_title, runs,
-             runs == 1 ? "" : "s");
+    const char *data = figure->study->data_title;
+    snprintf(title, sizeof title, "%.160s%s%.160s: %zu run%s", figure->study->sweep, *data ? " on " : "", data, runs, runs == 1 ? "" : "s");
     figure_set_lines(figure, "TITLE", title);
 }
 
@@ -138,7 +158,8 @@ static int draw_format(Figure *figure, PlotKind kind, const char *format) {
 }
 
 int plot_draw(const PlotStudy *study, PlotKind kind, const char *directory, Buffer *paths, Error *error) {
-    static int (*const tables[PLOT_KINDS])(Figure *) = {table_error_compute, table_frontier, table_curves};
+    static int (*const tables[PLOT_KINDS])(Figure *) = {table_error_compute, table_frontier, table_curves,  table_isoflop,   table_contours,
+                                                        table_residuals,     table_cloud,    table_holdout, table_comparison};
     Figure figure = {.study = study, .directory = directory, .paths = paths, .error = error};
     if (directory_make(directory, 0777, error) < 0) {
         return -1;
@@ -147,7 +168,11 @@ int plot_draw(const PlotStudy *study, PlotKind kind, const char *directory, Buff
     buffer_init(&figure.tables, PLOT_TEXT_MAX);
     make_stem(figure.stem, study->sweep, kind);
     figure_set_text(&figure, "STEM", figure.stem);
-    set_title(&figure, kind == PLOT_CURVES ? study->curve_count : study->point_count);
+    if (kind == PLOT_COMPARISON) {
+        figure_set_lines(&figure, "TITLE", study->data_title);
+    } else {
+        set_title(&figure, kind == PLOT_CURVES ? study->curve_count : study->point_count);
+    }
     figure_set_lines(&figure, "FLOPS", study->flops_text);
     set_metric(&figure);
     int result = tables[kind](&figure);

@@ -14,7 +14,7 @@ struct Queue {
     Store *store;
     QueueSettings settings;
     bool draining;
-    QueueHost hosts[QUEUE_HOSTS_MAX]; /* as they said when they last asked; the daemon's own first */
+    QueueHost hosts[QUEUE_HOSTS_MAX]; /* as they said when they last asked; the daemon's own as it was told */
     size_t host_count;
     int64_t passed_run; /* that smaller ones are let past; 0: none */
     double passed_since;

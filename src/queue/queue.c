@@ -39,8 +39,6 @@ int queue_new(Queue **out, Store *store, const QueueSettings *settings, double n
         return error_set(error, "out of memory");
     queue->store = store;
     queue->settings = chosen;
-    if (*chosen.host)
-        host_note(queue, chosen.host, &chosen.room);
     *out = queue;
     return 0;
 }

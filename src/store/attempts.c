@@ -41,7 +41,7 @@ static int attempt_read_all(Store *store, sqlite3_stmt *row, AttemptRecord *out,
     return result;
 }
 
-/* ---- lists ---- */
+/* ---- lists; a plus before id keeps SQLite from reading all attempts that ever were, in the order of id, for the few that are open ---- */
 
 static int attempt_list(Store *store, const char *sql, Value value, size_t capacity, AttemptRecord *out, size_t *count, Error *error) {
     sqlite3_stmt *row = NULL;
@@ -64,7 +64,7 @@ int store_attempt_expired(Store *store, double now, AttemptRecord *out, size_t c
 
 int store_worker_list(Store *store, AttemptRecord *out, size_t capacity, size_t *count, Error *error) {
     return attempt_list(store,
-                        "SELECT " ATTEMPT_COLUMNS " FROM attempts WHERE outcome = 'open' AND id > ? GROUP BY worker, host, pid LIMIT ?",
+                        "SELECT " ATTEMPT_COLUMNS " FROM attempts WHERE outcome = 'open' AND +id > ? GROUP BY worker, host, pid LIMIT ?",
                         integer(0), capacity, out, count, error);
 }
 
@@ -90,7 +90,7 @@ int store_attempt_of_worker(Store *store, const char *worker, const Environment 
     if (statement_query(
             store, error, &row,
             "SELECT " ATTEMPT_COLUMNS " FROM attempts WHERE outcome = 'open' AND worker <> '' AND worker = ?1 AND "
-            "(?2 = 0 OR (pid = ?3 AND host = ?4)) ORDER BY id LIMIT ?5",
+            "(?2 = 0 OR (pid = ?3 AND host = ?4)) ORDER BY +id LIMIT ?5",
             VALUES(text(worker), integer(at != NULL), integer(at ? at->pid : 0), text(at ? at->host : ""), integer((int64_t)capacity))) < 0)
         return -1;
     return attempt_read_all(store, row, out, count, error);

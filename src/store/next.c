@@ -19,13 +19,15 @@ int store_next_sweep(Store *store, double most_bytes, int64_t *sweep_id, int64_t
     return 0;
 }
 
+/* The plus keeps SQLite from the index on memory_bytes, by which it would gather all pending runs and sort them, for each that is leased.
+ */
 int store_next_pending(Store *store, int64_t sweep_id, double most_bytes, PendingRun *out, Error *error) {
     sqlite3_stmt *row = NULL;
     if (statement_query(store, error, &row,
                         "SELECT r.id, r.attempts, r.key, r.spec, r.memory_bytes, iif(r.attempts > 0, coalesce("
                         "(SELECT a.threads FROM attempts a WHERE a.run_id = r.id AND a.number = r.attempts), 0), 0) "
                         "FROM runs r WHERE r.id = "
-                        "(SELECT run_id FROM sweep_runs WHERE sweep_id = ? AND state = 'pending' AND memory_bytes <= ? "
+                        "(SELECT run_id FROM sweep_runs WHERE sweep_id = ? AND state = 'pending' AND +memory_bytes <= ? "
                         "ORDER BY flops_exact DESC, run_id LIMIT 1)",
                         VALUES(integer(sweep_id), real(most_bytes))) < 0)
         return -1;

@@ -96,11 +96,33 @@ static int refuse_dataset(Reader *reader, const Node *node) {
     for (size_t i = 0; sweep_dataset_at(i); i++)
         buffer_printf(&names, "%s%s", i ? ", " : "", sweep_dataset_at(i)->name);
     node_append_found(node, &found);
-    node_refuse(&reader->tree, node, AT_VALUE, "found %s; expected a data set that is known: %s", found.data ? found.data : "another",
-                names.data ? names.data : "");
+    node_refuse(&reader->tree, node, AT_VALUE,
+                "found %s; expected a data set that is known: %s, or a pack that 'sweepctl data pack' made in this home",
+                found.data ? found.data : "another", names.data ? names.data : "");
     buffer_deinit(&names);
     buffer_deinit(&found);
     return SWEEP_INVALID;
+}
+
+/* HOME/data/NAME.pack, of the home that the program has told by SWEEPD_HOME. */
+static int read_packed_data(Reader *reader) {
+    Draft *draft = &reader->sweep->draft;
+    const Node *node = reader->nodes[FIELD_DATA_NAME];
+    char home[PATH_TEXT_MAX], path[PATH_TEXT_MAX];
+    DataInfo info;
+    Error problem = {0};
+    if (path_home(NULL, home, &problem) || path_format(path, &problem, "%s/data/%s.pack", home, draft->run.data_name) || !file_exists(path))
+        return refuse_dataset(reader, node);
+    int result = dataset_header_read(path, &info, &problem);
+    if (result)
+        return node_refuse(&reader->tree, node, AT_VALUE, "%s", problem.text);
+    if (strcmp(info.name, draft->run.data_name) != 0)
+        return node_refuse(&reader->tree, node, AT_VALUE, "found a name whose pack, %s, says that it holds %s", path, info.name);
+    text_copy(draft->run.data_digest, sizeof draft->run.data_digest, info.digest);
+    draft->run.model.inputs = info.inputs;
+    draft->run.model.classes = info.classes;
+    draft->data_examples = info.train_count;
+    return 0;
 }
 
 static int read_named_data(Reader *reader) {
@@ -112,7 +134,7 @@ static int read_named_data(Reader *reader) {
                                "found a size beside a name; expected the name of a data set, or inputs, classes and examples");
     const Dataset *data = sweep_dataset_find(run->data_name);
     if (!data)
-        return refuse_dataset(reader, reader->nodes[FIELD_DATA_NAME]);
+        return read_packed_data(reader);
     text_copy(run->data_digest, sizeof run->data_digest, data->digest);
     run->model.inputs = data->inputs;
     run->model.classes = data->classes;

@@ -161,6 +161,9 @@ bool run_equal(const Run *a, const Run *b) {
         if (schema_text_capacity(field) > 0) {
             if (strcmp((const char *)a + field->offset, (const char *)b + field->offset) != 0)
                 return false;
+        } else if (field->type == TYPE_SPAN) {
+            if (memcmp(value_span(field, a), value_span(field, b), 2 * sizeof(double)) != 0)
+                return false;
         } else if (!value_equal(field, value_load(field, a), value_load(field, b))) {
             return false;
         }

@@ -21,9 +21,9 @@ static const char *const *set_prefixes(KeySet set) {
 }
 
 static bool set_has(KeySet set, const Field *field) {
-    if (set == KEYS_TRAIN || set == KEYS_CELL)
-        return field->axis;
-    return true;
+    if (set == KEYS_TRAIN && field->type == TYPE_SPAN) /* a list already, so no axis */
+        return true;
+    return (set != KEYS_TRAIN && set != KEYS_CELL) || field->axis;
 }
 
 /* The field or the group that a key path, relative to the set's own place, names. */

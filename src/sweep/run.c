@@ -81,13 +81,17 @@ double run_memory_bytes(const Run *run) {
 
 /* The fields of a run's JSON in the order of their paths, which is the order of keys at every level. */
 static const FieldId canonical_order[] = {
-    FIELD_DATA_DIGEST, FIELD_DATA_NAME,  FIELD_SUBSET_SEED, FIELD_VALIDATION, FIELD_EXAMPLES,        FIELD_CLASSES,         FIELD_DEPTH,
-    FIELD_EXPANSION,   FIELD_FORM,       FIELD_INPUTS,      FIELD_KIND,       FIELD_MODEL_NAME,      FIELD_WIDTH,           FIELD_CPUS,
-    FIELD_MEMORY,      FIELD_SEED,       FIELD_BATCH,       FIELD_EPOCHS,     FIELD_EVALUATIONS,     FIELD_LABEL_SMOOTHING, FIELD_BETA1,
-    FIELD_BETA2,       FIELD_EPSILON,    FIELD_LR,          FIELD_MOMENTUM,   FIELD_OPTIMIZER,       FIELD_WEIGHT_DECAY,    FIELD_PRECISION,
-    FIELD_DECAY,       FIELD_SCHEDULE,   FIELD_WARMUP,      FIELD_COMMAND,    FIELD_DIRECTORY,       FIELD_FLOPS,           FIELD_TRAINER,
-    FIELD_LAW_A,       FIELD_LAW_B,      FIELD_LAW_E,       FIELD_LAW_ALPHA,  FIELD_LAW_BETA,        FIELD_NOISE,           FIELD_PARAMS,
-    FIELD_STEPS,       FIELD_TIME_LIMIT, FIELD_BEST_LR,     FIELD_CURVATURE,  FIELD_PROGRAM_VERSION, FIELD_VERSION,
+    FIELD_DATA_DIGEST, FIELD_DATA_NAME,       FIELD_SUBSET_SEED, FIELD_VALIDATION,  FIELD_EXAMPLES,
+    FIELD_CLASSES,     FIELD_DEPTH,           FIELD_EXPANSION,   FIELD_FORM,        FIELD_INPUTS,
+    FIELD_KIND,        FIELD_MODEL_NAME,      FIELD_WIDTH,       FIELD_CPUS,        FIELD_MEMORY,
+    FIELD_SEED,        FIELD_PADDING,         FIELD_CROP_RATIO,  FIELD_CROP_SCALE,  FIELD_FLIP,
+    FIELD_MIXUP,       FIELD_BATCH,           FIELD_EPOCHS,      FIELD_EVALUATIONS, FIELD_LABEL_SMOOTHING,
+    FIELD_BETA1,       FIELD_BETA2,           FIELD_EPSILON,     FIELD_LR,          FIELD_MOMENTUM,
+    FIELD_OPTIMIZER,   FIELD_WEIGHT_DECAY,    FIELD_PRECISION,   FIELD_DECAY,       FIELD_SCHEDULE,
+    FIELD_WARMUP,      FIELD_COMMAND,         FIELD_DIRECTORY,   FIELD_FLOPS,       FIELD_TRAINER,
+    FIELD_LAW_A,       FIELD_LAW_B,           FIELD_LAW_E,       FIELD_LAW_ALPHA,   FIELD_LAW_BETA,
+    FIELD_NOISE,       FIELD_PARAMS,          FIELD_STEPS,       FIELD_TIME_LIMIT,  FIELD_BEST_LR,
+    FIELD_CURVATURE,   FIELD_PROGRAM_VERSION, FIELD_VERSION,
 };
 
 /* Length of the groups that two paths share: "train.optimizer.lr", "train.schedule.name": "train.". */
@@ -145,6 +149,13 @@ static void append_value(const Field *field, const Run *run, Buffer *out) {
         break;
     case TYPE_NUMBER:
         append_number(value_load(field, run).number, out);
+        break;
+    case TYPE_SPAN:
+        buffer_append_text(out, "[");
+        append_number(value_span(field, run)[0], out);
+        buffer_append_text(out, ",");
+        append_number(value_span(field, run)[1], out);
+        buffer_append_text(out, "]");
         break;
     case TYPE_CHOICE:
         value = value_load(field, run);

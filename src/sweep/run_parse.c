@@ -77,6 +77,9 @@ static bool read_value(const Field *field, json_t *json, Draft *draft) {
         if (!json_is_number(json) || !value_in_range(field, value))
             return false;
         break;
+    case TYPE_SPAN:
+        return json_array_size(json) == 2 && json_is_number(json_array_get(json, 0)) && json_is_number(json_array_get(json, 1)) &&
+               value_store_span(field, json_number_value(json_array_get(json, 0)), json_number_value(json_array_get(json, 1)), draft);
     case TYPE_CHOICE:
         if (!json_is_string(json) || !value_read(field, json_string_value(json), &value))
             return false;

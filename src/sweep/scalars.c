@@ -134,7 +134,17 @@ static int choices_read(Reader *reader, const Field *field, const Node *node, Dr
     return 0;
 }
 
+static int span_read(Reader *reader, const Field *field, const Node *node, Draft *draft) {
+    const Node *low = node->kind == NODE_LIST && node->count == 2 ? node->first : NULL, *high = low ? low->next : NULL;
+    double from, to;
+    bool read = low && low->kind == NODE_SCALAR && !low->quoted && high->kind == NODE_SCALAR && !high->quoted &&
+                value_read_number(low->text, &from) && value_read_number(high->text, &to);
+    return read && value_store_span(field, from, to, draft) ? 0 : refuse_value(reader, field, node, "");
+}
+
 int field_read(Reader *reader, const Field *field, const Node *node, Draft *draft) {
+    if (field->type == TYPE_SPAN)
+        return span_read(reader, field, node, draft);
     if (field->type == TYPE_NAME)
         return name_read(reader, field, node, draft);
     if (field->type == TYPE_CHOICES)

@@ -9,6 +9,7 @@ static const char *const smlp_forms[] = {"text", "code", NULL};
 static const char *const optimizer_kinds[] = {"lion", "adamw", "sgd", NULL};
 static const char *const schedule_kinds[] = {"constant", "linear", "cosine", "wsd", NULL};
 static const char *const precisions[] = {"fp32", "bf16", "auto", NULL};
+static const char *const truths[] = {"false", "true", NULL};
 static const char *const trainers[] = {"builtin", "simulated", "external", NULL};
 static const char *const metrics[] = {"test_error", "test_loss", "validation_error", "validation_loss", "train_error", "train_loss", NULL};
 static const char *const fit_methods[] = {SWEEP_FIT_NAMES, NULL};
@@ -100,6 +101,17 @@ const Field schema_fields[FIELDS] = {
                            .standard = "5", .axis = true, .meaning = "points measured along the run"},
     [FIELD_PRECISION] = {"train.precision", "train.precision", TYPE_CHOICE, AT(run.precision), .choices = precisions, .standard = "fp32",
                          .axis = true, .meaning = "arithmetic of the matrix products"},
+    [FIELD_PADDING] = {"train.augment.crop.padding", "train.augment.crop.padding", TYPE_INTEGER, AT(run.augmentation.padding), .least = 0,
+                       .most = 1024, .standard = "0", .axis = true, .optional = true,
+                       .meaning = "black pixels around the image of which a crop is taken"},
+    [FIELD_CROP_RATIO] = {"train.augment.crop.ratio", "train.augment.crop.ratio", TYPE_SPAN, AT(run.augmentation.ratio), .low = 0.01,
+                          .high = 100, .optional = true, .meaning = "width over height of a resized crop, from and to"},
+    [FIELD_CROP_SCALE] = {"train.augment.crop.scale", "train.augment.crop.scale", TYPE_SPAN, AT(run.augmentation.scale), .low = 1e-6,
+                          .high = 1, .optional = true, .meaning = "share of the image that a resized crop takes, from and to"},
+    [FIELD_FLIP] = {"train.augment.flip", "train.augment.flip", TYPE_CHOICE, AT(run.augmentation.flip), .choices = truths,
+                    .standard = "false", .axis = true, .optional = true, .meaning = "mirror every other image"},
+    [FIELD_MIXUP] = {"train.augment.mixup", "train.augment.mixup", TYPE_NUMBER, AT(run.augmentation.mixup), .low = 0, .high = 100,
+                     .standard = "0", .axis = true, .optional = true, .meaning = "MixUp's alpha"},
     [FIELD_TRAINER] = {"trainer.kind", "trainer.kind", TYPE_CHOICE, AT(run.trainer), .choices = trainers, .standard = "builtin",
                        .meaning = "what trains the run"},
     [FIELD_LAW_E] = {"trainer.law.E", "trainer.law.E", TYPE_NUMBER, AT(run.simulation.E), .low = 0, .high = 1e6, .required = true,

@@ -41,6 +41,7 @@ typedef enum {
     TYPE_NUMBER,     /* double */
     TYPE_CHOICE,     /* an enum whose values index `choices` */
     TYPE_CHOICES,    /* unsigned: bit i for choices[i] */
+    TYPE_SPAN,       /* double[2]: from and to, the first no larger; both 0: not given */
     TYPE_NAME,       /* char[SWEEP_NAME_MAX]; one of `choices` when there are any */
     TYPE_DIGEST,     /* char[SHA256_HEX_MAX] */
     TYPE_CELLS,      /* a list of maps of grid keys; kept as a Sweep's exclusions and includes */
@@ -83,6 +84,11 @@ typedef enum {
     FIELD_LABEL_SMOOTHING,
     FIELD_EVALUATIONS,
     FIELD_PRECISION,
+    FIELD_PADDING,
+    FIELD_CROP_RATIO,
+    FIELD_CROP_SCALE,
+    FIELD_FLIP,
+    FIELD_MIXUP,
     FIELD_TRAINER,
     FIELD_LAW_E,
     FIELD_LAW_A,
@@ -178,8 +184,11 @@ bool value_in_range(const Field *field, Value value);
 bool value_equal(const Field *field, Value a, Value b);
 void value_store(const Field *field, Value value, void *draft);
 Value value_load(const Field *field, const void *draft);
-bool value_is_name(const char *text);   /* see SWEEP_NAME_MAX */
-bool value_is_digest(const char *text); /* 64 lower-case hexadecimal digits */
+/* TYPE_SPAN. */
+const double *value_span(const Field *field, const void *draft);
+bool value_store_span(const Field *field, double low, double high, void *draft); /* false: out of range */
+bool value_is_name(const char *text);                                            /* see SWEEP_NAME_MAX */
+bool value_is_digest(const char *text);                                          /* 64 lower-case hexadecimal digits */
 /* Text as a number, whatever its range: decimal, with an optional fraction and exponent. */
 bool value_read_integer(const char *text, int64_t *out);
 bool value_read_number(const char *text, double *out);

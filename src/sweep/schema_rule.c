@@ -32,6 +32,12 @@ void schema_expected(const Field *field, Buffer *out) {
     case TYPE_NUMBER:
         append_range(field, out);
         break;
+    case TYPE_SPAN:
+        buffer_append_text(out, "a list of two numbers, from and to, each from ");
+        buffer_append_double(out, field->low);
+        buffer_append_text(out, " to ");
+        buffer_append_double(out, field->high);
+        break;
     case TYPE_CHOICE:
     case TYPE_CHOICES:
         append_choices(field, out);
@@ -103,6 +109,11 @@ void schema_absence(const Field *field, const Run *run, Buffer *out) {
 }
 
 void schema_fill_kinds(Run *run, const bool given[FIELDS]) {
+    Augmentation *augmentation = &run->augmentation;
+    if (augmentation->scale[0] > 0 && !(augmentation->ratio[0] > 0)) {
+        augmentation->ratio[0] = 3.0 / 4;
+        augmentation->ratio[1] = 4.0 / 3;
+    }
     static const FieldId by_optimizer[] = {FIELD_BETA1, FIELD_BETA2, FIELD_EPSILON, FIELD_MOMENTUM};
     Run standard = {0};
     optimizer_settings_default(run->optimizer.kind, &standard.optimizer);
@@ -179,6 +190,13 @@ const char *schema_nearest(const char *word, const char *const *candidates, size
 }
 
 int schema_check_run(const Run *run, char *reason, size_t capacity) {
+    const Augmentation *augmentation = &run->augmentation;
+    if ((augmentation->padding && augmentation->scale[0] > 0) || (augmentation->ratio[0] > 0 && !(augmentation->scale[0] > 0))) {
+        snprintf(reason, capacity,
+                 augmentation->padding && augmentation->scale[0] > 0 ? "train.augment.crop has padding and scale; expected one of them"
+                                                                     : "train.augment.crop has ratio, but no scale; expected both");
+        return 1;
+    }
     /* A step's FLOPs are counted in 64 bits; 32 is well above what a multiply-add costs in a step with everything counted. */
     double step = 32.0 * (double)run->batch * ((double)arch_params_total(&run->model) + (double)run->model.inputs);
     if (step > 9.0e18 && run->trainer != TRAINER_EXTERNAL) {

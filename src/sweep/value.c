@@ -154,6 +154,18 @@ Value value_load(const Field *field, const void *draft) {
     return value;
 }
 
+const double *value_span(const Field *field, const void *draft) {
+    return (const double *)(const void *)((const char *)draft + field->offset);
+}
+
+bool value_store_span(const Field *field, double low, double high, void *draft) {
+    double span[2] = {low, high};
+    if (!(low >= field->low && high <= field->high && low <= high))
+        return false;
+    memcpy((char *)draft + field->offset, span, sizeof span);
+    return true;
+}
+
 bool value_is_name(const char *text) {
     static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
     size_t size = strlen(text);

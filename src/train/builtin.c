@@ -14,15 +14,36 @@ void builtin_gather(Builtin *builtin, DataSection section, int64_t count) {
         batch_gather_rounded(builtin->data, section, builtin->indices, count, model_rounded_inputs(builtin->model), builtin->labels);
 }
 
+static void batch_index(Builtin *builtin, int64_t place) {
+    for (int64_t i = 0; i < builtin->batch; i++)
+        builtin->indices[i] = builtin->split.train[builtin->order[place * builtin->batch + i]];
+}
+
 static void batch_prepare(Builtin *builtin) {
     int64_t epoch = builtin->base.step / builtin->steps_per_epoch, place = builtin->base.step % builtin->steps_per_epoch;
     if (epoch != builtin->epoch) {
         epoch_order(builtin->base.run.seed, epoch, builtin->order, builtin->split.train_count);
         builtin->epoch = epoch;
     }
-    for (int64_t i = 0; i < builtin->batch; i++)
-        builtin->indices[i] = builtin->split.train[builtin->order[place * builtin->batch + i]];
-    builtin_gather(builtin, DATA_TRAIN, builtin->batch);
+    if (place + 1 < builtin->steps_per_epoch) {
+        batch_index(builtin, place + 1);
+        batch_expect(builtin->data, DATA_TRAIN, builtin->indices, builtin->batch);
+    }
+    batch_index(builtin, place);
+    if (builtin->augmenter) {
+        builtin->lambda = augment_lambda(&builtin->base.run.augmentation, builtin->base.run.seed, builtin->base.step);
+        augmenter_gather(builtin->augmenter, builtin->indices, builtin->batch, epoch, builtin->lambda, builtin->x, builtin->labels,
+                         builtin->others);
+    } else {
+        builtin_gather(builtin, DATA_TRAIN, builtin->batch);
+    }
+}
+
+static float batch_train(Builtin *builtin) {
+    float smoothing = (float)builtin->base.run.label_smoothing;
+    if (!builtin->others)
+        return model_train_step(builtin->model, builtin->x, builtin->labels, builtin->batch, smoothing);
+    return model_train_step_mixed(builtin->model, builtin->x, builtin->labels, builtin->others, builtin->lambda, builtin->batch, smoothing);
 }
 
 /* The step that diverges is taken and counted whole: its work was done, and the point after it shows what came of it. */
@@ -34,7 +55,7 @@ static int builtin_step(Trainer *trainer, int64_t limit, Error *error) {
     float loss = 0;
     for (int64_t i = 0; i < limit && trainer->step < trainer->steps && isfinite(loss); i++) {
         batch_prepare(builtin);
-        loss = model_train_step(builtin->model, builtin->x, builtin->labels, builtin->batch, (float)run->label_smoothing);
+        loss = batch_train(builtin);
         double rate = run->optimizer.lr * schedule_factor(&run->schedule, trainer->step, trainer->steps);
         optimizer_step(builtin->optimizer, model_parameters(builtin->model), model_gradients(builtin->model), rate);
         model_rounded_is_current(builtin->model);
@@ -50,11 +71,13 @@ static void builtin_free(Trainer *trainer) {
     model_free(builtin->model);
     optimizer_free(builtin->optimizer);
     split_deinit(&builtin->split);
+    augmenter_free(builtin->augmenter);
     dataset_free(builtin->data);
     free(builtin->order);
     free(builtin->indices);
     free(builtin->x);
     free(builtin->labels);
+    free(builtin->others);
     free(builtin);
 }
 
@@ -85,6 +108,8 @@ static int data_prepare(Builtin *builtin, const char *home, Error *error) {
         return train_refuse(error, "the model has %lld inputs and %lld classes, but %s has %lld and %lld", (long long)run->model.inputs,
                             (long long)run->model.classes, info->name, (long long)info->inputs, (long long)info->classes);
     result = split_make(&builtin->split, builtin->data, run->validation, run->examples, run->subset_seed, error);
+    if (!result && augment_is_on(&run->augmentation))
+        result = augmenter_new(&builtin->augmenter, builtin->data, &run->augmentation, run->seed, error);
     return result == DATA_REFUSED ? TRAIN_REFUSED : result;
 }
 
@@ -93,7 +118,12 @@ static int buffers_prepare(Builtin *builtin, int64_t batch_max, Error *error) {
     builtin->order = malloc((size_t)builtin->split.train_count * sizeof *builtin->order);
     builtin->indices = malloc(rows * sizeof *builtin->indices);
     builtin->labels = malloc(rows * sizeof *builtin->labels);
-    bool is_rounded = model_rounded_inputs(builtin->model);
+    bool is_rounded = model_rounded_inputs(builtin->model) && !builtin->augmenter;
+    if (builtin->base.run.augmentation.mixup > 0) {
+        builtin->others = malloc(rows * sizeof *builtin->others);
+        if (!builtin->others)
+            return error_set(error, "no memory for batches of %lld examples", (long long)batch_max);
+    }
     if (!is_rounded)
         builtin->x = malloc(rows * (size_t)builtin->base.run.model.inputs * sizeof *builtin->x);
     if (!builtin->order || !builtin->indices || (!builtin->x && !is_rounded) || !builtin->labels)

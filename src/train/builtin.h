@@ -24,11 +24,14 @@ typedef struct Builtin {
     Optimizer *optimizer;
     int64_t batch, evaluation_batch, steps_per_epoch;
     double step_flops;
-    int64_t epoch;     /* whose order is in `order`; -1: none */
-    uint32_t *order;   /* [split.train_count] */
-    uint32_t *indices; /* [batch_max] */
-    float *x;          /* [batch_max, inputs]; NULL where the model takes it rounded */
-    uint16_t *labels;  /* [batch_max] */
+    int64_t epoch;        /* whose order is in `order`; -1: none */
+    uint32_t *order;      /* [split.train_count] */
+    uint32_t *indices;    /* [batch_max] */
+    float *x;             /* [batch_max, inputs]; NULL where the model takes it rounded */
+    Augmenter *augmenter; /* NULL: images are taken as they are */
+    uint16_t *others;     /* [batch]: labels of the images that are mixed in; NULL: none */
+    float lambda;         /* of the batch that stands ready */
+    uint16_t *labels;     /* [batch_max] */
 } Builtin;
 
 int builtin_new(Trainer **out, const Run *run, const TrainerOptions *options, Error *error);

@@ -62,6 +62,7 @@ static int train_read_option(HandRun *hand, int option) {
         return 0;
     case 'H':
         hand->home_given = optarg;
+        setenv("SWEEPD_HOME", optarg, 1); /* a sweep file looks for packs there, too */
         return 0;
     case 'j':
         hand->json = true;

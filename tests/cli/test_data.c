@@ -74,6 +74,35 @@ static void test_pack_and_show(void **state) {
     said_clear(&said);
 }
 
+/* A sweep takes shapes from the pack by its name. */
+static void test_sweep_of_a_pack(void **state) {
+    (void)state;
+    static const char text[] =
+        "version: 1\nname: packed\ndata: {name: %s}\nmodel: {kind: bmlp}\n"
+        "grid: {depth: 1, width: 8, examples: [3, 6]}\n"
+        "train: {epochs: 1, batch: 2, optimizer: {name: lion, lr: 0.001}, augment: {flip: true, crop: {padding: 1}}}\n";
+    Said said;
+    char file[1024];
+    sweepctl_expect(&said, CLI_OK, "data", "pack", inside("idx"), "square", "--size", "3");
+    said_clear(&said);
+    snprintf(file, sizeof file, text, "square");
+    sweepctl_expect(&said, CLI_OK, "plan", harness_file("packed.yaml", file), "--json");
+    json_t *root = said_json(&said), *model = json_array_get(json_object_get(root, "models"), 0);
+    /* 9 inputs, width 8, expansion 4, 3 classes */
+    assert_int_equal(json_integer_value(json_object_get(model, "params")), 80 + 16 + 8 * 32 + 32 + 32 * 8 + 8 + 27);
+    assert_int_equal(json_integer_value(json_object_get(root, "runs")), 2);
+    json_decref(root);
+    said_clear(&said);
+    snprintf(file, sizeof file, text, "nowhere");
+    sweepctl_expect(&said, CLI_USAGE, "validate", harness_file("packed.yaml", file));
+    assert_says(&said.err, "or a pack that 'sweepctl data pack' made in this home");
+    said_clear(&said);
+    snprintf(file, sizeof file, text, "square, validation: 6");
+    sweepctl_expect(&said, CLI_USAGE, "validate", harness_file("packed.yaml", file));
+    assert_says(&said.err, "square has 6 examples");
+    said_clear(&said);
+}
+
 static void test_verify(void **state) {
     (void)state;
     Said said;
@@ -143,10 +172,8 @@ static void test_mistakes(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_pack_and_show),
-        cmocka_unit_test(test_verify),
-        cmocka_unit_test(test_fetch),
-        cmocka_unit_test(test_mistakes),
+        cmocka_unit_test(test_pack_and_show), cmocka_unit_test(test_sweep_of_a_pack), cmocka_unit_test(test_verify),
+        cmocka_unit_test(test_fetch),         cmocka_unit_test(test_mistakes),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -150,6 +150,203 @@ static void test_bad_tables(void **state) {
     said_clear(&said);
     sweepctl_expect(&said, CLI_USAGE, "fit", "--points", write_law(), "--params=body");
     said_clear(&said);
+    sweepctl_expect(&said, CLI_USAGE, "fit", "--points", write_law(), "--flops=6nd");
+    said_clear(&said);
+}
+
+/* Every method comes with the same keys, and null for what it does not have. */
+static void test_all_methods(void **state) {
+    (void)state;
+    static const char *const methods[] = {"parametric", "vpnls", "isoflop", "envelope", "power"};
+    static const char *const keys[] = {"points",    "objective", "E",        "A",         "B",         "alpha", "beta",
+                                       "exponents", "starts",    "warnings", "condition", "residuals", "loss"};
+    Said said;
+    sweepctl_expect(&said, CLI_OK, "fit", "--points", write_law(), "--method", "all", "--bootstrap=20", "--json");
+    json_t *root = said_json(&said), *fits = json_object_get(root, "fits");
+    assert_int_equal(json_array_size(fits), 5);
+    for (size_t i = 0; i < 5; i++) {
+        const json_t *fit = json_array_get(fits, i);
+        assert_string_equal(json_string_value(json_object_get(fit, "method")), methods[i]);
+        for (size_t j = 0; j < sizeof keys / sizeof *keys && !json_object_get(fit, "refused"); j++)
+            if (!json_object_get(fit, keys[j]))
+                fail_msg("%s has no %s", methods[i], keys[j]);
+    }
+    const json_t *vpnls = json_array_get(fits, 1);
+    assert_near(number(vpnls, "alpha"), law_alpha, 1e-3);
+    assert_true(json_is_null(json_object_get(json_array_get(fits, 2), "alpha")));
+    json_decref(root);
+    said_clear(&said);
+    sweepctl_expect(&said, CLI_OK, "fit", "--points", write_law(), "--method=vpnls,isoflop", "--method=parametric", "--bootstrap=0",
+                    "--json");
+    root = said_json(&said);
+    assert_int_equal(json_array_size(json_object_get(root, "fits")), 3);
+    json_decref(root);
+    said_clear(&said);
+    sweepctl_expect(&said, CLI_USAGE, "fit", "--points", write_law(), "--method=vpnls,iso");
+    said_clear(&said);
+}
+
+/* --where narrows the rows, by any column; a row that is not wanted need not even have numbers. */
+static void test_where(void **state) {
+    (void)state;
+    Buffer text;
+    Said said;
+    buffer_init(&text, 1 << 20);
+    buffer_append_text(&text, "params,examples,loss,kind,depth\n");
+    for (int i = 0; i < 40; i++) {
+        double params = 1e3 * pow(2, i % 5), examples = 1e3 * pow(3, (double)(i / 5 % 4));
+        double loss = law_e + law_a * pow(params, -law_alpha) + law_b * pow(examples, -law_beta);
+        buffer_printf(&text, "%.17g,%.17g,%.17g,%s,%d\n", params, examples, i < 20 ? loss : 2 * loss, i < 20 ? "mine" : "other", i);
+    }
+    buffer_append_text(&text, "1,1,,broken,99\n");
+    const char *path = harness_file("where.csv", text.data);
+    sweepctl_expect(&said, CLI_USAGE, "fit", "--points", path, "--bootstrap=0");
+    said_clear(&said);
+    sweepctl_expect(&said, CLI_OK, "fit", "--points", path, "--method=parametric", "--bootstrap=0", "--where", "kind = mine and depth<20",
+                    "--json");
+    json_t *root = said_json(&said);
+    assert_int_equal(number(root, "points"), 20);
+    assert_int_equal(number(json_object_get(root, "left_out"), "where"), 21);
+    assert_near(number(root, "alpha"), law_alpha, 1e-3);
+    json_decref(root);
+    said_clear(&said);
+    sweepctl_expect(&said, CLI_USAGE, "fit", "--points", path, "--where", "kind = mine and color = 3");
+    assert_says(&said.err, "character 17: there is no field 'color'; there are params, examples, loss, kind, depth");
+    said_clear(&said);
+    buffer_deinit(&text);
+}
+
+static void test_drop_first_share(void **state) {
+    (void)state;
+    Said said;
+    sweepctl_expect(&said, CLI_OK, "fit", "--points", write_law(), "--method=parametric", "--bootstrap=0", "--drop-first-share=0.5",
+                    "--json");
+    json_t *root = said_json(&said);
+    assert_int_equal(number(root, "points"), SIZES * BUDGETS / 2);
+    assert_int_equal(number(json_object_get(root, "left_out"), "first"), SIZES * BUDGETS / 2);
+    assert_near(number(root, "beta"), law_beta, 1e-3);
+    json_decref(root);
+    said_clear(&said);
+    sweepctl_expect(&said, CLI_OK, "fit", "--points", write_law(), "--method=parametric", "--bootstrap=0", "--drop-first-share=0.5");
+    assert_says(&said.out, "Left out by --drop-first-share: 27 rows of least compute.");
+    said_clear(&said);
+}
+
+static void test_cloud(void **state) {
+    (void)state;
+    Said said;
+    Buffer text;
+    Error error;
+    char cloud[PATH_TEXT_MAX];
+    assert_int_equal(path_format(cloud, &error, "%s/cloud.csv", harness_folder()), 0);
+    sweepctl_expect(&said, CLI_OK, "fit", "--points", write_law(), "--method=parametric,power", "--bootstrap=25", "--cloud", cloud);
+    said_clear(&said);
+    buffer_init(&text, 1 << 20);
+    assert_int_equal(file_read(cloud, 1 << 20, &text, &error), 0);
+    assert_says(&text,
+                "method,draw,params_exponent,params_coefficient,examples_exponent,examples_coefficient,E,A,B,alpha,beta,a,b,E_inf\n");
+    size_t lines = 0;
+    for (const char *at = text.data; (at = strchr(at, '\n')); at++)
+        lines++;
+    assert_in_range(lines, 1 + 40, 1 + 50); /* a resample may be refused */
+    assert_says(&text, "\nparametric,0,0.4285");
+    buffer_deinit(&text);
+}
+
+/* The law is known, so that the optimum is too. */
+static void test_predict(void **state) {
+    (void)state;
+    Said said;
+    const char *path = write_law();
+    sweepctl_expect(&said, CLI_OK, "predict", "--points", path, "--flops=1e16,1e21", "--method=parametric", "--bootstrap=20", "--json");
+    json_t *root = said_json(&said), *predictions = json_object_get(root, "predictions");
+    assert_int_equal(json_array_size(predictions), 2);
+    double gain = pow(law_alpha * law_a / (law_beta * law_b), 1 / (law_alpha + law_beta));
+    for (size_t i = 0; i < 2; i++) {
+        const json_t *prediction = json_array_get(predictions, i), *params = json_object_get(prediction, "params");
+        double flops = i ? 1e21 : 1e16, best = gain * pow(flops / 6, law_beta / (law_alpha + law_beta)), data = flops / 6 / best;
+        assert_near(number(params, "value"), best, 1e-2);
+        assert_true(number(params, "lo") <= number(params, "hi"));
+        assert_near(number(json_object_get(prediction, "examples"), "value"), data, 1e-2);
+        assert_near(number(json_object_get(prediction, "loss"), "value"),
+                    law_e + law_a * pow(best, -law_alpha) + law_b * pow(data, -law_beta), 1e-3);
+        assert_int_equal(json_is_true(json_object_get(prediction, "beyond")), i);
+        assert_true(json_is_null(json_object_get(prediction, "nearest"))); /* a table has no models */
+    }
+    json_decref(root);
+    said_clear(&said);
+    sweepctl_expect(&said, CLI_OK, "predict", "--points", path, "--flops=1e21", "--method=parametric,power", "--bootstrap=20");
+    assert_says(&said.out, "Beyond the data");
+    said_clear(&said);
+    sweepctl_expect(&said, CLI_USAGE, "predict", "--points", path);
+    said_clear(&said);
+    sweepctl_expect(&said, CLI_USAGE, "predict", "--points", path, "--flops=1e21,x");
+    said_clear(&said);
+}
+
+static void test_holdout(void **state) {
+    (void)state;
+    Said said;
+    const char *path = write_law();
+    sweepctl_expect(&said, CLI_OK, "predict", "--points", path, "--holdout=0.3", "--method=parametric", "--bootstrap=20", "--json");
+    json_t *root = said_json(&said), *holdout = json_array_get(json_object_get(root, "holdouts"), 0);
+    assert_true(number(holdout, "error") < 1e-3);
+    assert_int_equal(json_array_size(json_object_get(holdout, "points")), number(holdout, "scored"));
+    assert_int_equal(number(holdout, "fitted") + number(holdout, "scored"), SIZES * BUDGETS);
+    json_decref(root);
+    said_clear(&said);
+    sweepctl_expect(&said, CLI_OK, "predict", "--points", path, "--holdout=0.3", "--method=parametric", "--bootstrap=0");
+    assert_says(&said.out, "scored on");
+    said_clear(&said);
+    sweepctl_expect(&said, CLI_FAILED, "predict", "--points", path, "--holdout=0.3", "--method=isoflop");
+    said_clear(&said);
+}
+
+/* Noisy points of two laws, some of them alike. */
+static void write_noisy(const char *name, double alpha, uint64_t seed, char path[PATH_TEXT_MAX]) {
+    Buffer text;
+    Rng rng;
+    rng_init(&rng, seed, 0);
+    buffer_init(&text, 1 << 20);
+    buffer_append_text(&text, "params,examples,loss\n");
+    for (int i = 0; i < 64; i++) {
+        double params = 1e4 * pow(2, i % 8), examples = 1e4 * pow(2.5, (double)(i / 8));
+        double loss = (0.1 + 20 * pow(params, -alpha) + 30 * pow(examples, -0.35)) * exp(0.005 * rng_normal(&rng));
+        buffer_printf(&text, "%.17g,%.17g,%.17g\n", params, examples, loss);
+    }
+    text_copy(path, PATH_TEXT_MAX, harness_file(name, text.data));
+    buffer_deinit(&text);
+}
+
+static void test_compare(void **state) {
+    (void)state;
+    Said said;
+    char a[PATH_TEXT_MAX], alike[PATH_TEXT_MAX], other[PATH_TEXT_MAX];
+    write_noisy("a.csv", 0.3, 1, a);
+    write_noisy("alike.csv", 0.3, 2, alike);
+    write_noisy("other.csv", 0.5, 3, other);
+    sweepctl_expect(&said, CLI_OK, "compare", "--points", a, "--points", alike, "--points", other, "--bootstrap=200", "--json");
+    json_t *root = said_json(&said), *differences = json_object_get(root, "differences");
+    static const bool differ[] = {false, true, true}; /* a and alike; a and other; alike and other */
+    assert_int_equal(json_array_size(json_object_get(root, "studies")), 3);
+    assert_int_equal(json_array_size(differences), 3);
+    for (size_t i = 0; i < 3; i++) {
+        const json_t *params = json_object_get(json_array_get(differences, i), "P");
+        assert_int_equal(json_is_true(json_object_get(params, "differ")), differ[i]);
+        assert_true(number(params, "lo") < number(params, "hi") && number(params, "p") > 0);
+    }
+    json_decref(root);
+    said_clear(&said);
+    sweepctl_expect(&said, CLI_OK, "compare", "--points", a, "--points", other, "--bootstrap=100");
+    assert_says(&said.out, "Exponent of P* (parametric): they differ.");
+    said_clear(&said);
+    sweepctl_expect(&said, CLI_OK, "compare", "--points", a, "--points", alike, "--bootstrap=100");
+    assert_says(&said.out, "no difference is shown");
+    said_clear(&said);
+    sweepctl_expect(&said, CLI_USAGE, "compare", "--points", a);
+    said_clear(&said);
+    sweepctl_expect(&said, CLI_FAILED, "compare", "--points", a, "--points", other, "--method=power", "--bootstrap=0");
+    said_clear(&said);
 }
 
 static void test_table_is_told_as_one(void **state) {
@@ -169,6 +366,13 @@ int main(void) {
         cmocka_unit_test(test_both),
         cmocka_unit_test(test_words),
         cmocka_unit_test(test_refusal),
+        cmocka_unit_test(test_all_methods),
+        cmocka_unit_test(test_where),
+        cmocka_unit_test(test_drop_first_share),
+        cmocka_unit_test(test_cloud),
+        cmocka_unit_test(test_predict),
+        cmocka_unit_test(test_holdout),
+        cmocka_unit_test(test_compare),
         cmocka_unit_test(test_bad_tables),
         cmocka_unit_test(test_no_interval_at_a_bound),
     };

@@ -29,6 +29,8 @@ static const char study_file[] = "version: 1\n"
                                  "fit: {metric: validation_error, bootstrap: 0}\n";
 enum { RUNS = 32, FAILED_RUN = 3, DIVERGED_RUN = 7 };
 static const double now = 1.7e9;
+static bool all_well;    /* no run fails or diverges */
+static double best_rate; /* 0: the error grows with the rate, else with the distance from this one */
 
 static void check(int result, const Error *error) {
     if (result != 0)
@@ -45,11 +47,12 @@ static void finish_run(Store *store, const RunRecord *run, size_t index) {
     memset(start.token, 'a', sizeof start.token - 1);
     text_copy(start.environment.host, sizeof start.environment.host, "elsewhere");
     text_copy(start.environment.backend, sizeof start.environment.backend, "openblas 0.0 Test");
-    double loss = 0.1 + 2 * pow((double)run->params, -0.3) + 3 * pow((double)run->examples, -0.35) + 10 * (run->lr - 1e-3);
+    double loss = 0.1 + 2 * pow((double)run->params, -0.3) + 3 * pow((double)run->examples, -0.35) +
+                  10 * (best_rate > 0 ? fabs(run->lr - best_rate) : run->lr - 1e-3);
     point_set_metric(&point, "validation_error", loss);
     point_set_metric(&point, "test_error", index == 0 ? NAN : loss + 0.01);
     check(store_attempt_begin(store, &start, &attempt, &error), &error);
-    if (index == FAILED_RUN) {
+    if (index == FAILED_RUN && !all_well) {
         check(
             store_attempt_end(
                 store, attempt.id,
@@ -60,7 +63,7 @@ static void finish_run(Store *store, const RunRecord *run, size_t index) {
         return;
     }
     check(store_point_add(store, attempt.id, &point, 1, &error), &error);
-    RunState state = index == DIVERGED_RUN ? RUN_DIVERGED : RUN_DONE;
+    RunState state = index == DIVERGED_RUN && !all_well ? RUN_DIVERGED : RUN_DONE;
     check(store_attempt_end(store, attempt.id, &(AttemptEnd){.outcome = OUTCOME_OK, .detail = "", .run_state = state, .now = now + 1},
                             &error),
           &error);
@@ -215,6 +218,14 @@ static void test_show(void **state) {
     said_clear(&said);
 }
 
+static void replace(char *text, size_t capacity, const char *old, const char *new) {
+    char rest[2048];
+    char *at = strstr(text, old);
+    assert_non_null(at);
+    text_copy(rest, sizeof rest, at + strlen(old));
+    snprintf(at, capacity - (size_t)(at - text), "%s%s", new, rest);
+}
+
 static const char *warning_text(const json_t *fit, const char *code) {
     const json_t *warnings = json_object_get(fit, "warnings");
     for (size_t i = 0; i < json_array_size(warnings); i++)
@@ -257,14 +268,6 @@ static void test_fit(void **state) {
     said_clear(&said);
 }
 
-static void replace(char *text, size_t capacity, const char *old, const char *new) {
-    char rest[2048];
-    char *at = strstr(text, old);
-    assert_non_null(at);
-    text_copy(rest, sizeof rest, at + strlen(old));
-    snprintf(at, capacity - (size_t)(at - text), "%s%s", new, rest);
-}
-
 /* The study with another axis in place of its two seeds. setting: what its file says of it, or "". */
 static void make_study_along(const char *axis, const char *setting) {
     char text[2048];
@@ -295,17 +298,160 @@ static void test_mixed(void **state) {
     }
 }
 
+static bool has_warning(const json_t *fit, const char *code) {
+    const json_t *warnings = json_object_get(fit, "warnings");
+    bool has = false;
+    for (size_t i = 0; i < json_array_size(warnings); i++)
+        has = has || !strcmp(json_string_value(json_object_get(json_array_get(warnings, i), "code")), code);
+    return has;
+}
+
+/* The whole study is there but for the two seeds of its last cell, which have not run. */
+static void test_missing_cells(void **state) {
+    (void)state;
+    Said said;
+    make_study(RUNS - 2);
+    sweepctl_expect(&said, CLI_OK, "fit", "study", "--method=parametric", "--json");
+    json_t *root = said_json(&said);
+    assert_string_equal(warning_text(root, "runs_missing"), "2 runs have not finished and are left out");
+    assert_string_equal(warning_text(root, "cells_missing"),
+                        "no run of 1 pair of model and examples is in the fit: B_1-Wi_64 at 8000 examples (not finished)");
+    json_decref(root);
+    said_clear(&said);
+    /* Of the cells with a failed and a diverged run the other seed is there, and what --where does not want is not missed. */
+    static const char *const codes[] = {"cells_missing", "runs_missing", "runs_failed", "runs_diverged", "runs_cancelled"};
+    sweepctl_expect(&said, CLI_OK, "fit", "study", "--method=parametric", "--where", "state = done", "--json");
+    root = said_json(&said);
+    for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
+        assert_false(has_warning(root, codes[i]));
+    assert_int_equal(json_integer_value(json_object_get(json_object_get(root, "left_out"), "where")), 4);
+    json_decref(root);
+    said_clear(&said);
+    make_study(RUNS);
+    sweepctl_expect(&said, CLI_OK, "fit", "study", "--method=parametric", "--json");
+    root = said_json(&said);
+    assert_false(has_warning(root, "cells_missing"));
+    assert_true(has_warning(root, "runs_failed"));
+    json_decref(root);
+    said_clear(&said);
+}
+
+static void test_cancelled(void **state) {
+    (void)state;
+    Said said;
+    Store *store;
+    Error error = {0};
+    int64_t changed;
+    make_study(RUNS - 1);
+    check(store_open(&store, harness_home(), STORE_WRITE, &error), &error);
+    check(store_run_cancel(store, RUNS, now, &changed, &error), &error);
+    store_free(store);
+    sweepctl_expect(&said, CLI_OK, "show", "32");
+    assert_says(&said.out, "run_cancelled");
+    said_clear(&said);
+    sweepctl_expect(&said, CLI_OK, "fit", "study", "--method=parametric", "--json");
+    json_t *root = said_json(&said);
+    assert_string_equal(warning_text(root, "runs_cancelled"), "1 run was cancelled and is left out");
+    json_decref(root);
+    said_clear(&said);
+}
+
+/* Any field of a run, of its record or of its settings. */
+static void test_where(void **state) {
+    (void)state;
+    static const struct {
+        const char *text;
+        int64_t left;
+    } cases[] = {
+        {"seed = 0 and epochs = 2", 16}, {"model != B_1-Wi_8", 24}, {"optimizer = lion", 30}, {"examples < 8000 and batch = 100", 23}};
+    Said said;
+    make_study(RUNS);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        sweepctl_expect(&said, CLI_OK, "fit", "study", "--method=parametric", "--json", "--where", cases[i].text);
+        json_t *root = said_json(&said);
+        if (json_integer_value(json_object_get(root, "points")) != cases[i].left)
+            fail_msg("%s: %lld", cases[i].text, (long long)json_integer_value(json_object_get(root, "points")));
+        json_decref(root);
+        said_clear(&said);
+    }
+    sweepctl_expect(&said, CLI_USAGE, "fit", "study", "--where", "widht = 8");
+    assert_says(&said.err, "there is no field 'widht'; there are run, state, model, depth, width");
+    said_clear(&said);
+    sweepctl_expect(&said, CLI_USAGE, "fit", "study", "--where", "width = wide");
+    said_clear(&said);
+}
+
+/* Each cell tries three rates; the error grows with the distance from the middle one, or with the rate. */
+static void test_tuned(void **state) {
+    (void)state;
+    char text[2048];
+    Said said;
+    text_copy(text, sizeof text, study_file);
+    replace(text, sizeof text, "  seed: [0, 1]\n", "  seed: [0]\n");
+    replace(text, sizeof text, "[8, 16, 32, 64]", "[8, 16, 32]");
+    replace(text, sizeof text, "[1000, 2000, 4000, 8000]", "[1000, 2000, 4000]");
+    replace(text, sizeof text, ", lr: 1.0e-3}", "}\ntune: {lr: [1.0e-3, 2.0e-3, 3.0e-3]}");
+    make_study_of(text, 27); /* the rate raises the error: the lowest wins */
+    sweepctl_expect(&said, CLI_OK, "fit", "study", "--method=parametric", "--json");
+    json_t *root = said_json(&said), *tuned = json_object_get(root, "tuned");
+    /* Two runs of the 27 failed or diverged, so that theirs are settings without a result. */
+    assert_string_equal(json_string_value(json_object_get(tuned, "select")), "validation_error");
+    assert_int_equal(json_integer_value(json_object_get(tuned, "cells")), 9);
+    assert_int_equal(json_integer_value(json_object_get(root, "points")), 9);
+    assert_non_null(strstr(warning_text(root, "tuned_edge"), "lr = 0.001, the lowest that was tried, won in "));
+    assert_false(has_warning(root, "settings_mixed"));
+    json_decref(root);
+    said_clear(&said);
+    sweepctl_expect(&said, CLI_OK, "fit", "study", "--method=parametric");
+    assert_says(&said.out, "Tuned lr, by validation_error: 0.001 won in ");
+    said_clear(&said);
+    best_rate = 2e-3;
+    all_well = true;
+    make_study_of(text, 27);
+    best_rate = 0;
+    all_well = false;
+    sweepctl_expect(&said, CLI_OK, "fit", "study", "--method=parametric", "--json");
+    root = said_json(&said);
+    assert_int_equal(
+        json_integer_value(json_object_get(json_array_get(json_object_get(json_object_get(root, "tuned"), "values"), 0), "won")), 9);
+    assert_false(has_warning(root, "tuned_edge"));
+    json_decref(root);
+    said_clear(&said);
+}
+
+/* A depth that the sweep has, and a width with the nearest number of parameters that any has. */
+static void test_predict(void **state) {
+    (void)state;
+    Said said;
+    make_study(RUNS);
+    sweepctl_expect(&said, CLI_OK, "predict", "study", "--flops=1e11", "--method=parametric", "--json");
+    json_t *root = said_json(&said), *prediction = json_array_get(json_object_get(root, "predictions"), 0);
+    json_t *nearest = json_object_get(prediction, "nearest");
+    double best = json_number_value(json_object_get(json_object_get(prediction, "params"), "value"));
+    double params = (double)json_integer_value(json_object_get(nearest, "params"));
+    int64_t width = json_integer_value(json_object_get(nearest, "width"));
+    assert_int_equal(json_integer_value(json_object_get(nearest, "depth")), 1);
+    for (int64_t other = width - 1; other <= width + 1; other++) {
+        Architecture arch = {.kind = MODEL_BMLP, .inputs = 784, .classes = 10, .depth = 1, .width = other, .expansion = 4};
+        double count = (double)arch_params_total(&arch);
+        assert_true(other != width || count == params);
+        assert_true(fabs(log(count / best)) >= fabs(log(params / best)));
+    }
+    json_decref(root);
+    said_clear(&said);
+}
+
 /* The table of results, as `run` prints it, into an initialised buffer. */
 static void print_results(Buffer *out) {
     Cli cli = {.home_option = harness_home()};
-    Arguments arguments = {.positional = "study"};
+    Arguments arguments = {0};
     Error error = {0};
     Source *source;
     Study study;
     char path[PATH_TEXT_MAX];
     check(path_format(path, &error, "%s/results", harness_folder()), &error);
     check(source_open_quietly(&source, harness_home(), SOURCE_ANY, &error), &error);
-    check(study_open(&study, source, &arguments, &error), &error);
+    check(study_open(&study, source, "study", &arguments, &error), &error);
     fflush(stdout);
     int kept = dup(STDOUT_FILENO), file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     assert_true(kept >= 0 && file >= 0 && dup2(file, STDOUT_FILENO) >= 0);
@@ -486,9 +632,11 @@ int main(void) {
         cmocka_unit_test(test_empty_home),    cmocka_unit_test(test_needs_daemon),
         cmocka_unit_test(test_status),        cmocka_unit_test(test_runs),
         cmocka_unit_test(test_show),          cmocka_unit_test(test_fit),
-        cmocka_unit_test(test_mixed),         cmocka_unit_test(test_results),
-        cmocka_unit_test(test_export),        cmocka_unit_test(test_widths),
-        cmocka_unit_test(test_doctor),
+        cmocka_unit_test(test_missing_cells), cmocka_unit_test(test_cancelled),
+        cmocka_unit_test(test_where),         cmocka_unit_test(test_tuned),
+        cmocka_unit_test(test_predict),       cmocka_unit_test(test_mixed),
+        cmocka_unit_test(test_results),       cmocka_unit_test(test_export),
+        cmocka_unit_test(test_widths),        cmocka_unit_test(test_doctor),
     };
     int result = cmocka_run_group_tests(tests, NULL, NULL);
     harness_clean();

@@ -205,18 +205,10 @@ static void test_daemon_stays_for_others(void **state) {
 
 /* ---- too little memory ---- */
 
-static bool daemon_answers(void *context) {
-    (void)context;
-    Output output = site_run("sweepctl", "daemon", "status", NULL);
-    int code = output.code;
-    output_free(&output);
-    return code == 0;
-}
-
 /* Room for one small run. */
 static void start_small_daemon(void) {
     site_start("sweepd", "--home", site_home(), "--workers", "2", "--memory", "90M", NULL);
-    site_until(daemon_answers, NULL, "the daemon answers");
+    site_await_daemon();
 }
 
 static void assert_says_once(const Output *output, int code, const char *text) {

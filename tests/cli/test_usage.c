@@ -54,6 +54,12 @@ static void test_mistakes(void **state) {
     expect_usage("either a sweep or --points", "fit", "x", "--points=y");
     expect_usage("either a sweep or --run", "cancel", NULL, NULL);
     expect_usage("either a sweep or --run", "retry", "x", "--run=3");
+    expect_usage("either --flops C or --holdout", "predict", "x", NULL);
+    expect_usage("number from", "predict", "x", "--flops=1e12,-3");
+    expect_usage("at least two", "compare", "x", NULL);
+    expect_usage("is one of envelope|isoflop", "fit", "x", "--method=vpnls,parabola");
+    expect_usage("is one of error-compute|", "plot", "x", "--kind=pie");
+    expect_usage("not '1'", "fit", "x", "--drop-first-share=1");
     expect_usage("needs a shell", "completion", NULL, NULL);
     expect_usage("before the verb", "--json", "status", NULL);
 }
@@ -156,7 +162,10 @@ static void test_bash(void **state) {
                        "[[ $(try sweepctl export x --for) == --format ]]\n"
                        "[[ $(try sweepctl export x --format '') == 'csv jsonl' ]]\n"
                        "[[ $(try sweepctl --home h daemon st) == 'start stop status' ]]\n"
-                       "[[ $(try sweepctl completion z) == zsh ]]\n");
+                       "[[ $(try sweepctl completion z) == zsh ]]\n"
+                       "[[ $(try sweepctl fit x --loss a) == asymmetric ]]\n"
+                       "[[ $(try sweepctl predict --holdo) == --holdout ]]\n"
+                       "[[ $(try sweepctl plot x --kind cont) == contours ]]\n");
     assert_int_equal(buffer_check(&script, NULL, "script"), 0);
     assert_int_equal(bash(script.data), 0);
     buffer_deinit(&script);

@@ -106,6 +106,40 @@ static void test_damaged_packs(void **state) {
     free(bytes);
 }
 
+/* What version 0.1.0 wrote: no shape, one mean and one deviation at bytes 56 and 60, and zeros from byte 225 on. */
+static void test_version_1(void **state) {
+    (void)state;
+    size_t size;
+    DatasetMap *data, *newer;
+    Error error = {0};
+    const float scale[2] = {0.5f, 0.25f};
+    const char *packed = fixture_pack("newer.pack", labels, TRAIN, TEST);
+    assert_int_equal(dataset_map(&newer, packed, true, &error), 0);
+    uint8_t *bytes = pack_bytes(packed, &size);
+    bytes[8] = 1;
+    memcpy(bytes + 56, scale, sizeof scale);
+    memset(bytes + 225, 0, PAGE - 225);
+    const char *path = fixture_path("older.pack");
+    fixture_write(path, bytes, size);
+    free(bytes);
+    assert_int_equal(dataset_map(&data, path, true, &error), 0);
+    const DataInfo *info = dataset_info(data);
+    assert_string_equal(info->digest, dataset_info(newer)->digest);
+    assert_int_equal(info->inputs, 6);
+    assert_int_equal(info->height, 1);
+    assert_int_equal(info->width, 6);
+    for (uint32_t i = 0; i < TRAIN; i++) {
+        float x[2][6];
+        uint16_t y[2];
+        batch_gather(data, DATA_TRAIN, &i, 1, x[0], &y[0]);
+        batch_gather(newer, DATA_TRAIN, &i, 1, x[1], &y[1]);
+        assert_memory_equal(x[0], x[1], sizeof x[0]);
+        assert_int_equal(y[0], y[1]);
+    }
+    dataset_free(data);
+    dataset_free(newer);
+}
+
 /* Sources that do not go together. */
 static void test_refused_sources(void **state) {
     (void)state;
@@ -247,8 +281,9 @@ static void test_fashion_mnist(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip),   cmocka_unit_test(test_damaged_packs),           cmocka_unit_test(test_refused_sources),
-        cmocka_unit_test(test_open_refuses), cmocka_unit_test(test_open_verifies_the_bytes), cmocka_unit_test(test_fashion_mnist),
+        cmocka_unit_test(test_round_trip),      cmocka_unit_test(test_damaged_packs), cmocka_unit_test(test_version_1),
+        cmocka_unit_test(test_refused_sources), cmocka_unit_test(test_open_refuses),  cmocka_unit_test(test_open_verifies_the_bytes),
+        cmocka_unit_test(test_fashion_mnist),
     };
     return cmocka_run_group_tests(tests, fixture_setup, fixture_teardown);
 }

@@ -40,11 +40,18 @@ static inline size_t law_grid(const TrueLaw *law, FitPoint *points, size_t sizes
             double p = size_range[0] * pow(size_range[1] / size_range[0], (double)i / (double)(sizes - 1));
             double n = example_range[0] * pow(example_range[1] / example_range[0], (double)j / (double)(examples - 1));
             double loss = law_loss(law, p, n) * exp(noise == 0 ? 0 : noise * rng_normal(&rng));
-            points[count] = (FitPoint){p, n, 6 * p * n, loss, (int64_t)count};
+            points[count] = (FitPoint){p, n, 6 * p * n, loss, 0, (int64_t)count};
             count++;
         }
     }
     return count;
+}
+
+/* The estimate of a fit's parameter. */
+static inline FitEstimate law_estimate(const Fit *fit, const char *name) {
+    const FitParameter *parameter = fit_parameter(fit, name);
+    assert_non_null(parameter);
+    return parameter->estimate;
 }
 
 static inline bool law_warned(const FitWarnings *warnings, const char *code) {

@@ -141,7 +141,7 @@ static void compare_loss(const KernelTable *fast, int64_t columns, float smoothi
     for (int i = 0; i < ROWS; i++) {
         labels[i] = (uint16_t)(i * 7 % columns);
     }
-    LossTarget target = {ROWS, columns, labels, smoothing, scratch};
+    LossTarget target = {ROWS, columns, labels, smoothing, scratch, NULL, 1};
     for (int i = 0; i < 2; i++) {
         fill(logits[i], SIZE, 14);
         for (int j = 0; j < SIZE; j++) {
@@ -155,6 +155,34 @@ static void compare_loss(const KernelTable *fast, int64_t columns, float smoothi
     assert_close(dbias[0], dbias[1], columns, 1e-6F);
     assert_true(fabs(sums[0] - sums[1]) <= 1e-5 * (1 + sums[1]));
     assert_int_equal(errors[0], errors[1]);
+}
+
+/* By PyTorch 1.13 in double precision: F.cross_entropy(label_smoothing=0.1), 0.3 of it against labels and 0.7 against others. */
+static void check_mixed_loss(const KernelTable *table) {
+    static const float logits[12] = {0.5F, -1.25F, 2.0F, 0.75F, 1.5F, 0.25F, -0.5F, -2.0F, -0.75F, 3.0F, 0.125F, 1.0F};
+    static const uint16_t labels[3] = {2, 0, 3}, others[3] = {1, 0, 2};
+    static const double gradient[12] = {0.03970094709999494,    -0.2099862270016293,  0.11694137628626755,  0.053343903615366825,
+                                        -0.07877084496235494,   0.057437420764113595, 0.02273457105085464,  -0.0014011468526133656,
+                                        -0.0018827059157680457, 0.26595432404081343,  -0.20285908259074917, -0.06121253553429622};
+    float d[12], scratch[4 * LOSS_LANES], bias[4] = {0}, dbias[4];
+    LossTarget target = {3, 4, labels, 0.1F, scratch, others, 0.3F};
+    memcpy(d, logits, sizeof d);
+    float loss = table->loss_gradient(&target, d, bias, dbias, NULL);
+    assert_true(fabs((double)loss - 1.979428788733799) < 1e-6);
+    for (int i = 0; i < 12; i++) {
+        assert_true(fabs((double)d[i] - gradient[i]) < 1e-7);
+    }
+    for (int j = 0; j < 4; j++) {
+        assert_true(fabs((double)dbias[j] - gradient[j] - gradient[4 + j] - gradient[8 + j]) < 2e-7);
+    }
+}
+
+static void test_mixed_loss_against_pytorch(void **state) {
+    (void)state;
+    check_mixed_loss(&kernels_reference);
+    for (size_t i = 0; kernels_table(OPERAND_FLOAT, i) != NULL; i++) {
+        check_mixed_loss(kernels_table(OPERAND_FLOAT, i));
+    }
 }
 
 static void test_variants_against_reference(void **state) {
@@ -269,7 +297,7 @@ static void test_predictions(void **state) {
         for (int j = 0; j < 10; j++) {
             double loss = 0;
             int64_t errors = 0;
-            LossTarget target = {LOSS_LANES + 1, 3, row_labels, 0, scratch};
+            LossTarget target = {LOSS_LANES + 1, 3, row_labels, 0, scratch, NULL, 1};
             for (int l = 0; l <= LOSS_LANES; l++) {
                 memcpy(rows[l], logits[j / 2], sizeof rows[l]);
                 row_labels[l] = labels[j / 2];
@@ -284,6 +312,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_gelu_accuracy),
         cmocka_unit_test(test_gelu_not_finite),
+        cmocka_unit_test(test_mixed_loss_against_pytorch),
         cmocka_unit_test(test_variants_against_reference),
         cmocka_unit_test(test_bfloat16_against_reference),
         cmocka_unit_test(test_predictions),

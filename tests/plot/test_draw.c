@@ -21,8 +21,9 @@ static char directory[PATH_TEXT_MAX];
 static FitPoint points[COUNT];
 static PlotCurve curves[COUNT];
 static double curve_flops[COUNT][STEPS], curve_metric[COUNT][STEPS];
-static ParametricFit parametric;
-static IsoflopFit isoflop;
+static Fit parametric, isoflop, power, vpnls;
+static FitHoldout holdout;
+static PlotSeries series[2];
 
 static int remove_entry(const char *path, const struct stat *status, int flag, struct FTW *walk) {
     (void)status;
@@ -42,7 +43,7 @@ static int set_up(void **state) {
     for (size_t i = 0; i < COUNT; i++) {
         double params = 5e3 * pow(2, (double)(i / 6)), examples = 500 * pow(2.5, (double)(i % 6));
         double loss = (0.08 + 3 * pow(params, -0.4) + 5 * pow(examples, -0.45)) * exp(0.01 * rng_normal(&rng));
-        points[i] = (FitPoint){params, examples, 90 * params * examples, loss, (int64_t)i};
+        points[i] = (FitPoint){params, examples, 90 * params * examples, loss, 1, (int64_t)i};
         snprintf(curves[i].label, sizeof curves[i].label, "B_1-Wi_%zu", i / 6);
         curves[i].params = params;
         curves[i].examples = examples;
@@ -60,25 +61,44 @@ static int set_up(void **state) {
         double flops = 1e12 * pow(10, 0.5 * (double)(i / 7));
         double params = 0.48 * pow(flops / 6, 0.53) * pow(2.5, (double)(i % 7) - 3), examples = flops / (6 * params);
         double loss = (0.08 + 3 * pow(params, -0.4) + 5 * pow(examples, -0.45)) * exp(0.002 * rng_normal(&rng));
-        budgets[i] = (FitPoint){params, examples, flops, loss, (int64_t)i};
+        budgets[i] = (FitPoint){params, examples, flops, loss, 1, (int64_t)i};
     }
     FitOptions options;
     fit_options_default(&options);
     options.resamples = 40;
     options.threads = 2;
-    return fit_parametric(&parametric, points, COUNT, &options, NULL) != 0 || fit_isoflop(&isoflop, budgets, COUNT, &options, NULL) != 0;
+    series[0] = (PlotSeries){"one study", &parametric, points, COUNT};
+    series[1] = (PlotSeries){"a/path/to/another whose name is longer than a line of the legend.csv", &isoflop, budgets, COUNT};
+    return fit_make(&parametric, FIT_PARAMETRIC, points, COUNT, &options, NULL) != 0 ||
+           fit_make(&vpnls, FIT_VPNLS, points, COUNT, &options, NULL) != 0 ||
+           fit_make(&power, FIT_POWER, points, COUNT, &options, NULL) != 0 ||
+           fit_make(&isoflop, FIT_ISOFLOP, budgets, COUNT, &options, NULL) != 0 ||
+           fit_holdout(&holdout, FIT_PARAMETRIC, points, COUNT, 0.3, &options, NULL) != 0;
 }
 
 static int tear_down(void **state) {
     (void)state;
-    fit_parametric_deinit(&parametric);
-    fit_isoflop_deinit(&isoflop);
+    fit_deinit(&parametric);
+    fit_deinit(&vpnls);
+    fit_deinit(&power);
+    fit_deinit(&isoflop);
+    fit_holdout_deinit(&holdout);
     return nftw(directory, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
 }
 
 static PlotStudy make_study(void) {
-    return (PlotStudy){"study", "Fashion-MNIST", "test_error", "exact FLOPs executed in training", points, COUNT, curves,
-                       COUNT,   &parametric,     &isoflop};
+    return (PlotStudy){.sweep = "study",
+                       .data_title = "Fashion-MNIST",
+                       .metric = "test_error",
+                       .flops_text = "exact FLOPs executed in training",
+                       .points = points,
+                       .point_count = COUNT,
+                       .curves = curves,
+                       .curve_count = COUNT,
+                       .fits = {[FIT_PARAMETRIC] = &parametric, [FIT_ISOFLOP] = &isoflop},
+                       .holdout = &holdout,
+                       .series = series,
+                       .series_count = 2};
 }
 
 static size_t file_size(const char *path) {
@@ -111,64 +131,14 @@ static size_t draw(const PlotStudy *study, PlotKind kind) {
             assert_true(file_size(path) > 10000 && file_begins(path, "\x89PNG\r\n"));
         } else if (strcmp(path + length - 4, ".svg") == 0) {
             assert_true(file_begins(path, "<?xml"));
+        } else if (strcmp(path + length - 4, ".pdf") == 0) {
+            assert_true(file_begins(path, "%PDF-"));
         } else {
             assert_string_equal(path + length - 4, ".tsv");
         }
     }
     buffer_deinit(&paths);
     return count;
-}
-
-static void test_draws_every_kind(void **state) {
-    (void)state;
-    PlotStudy study = make_study();
-    assert_int_equal(draw(&study, PLOT_ERROR_COMPUTE), 5);
-    assert_int_equal(draw(&study, PLOT_FRONTIER), 4);
-    assert_int_equal(draw(&study, PLOT_CURVES), 3);
-}
-
-static void test_draws_with_one_fit_or_none(void **state) {
-    (void)state;
-    PlotStudy study = make_study();
-    study.parametric = NULL;
-    draw(&study, PLOT_FRONTIER);
-    draw(&study, PLOT_ERROR_COMPUTE);
-    study.isoflop = NULL;
-    draw(&study, PLOT_ERROR_COMPUTE);
-    study.parametric = &parametric;
-    draw(&study, PLOT_FRONTIER);
-    ParametricFit bare = parametric;
-    bare.cloud = NULL;
-    bare.cloud_count = 0;
-    bare.params.exponent.lo = bare.params.exponent.hi = NAN;
-    study.parametric = &bare;
-    draw(&study, PLOT_FRONTIER);
-    draw(&study, PLOT_ERROR_COMPUTE);
-}
-
-static void test_draws_one_run_and_many_sizes(void **state) {
-    (void)state;
-    PlotStudy study = make_study();
-    study.parametric = NULL;
-    study.point_count = 1;
-    study.curve_count = 1;
-    draw(&study, PLOT_ERROR_COMPUTE);
-    draw(&study, PLOT_CURVES);
-    FitPoint many[COUNT];
-    PlotCurve many_curves[COUNT];
-    for (size_t i = 0; i < COUNT; i++) {
-        many[i] = points[i];
-        many[i].params *= 1 + 0.01 * (double)i;
-        many_curves[i] = curves[i];
-        many_curves[i].params = many[i].params;
-    }
-    study.points = many;
-    study.point_count = COUNT;
-    study.curves = many_curves;
-    study.curve_count = COUNT;
-    study.sweep = "many";
-    draw(&study, PLOT_ERROR_COMPUTE);
-    draw(&study, PLOT_CURVES);
 }
 
 /* A file of the study's figures: "-curves.svg", "-frontier.tsv". */
@@ -189,6 +159,74 @@ static void assert_figure_says(const char *name, const char *text, bool expected
         fail_msg("%s %s \"%s\"", name, expected ? "lacks" : "has", text);
     }
     buffer_deinit(&figure);
+}
+
+static void test_draws_every_kind(void **state) {
+    (void)state;
+    PlotStudy study = make_study();
+    static const size_t tables[PLOT_KINDS] = {
+        [PLOT_ERROR_COMPUTE] = 3, [PLOT_FRONTIER] = 2, [PLOT_CURVES] = 1,  [PLOT_ISOFLOP] = 3,   [PLOT_CONTOURS] = 4,
+        [PLOT_RESIDUALS] = 1,     [PLOT_CLOUD] = 1,    [PLOT_HOLDOUT] = 2, [PLOT_COMPARISON] = 1};
+    for (int kind = 0; kind < PLOT_KINDS; kind++) {
+        assert_int_equal(draw(&study, (PlotKind)kind), 3 + tables[kind]);
+    }
+    study.fits[FIT_POWER] = &power;
+    study.fits[FIT_VPNLS] = &vpnls;
+    study.fits[FIT_ENVELOPE] = &isoflop; /* any frontier does */
+    draw(&study, PLOT_ERROR_COMPUTE);
+    draw(&study, PLOT_FRONTIER);
+    assert_figure_says("-error-compute.svg", "power law of the lowest", true);
+    assert_figure_says("-frontier.svg", "by projection: slope", true);
+    assert_figure_says("-frontier.svg", "envelope: slope", true);
+}
+
+static void test_draws_with_one_fit_or_none(void **state) {
+    (void)state;
+    PlotStudy study = make_study();
+    study.fits[FIT_PARAMETRIC] = NULL;
+    draw(&study, PLOT_FRONTIER);
+    draw(&study, PLOT_ERROR_COMPUTE);
+    study.fits[FIT_ISOFLOP] = NULL;
+    draw(&study, PLOT_ERROR_COMPUTE);
+    study.fits[FIT_PARAMETRIC] = &parametric;
+    draw(&study, PLOT_FRONTIER);
+    Fit bare = parametric;
+    bare.cloud = NULL;
+    bare.cloud_count = 0;
+    bare.params.exponent.lo = bare.params.exponent.hi = NAN;
+    study.fits[FIT_PARAMETRIC] = &bare;
+    draw(&study, PLOT_FRONTIER);
+    draw(&study, PLOT_ERROR_COMPUTE);
+    draw(&study, PLOT_CONTOURS);
+    study.fits[FIT_PARAMETRIC] = NULL;
+    study.fits[FIT_VPNLS] = &vpnls;
+    draw(&study, PLOT_RESIDUALS);
+    draw(&study, PLOT_CLOUD);
+}
+
+static void test_draws_one_run_and_many_sizes(void **state) {
+    (void)state;
+    PlotStudy study = make_study();
+    study.fits[FIT_PARAMETRIC] = NULL;
+    study.point_count = 1;
+    study.curve_count = 1;
+    draw(&study, PLOT_ERROR_COMPUTE);
+    draw(&study, PLOT_CURVES);
+    FitPoint many[COUNT];
+    PlotCurve many_curves[COUNT];
+    for (size_t i = 0; i < COUNT; i++) {
+        many[i] = points[i];
+        many[i].params *= 1 + 0.01 * (double)i;
+        many_curves[i] = curves[i];
+        many_curves[i].params = many[i].params;
+    }
+    study.points = many;
+    study.point_count = COUNT;
+    study.curves = many_curves;
+    study.curve_count = COUNT;
+    study.sweep = "many";
+    draw(&study, PLOT_ERROR_COMPUTE);
+    draw(&study, PLOT_CURVES);
 }
 
 /* Where the text before `at` begins, from its place in the SVG: <g transform="translate(X,Y)" ...><text>... */
@@ -290,7 +328,7 @@ static void test_keys(void **state) {
     memcpy(wide, points, sizeof points);
     draw(&study, PLOT_FRONTIER);
     assert_figure_says("-frontier.svg", "95 % interval of IsoFLOP", true);
-    study.isoflop = NULL;
+    study.fits[FIT_ISOFLOP] = NULL;
     draw(&study, PLOT_FRONTIER);
     draw(&study, PLOT_ERROR_COMPUTE);
     assert_figure_says("-frontier.svg", "IsoFLOP", false);
@@ -298,8 +336,8 @@ static void test_keys(void **state) {
         assert_figure_says(figures[i], "beyond the sizes and data run", true);
     }
     /* Two runs widen the sizes and examples to both sides, within the compute of the rest: nothing of the frontier is beyond. */
-    wide[COUNT] = (FitPoint){1, 1e12, points[0].flops, 0.5, COUNT};
-    wide[COUNT + 1] = (FitPoint){1e12, 1, points[0].flops, 0.5, COUNT + 1};
+    wide[COUNT] = (FitPoint){1, 1e12, points[0].flops, 0.5, 1, COUNT};
+    wide[COUNT + 1] = (FitPoint){1e12, 1, points[0].flops, 0.5, 1, COUNT + 1};
     study.points = wide;
     study.point_count = COUNT + 2;
     draw(&study, PLOT_FRONTIER);
@@ -307,19 +345,15 @@ static void test_keys(void **state) {
     for (size_t i = 0; i < 2; i++) {
         assert_figure_says(figures[i], "beyond the sizes and data run", false);
     }
-    ParametricFit narrow = parametric;
-    struct ParametricDraw same = {parametric.E.value,
-                                  parametric.A.value,
-                                  parametric.B.value,
-                                  parametric.alpha.value,
-                                  parametric.beta.value,
-                                  parametric.params.exponent.value,
-                                  parametric.params.coefficient.value,
-                                  parametric.examples.exponent.value,
-                                  parametric.examples.coefficient.value};
-    narrow.cloud = &same;
+    Fit narrow = parametric;
+    double same[FIT_FRONTIER_COLUMNS + FIT_PARAMETERS_MAX] = {parametric.params.exponent.value, parametric.params.coefficient.value,
+                                                              parametric.examples.exponent.value, parametric.examples.coefficient.value};
+    for (size_t i = 0; i < parametric.parameter_count; i++) {
+        same[FIT_FRONTIER_COLUMNS + i] = parametric.parameters[i].estimate.value;
+    }
+    narrow.cloud = same;
     narrow.cloud_count = 1;
-    study.parametric = &narrow;
+    study.fits[FIT_PARAMETRIC] = &narrow;
     draw(&study, PLOT_ERROR_COMPUTE);
     assert_figure_says("-error-compute.svg", "within its line", true);
 }
@@ -327,7 +361,7 @@ static void test_keys(void **state) {
 /* The interval of IsoFLOP in the table is the cloud's percentiles around its line. */
 static void test_isoflop_band(void **state) {
     (void)state;
-    enum { CELLS = 16 };
+    enum { CELLS = 19, SIDE = 9 };
     PlotStudy study = make_study();
     Buffer table;
     size_t rows = 0;
@@ -340,18 +374,102 @@ static void test_isoflop_band(void **state) {
             cells[i] = strtod(at, &at);
         }
         for (int examples = 0; examples < 2; examples++) {
-            const struct IsoflopDraw *cloud = isoflop.cloud;
-            const double *side = cells + 1 + 7 * examples;
-            FitEstimate expected = fit_frontier_at(examples ? &isoflop.examples : &isoflop.params,
-                                                   examples ? &cloud->examples_exponent : &cloud->params_exponent,
-                                                   examples ? &cloud->examples_coefficient : &cloud->params_coefficient,
-                                                   isoflop.cloud_count, sizeof *cloud / sizeof(double), cells[0], 0.95);
+            const double *side = cells + 1 + SIDE * examples;
+            FitEstimate expected = fit_frontier_at(&isoflop, examples != 0, cells[0], 0.95);
             assert_true(fabs(side[3] / expected.value - 1) < 1e-9);
             assert_true(fabs(side[4] / expected.lo - 1) < 1e-9 && fabs(side[5] / expected.hi - 1) < 1e-9);
             assert_true(side[4] < side[5]);
         }
     }
     assert_int_equal(rows, 121);
+    buffer_deinit(&table);
+}
+
+/* A row of a table as numbers; returns how many, *at moves to the next line. */
+static size_t read_row(char **at, double *cells, size_t capacity) {
+    size_t count = 0;
+    char *end = strchr(*at, '\n');
+    while (count < capacity && *at < end) {
+        cells[count++] = strtod(*at, at);
+    }
+    *at = end + 1;
+    return count;
+}
+
+/* A refused budget is drawn, as refused, and has no vertex. */
+static void test_refused_budget(void **state) {
+    (void)state;
+    PlotStudy study = make_study();
+    Fit some = isoflop;
+    IsoflopBudget *budgets = calloc(isoflop.budget_count, sizeof *budgets);
+    assert_non_null(budgets);
+    memcpy(budgets, isoflop.budgets, isoflop.budget_count * sizeof *budgets);
+    for (size_t i = 0; i < isoflop.budget_count; i++) {
+        budgets[i].refused = false;
+    }
+    some.budgets = budgets;
+    study.fits[FIT_ISOFLOP] = &some;
+    draw(&study, PLOT_ISOFLOP);
+    assert_figure_says("-isoflop.svg", "refused", false);
+    budgets[1].refused = true;
+    draw(&study, PLOT_ISOFLOP);
+    assert_figure_says("-isoflop.svg", "refused, not in the fit: 1 of 6 budgets", true);
+    assert_figure_says("-isoflop-vertices.tsv", "\n1\t", true);
+    assert_figure_says("-isoflop-vertices.tsv", "\n2\t", false);
+    free(budgets);
+}
+
+/* A refusal is told on the figure that it leaves a gap in; a digit at the start of one of its lines stays one. */
+static void test_refusal_on_the_figure(void **state) {
+    (void)state;
+    PlotStudy study = make_study();
+    study.fits[FIT_ISOFLOP] = NULL;
+    study.refusals[FIT_ISOFLOP] = "01234567890123456789012345678901234567 121 budgets";
+    draw(&study, PLOT_FRONTIER);
+    assert_figure_says("-frontier.svg", "No IsoFLOP line:", true);
+    assert_figure_says("-frontier.svg", "121 budgets", true);
+    Buffer paths;
+    Error error = {0};
+    buffer_init(&paths, 1 << 16);
+    assert_int_equal(plot_draw(&study, PLOT_ISOFLOP, directory, &paths, &error), PLOT_NOTHING);
+    assert_non_null(strstr(error.text, study.refusals[FIT_ISOFLOP]));
+    buffer_deinit(&paths);
+}
+
+/* Along a contour the law is the level that is written beside it. */
+static void test_contours(void **state) {
+    (void)state;
+    PlotStudy study = make_study();
+    Buffer table;
+    size_t on_lines = 0;
+    draw(&study, PLOT_CONTOURS);
+    read_figure("-contours-lines.tsv", &table);
+    char *at = strchr(table.data, '\n') + 1;
+    while (*at != '\0') {
+        double cells[3];
+        if (read_row(&at, cells, 3) == 3 && isfinite(cells[2])) {
+            assert_true(fabs(fit_loss_at(&parametric, cells[1], cells[2]) / cells[0] - 1) < 1e-9);
+            on_lines++;
+        }
+    }
+    assert_true(on_lines > 100);
+    buffer_deinit(&table);
+}
+
+static void test_residuals(void **state) {
+    (void)state;
+    PlotStudy study = make_study();
+    Buffer table;
+    size_t rows = 0;
+    draw(&study, PLOT_RESIDUALS);
+    read_figure("-residuals.tsv", &table);
+    char *at = strchr(table.data, '\n') + 1;
+    for (; *at != '\0'; rows++) {
+        double cells[5];
+        assert_int_equal(read_row(&at, cells, 5), 5);
+        assert_true(fabs(cells[4] - 100 * (fit_loss_at(&parametric, cells[0], cells[1]) / cells[3] - 1)) < 1e-6);
+    }
+    assert_int_equal(rows, COUNT);
     buffer_deinit(&table);
 }
 
@@ -366,6 +484,10 @@ static void test_hostile_names(void **state) {
     study.data_title = "it's \"100 %\" {/*9 big} \\ $(touch x) _^@&~";
     study.metric = "weird'metric";
     study.flops_text = "'; exit; '";
+    const PlotSeries hostile = {name, &parametric, points, COUNT};
+    study.series = &hostile;
+    study.series_count = 1;
+    study.refusals[FIT_ISOFLOP] = name;
     for (int kind = 0; kind < PLOT_KINDS; kind++) {
         draw(&study, (PlotKind)kind);
     }
@@ -444,6 +566,10 @@ int main(void) {
         cmocka_unit_test(test_best_curve_in_front),
         cmocka_unit_test(test_keys),
         cmocka_unit_test(test_isoflop_band),
+        cmocka_unit_test(test_refused_budget),
+        cmocka_unit_test(test_refusal_on_the_figure),
+        cmocka_unit_test(test_contours),
+        cmocka_unit_test(test_residuals),
         cmocka_unit_test(test_hostile_names),
         cmocka_unit_test(test_nothing_to_draw),
         cmocka_unit_test(test_without_gnuplot),

@@ -216,6 +216,30 @@ static void test_leases_leave_cores(void **state) {
     store_free(store);
 }
 
+/* A daemon that starts no workers says nothing of what fits: those to come may be on larger machines. */
+static void test_the_daemons_own_machine(void **state) {
+    Store *store = store_at(*state);
+    Queue *queue;
+    QueueSettings settings = {.host = "own", .room = {2, 50 * MIB}};
+    char text[RECORD_TEXT_MAX];
+    int64_t oversized;
+    size_t wanted;
+    assert_int_equal(queue_new(&queue, store, &settings, 0, NULL), 0);
+    submit(store, "a", 2, 1, 0);
+    assert_int_equal(store_run_set_memory(store, 1, MIB, 20 * MIB, NULL), 0);
+    assert_int_equal(store_run_set_memory(store, 2, 2 * MIB, 80 * MIB, NULL), 0);
+    assert_int_equal(queue_workers_wanted(queue, 0, 0, 1, &wanted, NULL), 0);
+    assert_int_equal(queue_sweep_waiting(queue, 1, text, &oversized, NULL), 0);
+    assert_int_equal(oversized, 0);
+    assert_string_equal(text, "");
+    assert_int_equal(queue_workers_wanted(queue, 0, 2, 1, &wanted, NULL), 0);
+    assert_int_equal(wanted, 1);
+    assert_int_equal(queue_sweep_waiting(queue, 1, text, &oversized, NULL), 0);
+    assert_int_equal(oversized, 1);
+    assert_string_equal(text, "run 2 needs 80 MiB, more than the 50 MiB of this machine");
+    close_queue(queue, store);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_fits_waits_or_never_fits),
@@ -225,6 +249,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_a_run_keeps_its_threads, home_setup, home_teardown),
         cmocka_unit_test_setup_teardown(test_two_hosts, home_setup, home_teardown),
         cmocka_unit_test_setup_teardown(test_leases_leave_cores, home_setup, home_teardown),
+        cmocka_unit_test_setup_teardown(test_the_daemons_own_machine, home_setup, home_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -73,6 +73,17 @@ static void wrong_values(void **state) {
         {"epochs: 20", "epochs: [20, 40]",
          "f:10:11: train.epochs: found a list; expected an integer from 1 to 1000000; a list goes under grid"},
         {"batch: 128", "batch: 128\n  precision: fp16", "f:12:14: train.precision: found \"fp16\"; expected one of fp32, bf16, auto"},
+        {"batch: 128", "batch: 128\n  augment: {flip: yes}", "f:12:19: train.augment.flip: found \"yes\"; expected one of false, true"},
+        {"batch: 128", "batch: 128\n  augment: {crop: {scale: 0.5}}",
+         "f:12:27: train.augment.crop.scale: found \"0.5\"; expected a list of two numbers, from and to, each from 1e-06 to 1"},
+        {"batch: 128", "batch: 128\n  augment: {crop: {scale: [1, 0.5]}}",
+         "f:12:27: train.augment.crop.scale: found a list; expected a list of two numbers, from and to, each from 1e-06 to 1"},
+        {"batch: 128", "batch: 128\n  augment: {crop: {scale: [0, 0.5]}}",
+         "f:12:27: train.augment.crop.scale: found a list; expected a list of two numbers, from and to, each from 1e-06 to 1"},
+        {"batch: 128", "batch: 128\n  augment: {crop: {scale: [0.1, 0.5], padding: 4}}",
+         "f:5:1: grid: train.augment.crop has padding and scale; expected one of them"},
+        {"batch: 128", "batch: 128\n  augment: {crop: {ratio: [1, 2]}}",
+         "f:5:1: grid: train.augment.crop has ratio, but no scale; expected both"},
         {"batch: 128", "batch: 128\n  label_smoothing: 1",
          "f:12:20: train.label_smoothing: found \"1\"; expected a number of at least 0 and below 1"},
         {"model: {", "model: 7 #{", "f:4:8: model: found \"7\"; expected a map of keys"},
@@ -94,10 +105,10 @@ static void wrong_keys(void **state) {
          "f:6:3: grid.depht: unknown key; did you mean \"depth\"? Expected one of depth, width, examples, seed, epochs, batch, "
          "optimizer.name, "
          "optimizer.lr, optimizer.weight_decay, optimizer.beta1, optimizer.beta2, optimizer.epsilon, optimizer.momentum, schedule.name, "
-         "schedule.warmup, schedule.decay, label_smoothing, evaluations, precision"},
+         "schedule.warmup, schedule.decay, label_smoothing, evaluations, precision, augment.crop.padding, augment.flip, augment.mixup"},
         {"batch: 128", "batches: 128",
          "f:11:3: train.batches: unknown key; did you mean \"batch\"? Expected one of epochs, batch, optimizer, schedule, label_smoothing, "
-         "evaluations, precision"},
+         "evaluations, precision, augment"},
         {"name: lion", "nam: lion",
          "f:12:15: train.optimizer.nam: unknown key; did you mean \"name\"? Expected one of name, lr, weight_decay, beta1, beta2, epsilon, "
          "momentum"},
@@ -190,7 +201,9 @@ static void missing_keys(void **state) {
 static void wrong_data_and_sizes(void **state) {
     (void)state;
     static const Wrong wrongs[] = {
-        {"fashion-mnist", "mnist", "f:3:14: data.name: found \"mnist\"; expected a data set that is known: fashion-mnist"},
+        {"fashion-mnist", "mnist",
+         "f:3:14: data.name: found \"mnist\"; expected a data set that is known: fashion-mnist, or a pack that 'sweepctl data pack' made "
+         "in this home"},
         {"validation: 5000", "inputs: 5",
          "f:3:29: data.inputs: found a size beside a name; expected the name of a data set, or inputs, classes and examples"},
         {"validation: 5000", "validation: 60000",

@@ -31,6 +31,16 @@ static const char golden_simulated[] =
     "\"tuning\":{\"lr\":{\"best\":0.001,\"curvature\":0.05}}},\"version\":1}";
 static const char golden_simulated_key[] = "f879a33f2ea9fbe0fe44a511213763ae40f144364a6be9df57e2c16ee3b64c7a";
 
+/* lion's run with every kind of augmentation but padding, which excludes scale. */
+static const char golden_augmented[] =
+    "{\"data\":{\"digest\":\"" DIGEST "\",\"name\":\"fashion-mnist\",\"subset_seed\":0,\"validation\":5000},\"examples\":500,"
+    "\"model\":{\"classes\":10,\"depth\":1,\"expansion\":4,\"inputs\":784,\"kind\":\"bmlp\",\"width\":8},\"seed\":0,"
+    "\"train\":{\"augment\":{\"crop\":{\"ratio\":[0.75,1.333],\"scale\":[0.08,1]},\"flip\":\"true\",\"mixup\":0.8},"
+    "\"batch\":128,\"epochs\":20,\"evaluations\":5,\"label_smoothing\":0.1,"
+    "\"optimizer\":{\"beta1\":0.9,\"beta2\":0.99,\"lr\":0.002,\"name\":\"lion\",\"weight_decay\":0.1},\"precision\":\"fp32\","
+    "\"schedule\":{\"name\":\"cosine\",\"warmup\":0.05}},\"trainer\":{\"kind\":\"builtin\"},\"version\":1}";
+static const char golden_augmented_key[] = "666f02a8b2ad21dd278c62f41d459a3779a919cf2359b99633c3e720c6eb6610";
+
 static Run run_lion(void) {
     Run run = {.model = {.kind = MODEL_BMLP, .inputs = 784, .classes = 10, .depth = 1, .width = 8, .expansion = 4},
                .data_name = "fashion-mnist",
@@ -89,6 +99,9 @@ static void check_golden(const Run *run, const char *text, const char *key) {
 
 static void canonical_text_and_key_are_the_goldens(void **state) {
     (void)state;
+    Run augmented = run_lion();
+    augmented.augmentation = (Augmentation){.flip = 1, .scale = {0.08, 1}, .ratio = {0.75, 1.333}, .mixup = 0.8};
+    check_golden(&augmented, golden_augmented, golden_augmented_key);
     Run lion = run_lion(), sgd = run_sgd(), simulated = run_simulated();
     check_golden(&simulated, golden_simulated, golden_simulated_key);
     check_golden(&lion, golden_lion, golden_lion_key);
@@ -109,6 +122,7 @@ static void check_round_trip(const char *text) {
 static void canonical_text_reads_back(void **state) {
     (void)state;
     check_round_trip(golden_lion);
+    check_round_trip(golden_augmented);
     check_round_trip(golden_sgd);
     check_round_trip(golden_simulated);
 }

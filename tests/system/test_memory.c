@@ -117,14 +117,6 @@ static void test_a_worker_keeps_nothing_of_a_large_run(void **state) {
         fail_msg("the small run took %.1f MiB after one of %.1f MiB", small.bytes / 0x1p20, large.bytes / 0x1p20);
 }
 
-static bool daemon_answers(void *context) {
-    (void)context;
-    Output output = site_run("sweepctl", "daemon", "status", NULL);
-    int code = output.code;
-    output_free(&output);
-    return code == 0;
-}
-
 static bool largest_is_told_of(void *context) {
     (void)context;
     json_t *status = site_json("sweepctl", "status", "room", "--json", NULL);
@@ -141,7 +133,7 @@ static void test_runs_wait_for_room(void **state) {
     site_start("sweepd", "--home", site_home(), "--workers", "2", "--memory", "90M", NULL);
     site_write_sweep("room.yaml", "room", "[8, 16, 2048]", 500, 1);
     site_path(file, "room.yaml");
-    site_until(daemon_answers, NULL, "the daemon answers");
+    site_await_daemon();
     site_expect(0, "sweepctl", "submit", file, NULL);
     site_until(largest_is_told_of, NULL, "two runs are done and the third says why it waits");
 }

@@ -148,8 +148,18 @@ static void test_damaged_checkpoint(void **state) {
     trainer_free(fresh);
 }
 
+static void test_augmented(void **state) {
+    (void)state;
+    Run run = fixture_run();
+    run.augmentation = (Augmentation){.flip = 1, .padding = 1, .mixup = 0.8};
+    assert_resume_is_exact(&run);
+    run.augmentation = (Augmentation){.flip = 1, .scale = {0.2, 1}, .ratio = {0.75, 1.333}};
+    assert_resume_is_exact(&run);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_augmented),
         cmocka_unit_test(test_resumed_equals_uninterrupted),
         cmocka_unit_test(test_other_runs_checkpoint),
         cmocka_unit_test(test_damaged_checkpoint),
