@@ -166,12 +166,19 @@ static int read_number(Reader *reader, int column, const Field *field, double *o
 }
 
 /* A configuration is any text; runs with the same text differ in their seed alone. FNV-1a keeps it in 64 bits. */
-static int64_t configuration_of(const Field *field) {
+static int read_configuration(Reader *reader, const Field *field, int64_t *out) {
+    if (field->text[0] == '\0') {
+        return invalid(reader, "column configuration is empty");
+    }
+    if (field->cut) {
+        return invalid(reader, "column configuration has more than 127 bytes");
+    }
     uint64_t hash = 1469598103934665603u;
     for (const char *c = field->text; *c != '\0'; c++) {
         hash = (hash ^ (unsigned char)*c) * 1099511628211u;
     }
-    return (int64_t)hash;
+    *out = (int64_t)hash;
+    return 0;
 }
 
 static int filter_row(Reader *reader, bool *wanted) {
@@ -215,11 +222,9 @@ static int read_point(Reader *reader, FitPoint *point) {
         if (field < 0) {
             continue;
         }
-        if (column == COLUMN_CONFIGURATION) {
-            point->configuration = configuration_of(&reader->row[field]);
-            continue;
-        }
-        int result = read_number(reader, column, &reader->row[field], &values[column]);
+        const Field *text = &reader->row[field];
+        int result = column == COLUMN_CONFIGURATION ? read_configuration(reader, text, &point->configuration)
+                                                    : read_number(reader, column, text, &values[column]);
         if (result != 0) {
             return result;
         }

@@ -368,7 +368,9 @@ static void warn_about_drift(Fit *fit, const BudgetSurvey *found) {
 static void warn_about_budgets(Fit *fit, const IsoflopPlan *plan, const size_t outcomes[VERTEX_OUTCOMES]) {
     FitWarnings *warnings = &fit->warnings;
     if (!plan->measured) {
-        fit_warn(warnings, "interpolated", "No runs share a compute budget: the loss of each size is interpolated between its runs.");
+        fit_warn(warnings, "interpolated",
+                 "No runs share a compute budget: each size's loss is interpolated between its runs. Such a grid's sizes do not follow the "
+                 "optimum, which biases the exponent, and the interval does not hold that bias. Run sizes at equal compute.");
     }
     if (plan->unused > 0) {
         fit_warn(warnings, "outside_budgets",

@@ -116,7 +116,7 @@ static int count_starts(Fit *fit, const Search *search, Error *error) {
     double best = search->starts[0].value;
     if (isnan(best)) {
         return fit_refuse(fit, "starts_failed", error,
-                          "no start of the parametric fit led to a finite objective: look for points that are far from all others");
+                          "no start of the parametric fit led to a finite objective: look at the points' weights and losses");
     }
     int64_t failed = 0;
     fit->starts_tried = STARTS;

@@ -249,7 +249,8 @@ static int fit_plan(Fit *fit, PowerPlan *plan, void *scratch, Error *error) {
     const PowerProblem problem = {winners.points, winners.count, plan->loss};
     double draw[POWER_PARAMETERS];
     if (!isfinite(search(fit, &problem, plan->estimate))) {
-        return fit_refuse(fit, "starts_failed", error, "no start of the power law led to a finite objective: look at the losses");
+        return fit_refuse(fit, "starts_failed", error,
+                          "no start of the power law led to a finite objective: look at the points' weights and losses");
     }
     draw_set(plan, plan->estimate, draw);
     const Cell *first = &plan->cells[winners.indices[0]], *last = &plan->cells[winners.indices[winners.count - 1]];

@@ -373,9 +373,8 @@ static int search_run(Fit *fit, const Projection *work, Minima *minima, Error *e
     free(memory);
     double best = minima->lowest;
     if (!isfinite(best)) {
-        return fit_refuse(
-            fit, "starts_failed", error,
-            "no node of the grid over alpha and beta led to a finite objective: look for points that are far from all others");
+        return fit_refuse(fit, "starts_failed", error,
+                          "no node of the grid over alpha and beta led to a finite objective: look at the points' weights and losses");
     }
     fit->starts_tried = minima->count;
     for (int i = 0; i < minima->count; i++) {

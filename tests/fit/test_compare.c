@@ -1,6 +1,6 @@
 /* Whether two studies differ, and whether two methods do. */
 #include "internal.h"
-#include "law.h"
+#include "known_law.h"
 
 /* A fit of which nothing is known but the cloud of its exponents, normal around `exponent`. */
 static void make_fit(Fit *fit, double exponent, double deviation, size_t draws, uint64_t seed) {

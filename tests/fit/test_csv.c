@@ -1,5 +1,5 @@
 /* The CSV reader: what it takes, what it names when it does not, and mutations of a good file. */
-#include "law.h"
+#include "known_law.h"
 
 static int read_text(const char *text, FitPoint **points, size_t *count, Error *error) {
     *points = NULL;
@@ -54,6 +54,18 @@ static void test_configurations(void **state) {
     free(points);
 }
 
+static void test_weights(void **state) {
+    (void)state;
+    FitPoint *points;
+    size_t count;
+    assert_int_equal(read_text("weight,params,examples,loss\n2.5,10,20,0.5\n1e-3,10,30,0.4\n", &points, &count, NULL), 0);
+    assert_true(points[0].weight == 2.5 && points[1].weight == 1e-3);
+    free(points);
+    assert_int_equal(read_text("params,examples,loss\n10,20,0.5\n", &points, &count, NULL), 0);
+    assert_true(points[0].weight == 1);
+    free(points);
+}
+
 static void test_names_the_place(void **state) {
     (void)state;
     static const struct {
@@ -76,6 +88,14 @@ static void test_names_the_place(void **state) {
         {"params,examples,loss\n\n1,-2,3\n", "runs.csv:3: column examples: \"-2\" is not above 0"},
         {"params,examples,loss\n0,2,3\n", "runs.csv:2: column params: \"0\" is not above 0"},
         {"params,examples,loss\n1e300,1e300,3\n", "runs.csv:2: 6 params examples is too large"},
+        {"params,examples,loss,weight\n1,2,3,1\n1,2,3,0\n", "runs.csv:3: column weight: \"0\" is not above 0"},
+        {"params,examples,loss,weight\n1,2,3,-1\n", "runs.csv:2: column weight: \"-1\" is not above 0"},
+        {"params,examples,loss,weight\n1,2,3,1\n\n1,2,3,heavy\n", "runs.csv:4: column weight: \"heavy\" is not a number"},
+        {"params,examples,loss,weight\n1,2,3,\n", "runs.csv:2: column weight: \"\" is not a number"},
+        {"weight,params,examples,loss,weight\n1,1,2,3,1\n", "runs.csv:1: column \"weight\" appears twice"},
+        {"params,examples,loss,configuration\n1,2,3,a\n1,2,3, \n", "runs.csv:3: column configuration is empty"},
+        {"params,examples,loss,configuration\n1,2,3,a\n1,2,3\n", "runs.csv:3: 3 fields, and the header has 4"},
+        {"configuration,params,examples,loss,configuration\na,1,2,3,a\n", "runs.csv:1: column \"configuration\" appears twice"},
         {"params,examples,loss\n1,\"2,3\n", "runs.csv:2: a quoted field does not end"},
         {"params,examples,loss\n1,\"2\"x,3\n", "runs.csv:2: text after the closing quote"},
     };
@@ -131,6 +151,15 @@ static void test_bounds(void **state) {
         buffer_append_text(&text, "1");
     }
     assert_int_equal(read_text(text.data, &points, &count, &error), FIT_CSV_INVALID);
+    /* Two names that differ past what is kept would be one configuration. */
+    buffer_clear(&text);
+    buffer_printf(&text, "params,examples,loss,configuration\n1,2,3,%0*d\n", 128, 0);
+    assert_int_equal(read_text(text.data, &points, &count, &error), FIT_CSV_INVALID);
+    assert_non_null(strstr(error.text, "runs.csv:2: column configuration has more than 127 bytes"));
+    buffer_clear(&text);
+    buffer_printf(&text, "params,examples,loss,configuration\n1,2,3,%0*d\n", 127, 0);
+    assert_int_equal(read_text(text.data, &points, &count, &error), 0);
+    free(points);
     buffer_deinit(&text);
 }
 
@@ -177,9 +206,10 @@ static void test_mutations(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_reads),           cmocka_unit_test(test_reads_quotes_and_marks), cmocka_unit_test(test_configurations),
-        cmocka_unit_test(test_names_the_place), cmocka_unit_test(test_refuses_byte_0),         cmocka_unit_test(test_bounds),
-        cmocka_unit_test(test_mutations),
+        cmocka_unit_test(test_reads),           cmocka_unit_test(test_reads_quotes_and_marks),
+        cmocka_unit_test(test_configurations),  cmocka_unit_test(test_weights),
+        cmocka_unit_test(test_names_the_place), cmocka_unit_test(test_refuses_byte_0),
+        cmocka_unit_test(test_bounds),          cmocka_unit_test(test_mutations),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

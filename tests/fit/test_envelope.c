@@ -1,5 +1,5 @@
 /* The envelope of a known law; its interior winners; what it refuses and warns about. */
-#include "law.h"
+#include "known_law.h"
 
 static const TrueLaw LAW = {0.1, 20, 30, 0.3, 0.3};
 static const double SIZES_RANGE[2] = {1e4, 1e7}, EXAMPLES_RANGE[2] = {1e4, 3e7};

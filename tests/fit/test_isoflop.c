@@ -1,5 +1,5 @@
 /* IsoFLOP on runs made at budgets and on a plain grid; the known bias of its parabola; refusals and warnings. */
-#include "law.h"
+#include "known_law.h"
 
 static const TrueLaw BIASED = {1.69, 406.4, 410.7, 0.34, 0.28};
 

@@ -1,5 +1,5 @@
 /* The search for the lowest minimum: from 4500 starts by parametric, from a grid of exponents by vpnls. */
-#include "law.h"
+#include "known_law.h"
 #include "surface.h"
 
 static FitOptions plain_options(void) {
@@ -14,8 +14,8 @@ static FitOptions plain_options(void) {
 static void test_no_start_ends_lower(void **state) {
     (void)state;
     const TrueLaw law = {0.08, 3, 5, 0.4, 0.45};
-    FitPoint points[80];
-    size_t count = law_grid(&law, points, 10, (double[]){6e3, 4e5}, 8, (double[]){500, 55000}, 0.03, 11);
+    FitPoint points[30];
+    size_t count = law_grid(&law, points, 6, (double[]){6e3, 4e5}, 5, (double[]){500, 55000}, 0.03, 11);
     FitOptions options = plain_options();
     Fit fit;
     assert_int_equal(fit_make(&fit, FIT_PARAMETRIC, points, count, &options, NULL), 0);
@@ -38,62 +38,89 @@ static void test_no_start_ends_lower(void **state) {
     fit_deinit(&fit);
 }
 
-/* A dozen noisy runs hardly hold five unknowns: the surface has many minima, and next to no start meets the lowest. */
+/* A dozen noisy runs hardly hold five unknowns: often the surface has many minima, and next to no start meets the lowest. */
 static void test_warns_when_starts_disagree(void **state) {
     (void)state;
     const TrueLaw law = {0.1, 800, 1.5, 1.1, 0.2};
-    FitPoint points[80];
+    FitPoint points[12];
     FitOptions options = plain_options();
-    int disagreed = 0;
-    for (uint64_t seed = 0; seed < 8; seed++) {
+    int disagreed = 0, agreed = 0;
+    for (uint64_t seed = 0; seed < 8 && (disagreed == 0 || agreed == 0); seed++) {
         Fit fit;
         size_t count = law_grid(&law, points, 4, (double[]){6e3, 4e5}, 3, (double[]){500, 55000}, 0.05, seed);
         assert_int_equal(fit_make(&fit, FIT_PARAMETRIC, points, count, &options, NULL), 0);
-        assert_true(law_warned(&fit.warnings, "starts_disagree") == (fit.starts_at_optimum < 45));
-        disagreed += fit.starts_at_optimum < 45;
+        bool few = fit.starts_at_optimum < 45;
+        assert_true(law_warned(&fit.warnings, "starts_disagree") == few);
+        disagreed += few;
+        agreed += !few;
         fit_deinit(&fit);
     }
-    assert_in_range(disagreed, 1, 7);
+    assert_true(disagreed > 0 && agreed > 0);
 }
 
-/* All 4500 starts are tried with few points and with many, where they first walk on a part of them; and what they find is the same. */
-static void test_many_points(void **state) {
-    (void)state;
-    const TrueLaw law = {0.08, 3, 5, 0.4, 0.45};
-    static FitPoint points[1200];
+/* The two searches have nothing in common until the last steps. They end at one minimum, whatever the noise, the loss and the weights.
+ * Returns whether E is at its bound there. */
+static bool check_same_fit(const FitPoint *points, size_t count, FitLoss loss, int64_t resamples) {
     FitOptions options = plain_options();
-    size_t count = law_grid(&law, points, 40, (double[]){6e3, 4e5}, 30, (double[]){500, 55000}, 0.02, 5);
+    options.loss = loss;
+    options.resamples = resamples;
     Fit parametric, vpnls;
     assert_int_equal(fit_make(&parametric, FIT_PARAMETRIC, points, count, &options, NULL), 0);
     assert_int_equal(fit_make(&vpnls, FIT_VPNLS, points, count, &options, NULL), 0);
     assert_int_equal(parametric.starts_tried, 4500);
-    assert_true(parametric.starts_at_optimum > 45 && parametric.starts_at_optimum < 4500);
-    assert_near(law_estimate(&parametric, "alpha").value, 0.4, 0.2);
-    assert_near(vpnls.objective, parametric.objective, 1e-9);
-    assert_near(law_estimate(&vpnls, "alpha").value, law_estimate(&parametric, "alpha").value, 1e-5);
+    assert_near(vpnls.objective, parametric.objective, 1e-8);
+    assert_near(vpnls.params.exponent.value, parametric.params.exponent.value, 1e-4);
+    if (resamples > 0) {
+        assert_near(vpnls.params.exponent.lo, parametric.params.exponent.lo, 1e-3);
+        assert_near(vpnls.params.exponent.hi, parametric.params.exponent.hi, 1e-3);
+    }
+    bool at_bound = fit_parameter(&parametric, "E")->at_bound;
+    assert_true(fit_parameter(&vpnls, "E")->at_bound == at_bound);
+    /* With three variables projected out the rest is conditioned better by far. */
+    assert_true(vpnls.condition * 10 < parametric.condition);
     fit_deinit(&parametric);
     fit_deinit(&vpnls);
+    return at_bound;
 }
 
-/* The two searches have nothing in common until the last steps, and end at one minimum, whatever the noise and the loss. */
 static void test_methods_agree(void **state) {
     (void)state;
-    const TrueLaw laws[] = {{0.08, 3, 5, 0.4, 0.45}, {0.1, 2, 20, 0.3, 0.55}, {0.15, 40, 8, 0.6, 0.4}};
-    FitPoint points[80];
-    FitOptions options = plain_options();
-    for (int i = 0; i < 9; i++) {
-        size_t count = law_grid(&laws[i / 3], points, 10, (double[]){6e3, 4e5}, 8, (double[]){500, 55000}, 0.02, (uint64_t)i);
-        options.loss = (FitLoss)(i % 3);
-        Fit parametric, vpnls;
-        assert_int_equal(fit_make(&parametric, FIT_PARAMETRIC, points, count, &options, NULL), 0);
-        assert_int_equal(fit_make(&vpnls, FIT_VPNLS, points, count, &options, NULL), 0);
-        assert_near(vpnls.objective, parametric.objective, 1e-8);
-        assert_near(vpnls.params.exponent.value, parametric.params.exponent.value, 1e-4);
-        /* With three variables projected out the rest is conditioned better by far. */
-        assert_true(vpnls.condition * 10 < parametric.condition);
-        fit_deinit(&parametric);
-        fit_deinit(&vpnls);
+    const TrueLaw laws[FIT_LOSSES] = {{0.08, 3, 5, 0.4, 0.45}, {0.1, 2, 20, 0.3, 0.55}, {0.15, 40, 8, 0.6, 0.4}};
+    FitPoint points[48];
+    for (int i = 0; i < FIT_LOSSES; i++) {
+        size_t count = law_grid(&laws[i], points, 8, (double[]){6e3, 4e5}, 6, (double[]){500, 55000}, 0.02, (uint64_t)i);
+        for (size_t k = 0; k < count; k++) {
+            points[k].weight = 0.5 + (double)(k % 4);
+        }
+        assert_false(check_same_fit(points, count, (FitLoss)i, 40));
     }
+}
+
+/* A law without a floor: where E goes to 0 there are more minima, not far apart. Resamples of one study's configurations. */
+static void test_methods_agree_without_a_floor(void **state) {
+    (void)state;
+    const TrueLaw law = {0, 150, 0.6, 0.98, 0.155};
+    FitPoint study[30], points[30];
+    size_t count = law_grid(&law, study, 6, (double[]){6e3, 4e5}, 5, (double[]){500, 55000}, 0.027, 2);
+    Rng rng;
+    rng_init(&rng, 12, 12);
+    int at_bound = 0;
+    for (int i = 0; i < 3; i++) {
+        for (size_t k = 0; k < count; k++) {
+            points[k] = study[rng_below(&rng, count)];
+        }
+        at_bound += check_same_fit(points, count, FIT_LOSS_HUBER, 0);
+    }
+    assert_true(at_bound > 0);
+}
+
+/* Past SEARCH_POINTS the starts walk on a part of the points first; what they find is the same. */
+static void test_many_points(void **state) {
+    (void)state;
+    const TrueLaw law = {0.08, 3, 5, 0.4, 0.45};
+    FitPoint points[525];
+    size_t count = law_grid(&law, points, 25, (double[]){6e3, 4e5}, 21, (double[]){500, 55000}, 0.02, 5);
+    assert_false(check_same_fit(points, count, FIT_LOSS_HUBER, 0));
 }
 
 static void test_lower_envelope(void **state) {
@@ -110,8 +137,11 @@ static void test_lower_envelope(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_no_start_ends_lower), cmocka_unit_test(test_warns_when_starts_disagree),
-        cmocka_unit_test(test_many_points),         cmocka_unit_test(test_methods_agree),
+        cmocka_unit_test(test_no_start_ends_lower),
+        cmocka_unit_test(test_warns_when_starts_disagree),
+        cmocka_unit_test(test_many_points),
+        cmocka_unit_test(test_methods_agree),
+        cmocka_unit_test(test_methods_agree_without_a_floor),
         cmocka_unit_test(test_lower_envelope),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

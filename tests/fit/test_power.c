@@ -1,5 +1,5 @@
 /* E(C) = a (b + C)^-alpha + E_inf: gradients, known laws, bounds, refusals, intervals. */
-#include "law.h"
+#include "known_law.h"
 #include "power.h"
 
 typedef struct TruePower {
@@ -217,6 +217,43 @@ static void test_refuses_and_warns(void **state) {
     fit_deinit(&fit);
 }
 
+/* Five noisy points hardly hold four unknowns: now and then nearly every start ends in a minimum of its own. */
+static void test_warns_when_starts_disagree(void **state) {
+    (void)state;
+    const TruePower law = {2000, 3e10, 0.35, 0.08};
+    FitPoint points[10];
+    int disagreed = 0, agreed = 0;
+    for (uint64_t seed = 0; seed < 60; seed++) {
+        size_t count = make_points(&law, points, 5, 1e9, 1e15, 0.27, seed);
+        for (size_t i = 2; i < count; i++) {
+            points[i].loss = fmin(points[i].loss, 0.999 * points[i - 2].loss);
+        }
+        Fit fit;
+        fit_points(&fit, points, count, FIT_LOSS_HUBER, 0);
+        bool few = fit.starts_at_optimum * 20 < fit.starts_tried;
+        assert_true(law_warned(&fit.warnings, "starts_disagree") == few);
+        disagreed += few;
+        agreed += !few;
+        fit_deinit(&fit);
+    }
+    assert_true(disagreed > 0 && agreed > disagreed);
+}
+
+static void test_starts_fail_where_nothing_is_finite(void **state) {
+    (void)state;
+    FitPoint points[80];
+    size_t count = make_points(&(TruePower){2000, 3e10, 0.35, 0.08}, points, 40, 1e9, 1e14, 0.01, 0);
+    for (size_t i = 0; i < count; i++) {
+        points[i].weight = 1e308;
+    }
+    const FitOptions options = options_with(FIT_LOSS_HUBER, 0);
+    Fit fit;
+    Error error;
+    assert_int_equal(fit_make(&fit, FIT_POWER, points, count, &options, &error), FIT_REFUSED);
+    assert_string_equal(fit.refusal, "starts_failed");
+    assert_non_null(strstr(error.text, "weights"));
+}
+
 static void test_seeds_are_averaged(void **state) {
     (void)state;
     const TruePower law = {2000, 3e10, 0.35, 0.08};
@@ -277,6 +314,8 @@ int main(void) {
         cmocka_unit_test(test_winners),
         cmocka_unit_test(test_bounds),
         cmocka_unit_test(test_refuses_and_warns),
+        cmocka_unit_test(test_warns_when_starts_disagree),
+        cmocka_unit_test(test_starts_fail_where_nothing_is_finite),
         cmocka_unit_test(test_seeds_are_averaged),
         cmocka_unit_test(test_bootstrap),
         cmocka_unit_test(test_large_tables_are_bounded),

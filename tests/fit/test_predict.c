@@ -1,5 +1,5 @@
 /* What a fit says at other compute, and what a part of the runs says about the rest. */
-#include "law.h"
+#include "known_law.h"
 
 static const TrueLaw LAW = {0.08, 3, 5, 0.4, 0.45};
 enum { SIZES = 10, EXAMPLES = 8, COUNT = SIZES * EXAMPLES };
@@ -61,7 +61,7 @@ static void test_values_are_checked(void **state) {
     FitPrediction prediction;
     Error error;
     make_points(points, 0, 0);
-    fit_points(&fit, FIT_PARAMETRIC, points, COUNT, 0);
+    fit_points(&fit, FIT_VPNLS, points, COUNT, 0);
     const double wrong[] = {0, -1, NAN, INFINITY};
     for (int i = 0; i < 4; i++) {
         assert_int_equal(fit_predict(&prediction, &fit, wrong[i], 0.95, &error), -1);
@@ -107,7 +107,7 @@ static void test_intervals_are_percentiles_of_draws(void **state) {
     Fit fit;
     FitPrediction prediction;
     const double flops = 3e11;
-    fit_points(&fit, FIT_PARAMETRIC, points, COUNT, 100);
+    fit_points(&fit, FIT_VPNLS, points, COUNT, 100);
     assert_int_equal(fit_predict(&prediction, &fit, flops, 0.9, NULL), 0);
     const FitEstimate *estimates[] = {&prediction.params, &prediction.examples, &prediction.loss};
     for (int i = 0; i < 3; i++) {
@@ -130,7 +130,7 @@ static void test_intervals_are_percentiles_of_draws(void **state) {
     assert_true(log(near.params.hi / near.params.lo) < log(prediction.params.hi / prediction.params.lo));
     fit_deinit(&fit);
     /* A cloud of which too little is left for the fit's own intervals states none here. */
-    fit_points(&fit, FIT_PARAMETRIC, points, COUNT, 10);
+    fit_points(&fit, FIT_VPNLS, points, COUNT, 10);
     assert_int_equal(fit.cloud_count, 10);
     assert_int_equal(fit_predict(&prediction, &fit, flops, 0.9, NULL), 0);
     assert_true(isnan(prediction.params.lo) && isnan(prediction.loss.hi));

@@ -1,5 +1,5 @@
 /* The objective: against a second, direct implementation, and its derivatives against finite differences. */
-#include "law.h"
+#include "known_law.h"
 #include "surface.h"
 
 static const TrueLaw HOFFMANN = {1.69, 406.4, 410.7, 0.34, 0.28};

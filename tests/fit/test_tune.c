@@ -1,5 +1,5 @@
 /* Which setting of a cell enters the fit. */
-#include "law.h"
+#include "known_law.h"
 
 static void expect(const FitCandidate *candidates, size_t count, const bool *expected) {
     bool keep[32];
