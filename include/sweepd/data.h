@@ -47,6 +47,8 @@ typedef struct DataInfo {
  * $SWEEPD_DATA/fashion-mnist or /usr/share/datasets/fashion-mnist. A digest other than `digest` is DATA_REFUSED. The bytes are verified,
  * once per process as long as the file is not written. From one thread. */
 int dataset_open(DatasetMap **out, const char *home, const char *name, const char *digest, Error *error);
+/* The same, for the path of the pack, which is absolute. */
+int dataset_locate(char path[PATH_TEXT_MAX], const char *home, const char *name, const char *digest, Error *error);
 /* Packs four IDX files. */
 int dataset_pack_idx(const char *name, const char *train_images, const char *train_labels, const char *test_images, const char *test_labels,
                      float mean, float deviation, const char *out_path, Error *error);

@@ -140,11 +140,13 @@ int store_attempt_renew(Store *store, int64_t attempt_id, double expires_at, dou
 int store_attempt_extend_all(Store *store, double expires_at, Error *error);
 typedef struct RunPlan {
     int64_t steps; /* the last point is at this one */
-    double flops;  /* exact */
+    double flops;  /* exact; 0: an external program's, which has not told */
     bool complete; /* there is a point at the last step */
 } RunPlan;
 
 int store_run_plan(Store *store, int64_t run_id, RunPlan *out, Error *error); /* 0, STORE_NOT_FOUND */
+/* What an external program told of its run; what was known stays. */
+int store_run_tell(Store *store, int64_t run_id, int64_t params, double flops, double nd6, Error *error);
 /* Points with a step that the run already has (from an earlier attempt or a repeated message) are kept once: the same run gives the same
  * numbers. Where it did not, an event "point_differs" says so. */
 int store_point_add(Store *store, int64_t attempt_id, const Point *points, size_t count, Error *error);

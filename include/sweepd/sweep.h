@@ -11,12 +11,12 @@ enum {
     SWEEP_NAME_MAX = 64,      /* letters, digits, '-', '_', '.'; starts with a letter or digit */
     SWEEP_FILE_MAX = 1 << 20, /* bytes */
     SWEEP_CELLS_MAX = 10000000,
-    RUN_SPEC_MAX = 4096,          /* bytes of canonical text */
+    RUN_SPEC_MAX = 8192,          /* bytes of canonical text */
     RUN_KEY_MAX = SHA256_HEX_MAX, /* the key as 64 hexadecimal digits */
 };
 
 typedef enum { PRECISION_FP32, PRECISION_BF16, PRECISION_AUTO } Precision; /* auto: bf16 where the processor has it, else fp32 */
-typedef enum { TRAINER_BUILTIN, TRAINER_SIMULATED } TrainerKind;
+typedef enum { TRAINER_BUILTIN, TRAINER_SIMULATED, TRAINER_EXTERNAL } TrainerKind;
 
 /* What a simulated run comes to, with nothing trained: every metric is
  *   (E + A P^-alpha + B N^-beta) exp(noise z) exp(curvature ln(lr / best_lr)^2),
@@ -27,7 +27,28 @@ typedef struct Simulation {
     double best_lr, curvature; /* both 0: the rate does not matter */
 } Simulation;
 
-/* Everything that decides a run's result. */
+enum { PROGRAM_COMMAND_MAX = 1024, PROGRAM_ARGUMENTS_MAX = 64, PROGRAM_EXPRESSION_MAX = 256, PROGRAM_DIRECTORY_MAX = 512 };
+
+/* A program of the user's own that trains the run; docs/external-trainers.md is its contract. Texts may be "". */
+typedef struct Program {
+    char name[SWEEP_NAME_MAX];           /* of the model */
+    char command[PROGRAM_COMMAND_MAX];   /* a JSON array of strings, with placeholders (command_expand) */
+    char version[SWEEP_NAME_MAX];        /* the user's word for "this program gives other numbers now" */
+    char params[PROGRAM_EXPRESSION_MAX]; /* arithmetic of the run's sizes (run_params, run_flops, run_steps) */
+    char flops[PROGRAM_EXPRESSION_MAX];
+    char steps[PROGRAM_EXPRESSION_MAX];
+    char directory[PROGRAM_DIRECTORY_MAX]; /* absolute, to work in; "": the run's */
+    double time_limit;                     /* seconds that an attempt may take; 0: any */
+} Program;
+
+/* What a run takes of a machine; 0: the scheduler's choice. */
+typedef struct Resources {
+    int64_t cpus;
+    double memory; /* bytes */
+} Resources;
+
+/* Everything that decides a run's result; and, no part of its key, what it may take to come to it: program.directory, program.time_limit
+ * and resources. */
 typedef struct Run {
     Architecture model; /* inputs and classes come from the data */
     char data_name[SWEEP_NAME_MAX];
@@ -46,10 +67,19 @@ typedef struct Run {
     Precision precision;
     TrainerKind trainer;
     Simulation simulation; /* TRAINER_SIMULATED only; 0 otherwise */
+    Program program;       /* TRAINER_EXTERNAL only */
+    Resources resources;
 } Run;
 
+/* Of an external run these are what its program's expressions say, 0 where there is none: not known before the program has told. */
+int64_t run_params(const Run *run);
+int64_t run_params_body(const Run *run); /* without input layer and head; 0 for an external run */
+int64_t run_steps(const Run *run);       /* of an external run without the expression: as the built-in trainer counts */
+/* "B_2-Wi_16"; "resnet18_2-Wi_16" */
+void run_model(const Run *run, char out[ARCH_NAME_MAX]);
+
 Training run_training(const Run *run);
-Flops run_flops(const Run *run);
+Flops run_flops(const Run *run); /* of an external run: exact and nd6 */
 /* Bytes of memory that its tensors take: parameters, gradients, optimizer, the activations of one batch. 0: it trains nothing. */
 double run_tensor_bytes(const Run *run);
 /* What it may take at most, as far as can be said before one like it was measured: beside its tensors a worker takes up to RUN_MEMORY_MORE.
@@ -60,12 +90,23 @@ double run_memory_bytes(const Run *run);
 size_t run_evaluation_steps(const Run *run, int64_t *steps, size_t capacity);
 
 /* The canonical text: one line of JSON, keys sorted, numbers in their shortest form. A setting that a later version adds is left
- * out while it has its default, so that keys stay. Its SHA-256 is the run's key. */
+ * out while it has its default, so that keys stay. The SHA-256 of what decides the result is the run's key. */
 int run_format(const Run *run, Buffer *out, Error *error);
 int run_key(const Run *run, char key[RUN_KEY_MAX], Error *error);
+/* Both; text: initialised, replaced. */
+int run_identify(const Run *run, Buffer *text, char key[RUN_KEY_MAX], Error *error);
 /* Reads a run's JSON, in any order and spacing, with the sweep file's checks (unknown key, type, range). Returns 0, -1, or
  * SWEEP_INVALID with the error naming path:line:column or the field. */
 int run_parse(Run *out, const char *text, size_t size, const char *path, Error *error);
+
+/* ---- an external program's arguments: "{width}" stands for the run's width, "{{" and "}}" for braces ---- */
+
+/* Appends what a name stands for; false: it stands for nothing. */
+typedef bool (*CommandValue)(void *context, const char *name, Buffer *out);
+/* 0, or 1 with the reason. */
+int command_expand(const char *argument, CommandValue value, void *context, Buffer *out, char *reason, size_t capacity);
+/* A setting of the run by its name: depth, width, expansion, inputs, classes, examples, seed, and those of `train`. */
+bool run_append_setting(const Run *run, const char *name, Buffer *out);
 
 /* Data sets that the program knows by name. The digest is the SHA-256 over train images, train labels, test images and test
  * labels (the uncompressed IDX payloads without their headers, in that order). */
@@ -119,6 +160,7 @@ const FitSettings *sweep_fit_settings(const Sweep *sweep);
 /* The file states sizes instead of naming data, and its trainer needs data: it can be planned, not run. */
 bool sweep_is_plan_only(const Sweep *sweep);
 bool sweep_is_simulated(const Sweep *sweep);
+bool sweep_is_external(const Sweep *sweep);
 
 /* Distinct runs, after include and exclude. Cheap: found once, while parsing. */
 int64_t sweep_run_count(const Sweep *sweep);

@@ -13,14 +13,20 @@ enum {
     TRAIN_STOPPED = 2,  /* `should_stop` said so; a checkpoint was written when the trainer has a directory */
     TRAIN_DIVERGED = 3, /* the loss became non-finite: a result */
     TRAIN_UNSAVED = 4,  /* a checkpoint could not be written; see the error */
+    TRAIN_TIMEOUT = 5,  /* the run's program took longer than it may; see the error */
 };
 
 /* ---- the seam: every kind of trainer is one of these ---- */
 
 typedef struct Trainer Trainer;
 
+struct TrainLoop;
+
 typedef struct TrainerInterface {
     const char *name; /* "builtin" */
+    /* A trainer that decides itself when it measures, and goes through the loop alone: as train_run, and then neither step nor evaluate is
+     * called, or exists. NULL: train_run does it by the two. */
+    int (*run)(Trainer *trainer, const struct TrainLoop *loop, Error *error);
     /* Up to `limit` steps from where the trainer stands, fewer at the end. 0, TRAIN_DIVERGED (the step whose loss was not finite is the
      * last one, and counted) or -1. */
     int (*step)(Trainer *trainer, int64_t limit, Error *error);
@@ -39,6 +45,7 @@ struct Trainer {
     int64_t step, steps;     /* done, planned */
     double seconds;          /* in training steps so far, over all attempts */
     double flops;            /* exact, so far */
+    double memory_bytes;     /* the most that processes of its own took; 0: it has none */
     Environment environment; /* backend, threads, data digest; the worker fills the rest */
 };
 
@@ -69,9 +76,13 @@ typedef struct TrainLoop {
     void *context;
 } TrainLoop;
 
-/* From where the trainer stands to its end, points at run_evaluation_steps. The same bits come out whether or not it was stopped and
+/* An external trainer works in the directory of checkpoint_path, where spec.json is the run's, appends to `log` there what its program says
+ * on stderr, and writes a checkpoint after each point, for a program that goes on measures none of them again.
+ *
+ * From where the trainer stands to its end, points at run_evaluation_steps. The same bits come out whether or not it was stopped and
  * resumed. A point may be given again that was given after the checkpoint; a trainer at its end gives its last point again. 0,
- * TRAIN_STOPPED, TRAIN_DIVERGED (a last point with what there is, NaN as NaN, was given to on_point), TRAIN_UNSAVED, -1. */
+ * TRAIN_STOPPED, TRAIN_DIVERGED (a last point with what there is, NaN as NaN, was given to on_point), TRAIN_UNSAVED, TRAIN_TIMEOUT,
+ * TRAIN_REFUSED, -1. */
 int train_run(Trainer *trainer, const TrainLoop *loop, Error *error);
 
 /* ---- safetensors: 8 bytes little-endian header size, a JSON header, raw little-endian data ---- */

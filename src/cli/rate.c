@@ -191,7 +191,7 @@ static double evaluated(const Run *run) {
 }
 
 double rate_run_seconds(const Rate *rate, const Run *run) {
-    if (run->trainer == TRAINER_SIMULATED)
+    if (run->trainer != TRAINER_BUILTIN)
         return 0;
     Training training = run_training(run);
     double here = rate_at(rate, (double)run->model.width), there = rate_at(rate, (double)rate_evaluation_model.width);

@@ -176,7 +176,17 @@ static void find_mixed(Study *study, const StudyRun **usable, size_t count) {
 
 /* ---- points ---- */
 
-static void fill_points(Study *study, const StudyRun **usable, size_t count) {
+/* What an external program does not tell. */
+static int check_counted(const Study *study, const StudyRun *run, const FitPoint *point, Error *error) {
+    if (point->params > 0 && point->flops > 0)
+        return 0;
+    return error_set(error,
+                     "run %lld, %s: its %s are not known by this count; an external program's parameters count as total, its FLOPs as %s",
+                     (long long)run->id, run->model, point->params > 0 ? "FLOPs" : "parameters",
+                     flop_count_text(study->options.flops == COUNT_EXACT ? COUNT_6ND : COUNT_EXACT));
+}
+
+static int fill_points(Study *study, const StudyRun **usable, size_t count, Error *error) {
     int64_t configuration = 0;
     for (size_t i = 0; i < count; i++) {
         const StudyRun *run = usable[i];
@@ -189,8 +199,11 @@ static void fill_points(Study *study, const StudyRun **usable, size_t count) {
             .loss = run->metric,
             .configuration = configuration,
         };
+        if (check_counted(study, run, &study->points[i], error))
+            return -1;
     }
     study->point_count = count;
+    return 0;
 }
 
 int study_make_points(Study *study, Error *error) {
@@ -205,9 +218,9 @@ int study_make_points(Study *study, Error *error) {
     qsort(sorted, study->run_count, sizeof *sorted, compare_runs);
     size_t count = keep_usable(study, sorted);
     find_mixed(study, sorted, count);
-    fill_points(study, sorted, count);
+    int result = fill_points(study, sorted, count, error);
     free(sorted);
-    return 0;
+    return result;
 }
 
 int study_drop_first(Study *study, Error *error) {

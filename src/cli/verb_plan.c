@@ -12,6 +12,8 @@
 
 typedef struct PlanModel {
     Architecture arch;
+    char name[ARCH_NAME_MAX];
+    int64_t params, params_body, forward_macs; /* 0: not known before the program has told */
     int64_t runs;
     Flops flops;
 } PlanModel;
@@ -38,7 +40,7 @@ static int compare_shapes(const void *left, const void *right) {
     return 0;
 }
 
-static PlanModel *model_add(Plan *plan, const Architecture *arch) {
+static PlanModel *model_add(Plan *plan, const Run *run) {
     if (plan->model_count == plan->model_capacity) {
         size_t capacity = plan->model_capacity ? 2 * plan->model_capacity : 64;
         PlanModel **models = reallocarray(plan->models, capacity, sizeof(PlanModel *));
@@ -50,7 +52,11 @@ static PlanModel *model_add(Plan *plan, const Architecture *arch) {
     PlanModel *model = calloc(1, sizeof *model);
     if (!model)
         return NULL;
-    model->arch = *arch;
+    model->arch = run->model;
+    run_model(run, model->name);
+    model->params = run_params(run);
+    model->params_body = run_params_body(run);
+    model->forward_macs = run->trainer == TRAINER_EXTERNAL ? 0 : arch_forward_macs(&run->model);
     if (!tsearch(model, &plan->tree, compare_shapes)) {
         free(model);
         return NULL;
@@ -73,7 +79,7 @@ static int plan_count(Plan *plan, Error *error) {
     while (sweep_cursor_next(&cursor, &run)) {
         if (!model || compare_shapes(model, &run.model)) {
             PlanModel **found = tfind(&run.model, &plan->tree, compare_shapes);
-            model = found ? *found : model_add(plan, &run.model);
+            model = found ? *found : model_add(plan, &run);
         }
         if (!model)
             return error_set(error, "out of memory");
@@ -99,7 +105,7 @@ static void plan_deinit(Plan *plan) {
 
 /* Runs are dealt out to workers as these become free, the dearest first: about the mean, but never less than the longest run. */
 static double plan_eta(const Plan *plan) {
-    return plan->rate ? fmax(plan->seconds / plan->workers, plan->longest) : NAN;
+    return plan->rate && !sweep_is_external(plan->sweep) ? fmax(plan->seconds / plan->workers, plan->longest) : NAN;
 }
 
 static void encode_flops(const Flops *flops, Buffer *out) {
@@ -124,13 +130,10 @@ static int plan_print_json(const Plan *plan, Error *error) {
     buffer_printf(&out, ",\"workers\":%d,\"models\":[", plan->workers);
     for (size_t i = 0; i < plan->model_count; i++) {
         const PlanModel *model = plan->models[i];
-        char name[ARCH_NAME_MAX];
-        arch_name(&model->arch, name);
         buffer_append_text(&out, i ? ",{\"name\":" : "{\"name\":");
-        buffer_append_json(&out, name);
-        buffer_printf(&out, ",\"params\":%lld,\"params_body\":%lld,\"forward_macs\":%lld,\"runs\":%lld,",
-                      (long long)arch_params_total(&model->arch), (long long)arch_params_body(&model->arch),
-                      (long long)arch_forward_macs(&model->arch), (long long)model->runs);
+        buffer_append_json(&out, model->name);
+        buffer_printf(&out, ",\"params\":%lld,\"params_body\":%lld,\"forward_macs\":%lld,\"runs\":%lld,", (long long)model->params,
+                      (long long)model->params_body, (long long)model->forward_macs, (long long)model->runs);
         encode_flops(&model->flops, &out);
         buffer_append_text(&out, "}");
     }
@@ -142,23 +145,29 @@ static int plan_print_json(const Plan *plan, Error *error) {
     return result;
 }
 
+static const char *flops_or_unknown(double flops, char out[FORMAT_MAX]) {
+    return flops > 0 ? format_scaled(flops, "", out) : "?";
+}
+
 static void flops_cells(Table *table, const Flops *flops) {
     char text[FORMAT_MAX];
-    table_cell(table, "%s", format_scaled(flops->exact, "", text));
-    table_cell(table, "%s", format_scaled(flops->paper, "", text));
-    table_cell(table, "%s", format_scaled(flops->nd6, "", text));
+    table_cell(table, "%s", flops_or_unknown(flops->exact, text));
+    table_cell(table, "%s", flops_or_unknown(flops->paper, text));
+    table_cell(table, "%s", flops_or_unknown(flops->nd6, text));
+}
+
+static const char *count_or_unknown(int64_t count, char out[FORMAT_MAX]) {
+    return count > 0 ? format_count(count, out) : "?";
 }
 
 static void plan_rows(const Plan *plan, Table *table) {
     char text[FORMAT_MAX];
     for (size_t i = 0; i < plan->model_count; i++) {
         const PlanModel *model = plan->models[i];
-        char name[ARCH_NAME_MAX];
-        arch_name(&model->arch, name);
-        table_cell(table, "%s", name);
-        table_cell(table, "%s", format_count(arch_params_total(&model->arch), text));
-        table_cell(table, "%s", format_count(arch_params_body(&model->arch), text));
-        table_cell(table, "%s", format_count(arch_forward_macs(&model->arch), text));
+        table_cell(table, "%s", model->name);
+        table_cell(table, "%s", count_or_unknown(model->params, text));
+        table_cell(table, "%s", count_or_unknown(model->params_body, text));
+        table_cell(table, "%s", count_or_unknown(model->forward_macs, text));
         table_cell(table, "%s", format_count(model->runs, text));
         flops_cells(table, &model->flops);
     }
@@ -177,6 +186,7 @@ static int plan_print(const Plan *plan, const Cli *cli, Error *error) {
         return -1;
     printf("%s: %s runs, %s\n\n", sweep_name(plan->sweep), format_count(plan->runs, text),
            sweep_is_simulated(plan->sweep)   ? "simulated"
+           : sweep_is_external(plan->sweep)  ? "an external program"
            : sweep_is_plan_only(plan->sweep) ? "for planning (no data is named)"
                                              : sweep_data_name(plan->sweep));
     table_column(table, "Model", TABLE_LEFT, 0);
@@ -192,7 +202,7 @@ static int plan_print(const Plan *plan, const Cli *cli, Error *error) {
     table_free(table);
     cli_say(cli, "\nForward MACs: multiply-adds for one example. FLOPs of training, counted in three ways: exact: executed, 2 for a "
                  "multiply-add; paper: 3 N T (MACs + 5 per LayerNorm element); 6nd: 6 P N T.");
-    if (plan->rate)
+    if (plan->rate && !sweep_is_external(plan->sweep))
         printf("\nTime on this machine: about %s with %d worker%s (%s for one).\n", format_duration(plan_eta(plan), text), plan->workers,
                plan->workers == 1 ? "" : "s", format_duration(plan->seconds, other));
     return result ? result : design_print(plan->sweep, cli, error);

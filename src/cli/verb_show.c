@@ -59,31 +59,50 @@ static void print_training(const Run *run, const Cli *cli) {
 
 static void print_trainer(const Run *run, const Cli *cli) {
     const Simulation *law = &run->simulation;
+    if (run->trainer == TRAINER_EXTERNAL)
+        cli_say_row(cli, "trainer", "external: %s", run->program.command);
     if (run->trainer == TRAINER_SIMULATED)
         cli_say_row(cli, "trainer", "simulated: loss = %g + %g P^-%g + %g N^-%g, noise %g", law->E, law->A, law->alpha, law->B, law->beta,
                     law->noise);
 }
 
-static void print_record(const RunRecord *record, const Run *run, const Cli *cli) {
+static void print_perceptron(const RunRecord *record, const Run *run, const Cli *cli) {
     char exact[FORMAT_MAX], gemm[FORMAT_MAX], paper[FORMAT_MAX], nd6[FORMAT_MAX];
-    printf("run %lld: %s%s%s\n", (long long)record->id, run_state_text(record->state), *record->detail ? ", " : "", record->detail);
-    cli_say_row(cli, "key", "%s", record->key);
     cli_say_row(cli, "model", "%s%s%s: %s parameters, %s of them in blocks", record->model,
                 run->model.kind == MODEL_SMLP ? ", in the form of the paper's " : "",
                 run->model.kind == MODEL_SMLP ? smlp_form_text(run->model.form) : "", format_count(record->params, exact),
                 format_count(record->params_body, gemm));
-    print_data(run, cli);
-    print_training(run, cli);
-    print_trainer(run, cli);
     cli_say_row(cli, "FLOPs", "%s executed (%s in matrix products), %s by the paper's count, %s by 6ND",
                 format_scaled(record->flops.exact, "", exact), format_scaled(record->flops.gemm, "", gemm),
                 format_scaled(record->flops.paper, "", paper), format_scaled(record->flops.nd6, "", nd6));
+}
+
+static void print_external(const RunRecord *record, const Cli *cli) {
+    char params[FORMAT_MAX], exact[FORMAT_MAX], nd6[FORMAT_MAX];
+    if (record->params > 0 && record->flops.exact > 0)
+        cli_say_row(cli, "model", "%s: %s parameters, %s, %s by 6ND", record->model, format_count(record->params, params),
+                    format_scaled(record->flops.exact, "FLOP", exact), format_scaled(record->flops.nd6, "FLOP", nd6));
+    else
+        cli_say_row(cli, "model", "%s: parameters and FLOPs are known when its program has told", record->model);
+}
+
+static void print_record(const RunRecord *record, const Run *run, const Cli *cli) {
+    char text[FORMAT_MAX];
+    printf("run %lld: %s%s%s\n", (long long)record->id, run_state_text(record->state), *record->detail ? ", " : "", record->detail);
+    cli_say_row(cli, "key", "%s", record->key);
+    if (run->trainer == TRAINER_EXTERNAL)
+        print_external(record, cli);
+    else
+        print_perceptron(record, run, cli);
+    print_data(run, cli);
+    print_training(run, cli);
+    print_trainer(run, cli);
     if (*record->waiting)
         cli_say_row(cli, "waiting", "%s", record->waiting);
     else if (record->state == RUN_PENDING && record->memory_bytes > 0)
-        cli_say_row(cli, "memory", "%s wanted", bytes_text(record->memory_bytes, exact));
+        cli_say_row(cli, "memory", "%s wanted", bytes_text(record->memory_bytes, text));
     if (record->has_point)
-        cli_say_row(cli, "took", "%s of training", format_duration(record->seconds, exact));
+        cli_say_row(cli, "took", "%s of training", format_duration(record->seconds, text));
 }
 
 static int print_attempts(const RunDetail *detail, const Cli *cli, Error *error) {

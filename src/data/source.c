@@ -90,8 +90,9 @@ static int pack_find(const char *root, const char *name, const char *digest, cha
     return data_refuse(error, "%s is not the data that is asked for: its digest is %s, and not %s", own, info.digest, digest);
 }
 
-int dataset_open(DatasetMap **out, const char *home, const char *name, const char *digest, Error *error) {
-    char root[PATH_TEXT_MAX], path[PATH_TEXT_MAX];
+/* path: where it was found. */
+static int open_found(DatasetMap **out, const char *home, const char *name, const char *digest, char path[PATH_TEXT_MAX], Error *error) {
+    char root[PATH_TEXT_MAX];
     *out = NULL;
     if (!dataset_name_is_plain(name, strlen(name)))
         return data_refuse(error, "not a data set's name: \"%.80s\"", name);
@@ -112,4 +113,16 @@ int dataset_open(DatasetMap **out, const char *home, const char *name, const cha
         return DATA_REFUSED;
     }
     return 0;
+}
+
+int dataset_open(DatasetMap **out, const char *home, const char *name, const char *digest, Error *error) {
+    char path[PATH_TEXT_MAX];
+    return open_found(out, home, name, digest, path, error);
+}
+
+int dataset_locate(char path[PATH_TEXT_MAX], const char *home, const char *name, const char *digest, Error *error) {
+    DatasetMap *data;
+    int result = open_found(&data, home, name, digest, path, error);
+    dataset_free(data);
+    return result;
 }

@@ -150,7 +150,9 @@ static int lease_begin(Queue *queue, const Grant *grant, const PendingRun *next,
                           .expires_at = grant->now + queue->settings.lease_seconds,
                           .reserved_bytes = next->memory_bytes};
     int64_t *threads = &start.environment.threads;
-    if (next->threads > 0)
+    if (next->readable && next->run.resources.cpus > 0)
+        *threads = next->run.resources.cpus;
+    else if (next->threads > 0)
         *threads = next->threads;
     else if (*threads <= 0 && host_threads(queue, &grant->room, next, threads, error) < 0)
         return -1;
@@ -166,7 +168,10 @@ static int lease_begin(Queue *queue, const Grant *grant, const PendingRun *next,
     return 0;
 }
 
-/* The sweep's next run, unless it is one that goes alone and others are there. 0, QUEUE_EMPTY, -1. */
+enum { LEASE_WAITS = 20 };
+
+/* The sweep's next run, unless it is one that goes alone and others are there. 0; QUEUE_EMPTY; LEASE_WAITS: it is to have more cores than
+ * are free, and what comes after it waits too, or they would never be free together; -1. */
 static int lease_next(Queue *queue, const Grant *grant, int64_t sweep_id, bool first, QueueLease *out, bool *alone, Error *error) {
     PendingRun next;
     for (;;) {
@@ -176,6 +181,9 @@ static int lease_next(Queue *queue, const Grant *grant, int64_t sweep_id, bool f
         *alone = next.attempts > 0;
         if (*alone && !first)
             return QUEUE_EMPTY;
+        bool shared = grant->room.count > 0 && grant->room.host->room.cores > 0;
+        if (shared && first && next.readable && next.run.resources.cpus > grant->room.free_cores)
+            return LEASE_WAITS;
         if (lease_begin(queue, grant, &next, out, error) < 0)
             return -1;
         if (next.readable)
@@ -216,7 +224,7 @@ static int lease_take_from(Queue *queue, const Grant *grant, int64_t sweep_id, i
     while (*count < share && !alone) {
         int result = lease_next(queue, grant, sweep_id, *count == 0, &out[*count], &alone, error);
         if (result != 0)
-            return result < 0 ? -1 : 0;
+            return result < 0 ? -1 : result == LEASE_WAITS ? QUEUE_EMPTY : 0;
         ++*count;
     }
     return 0;
@@ -296,9 +304,9 @@ static int report_direct(Queue *queue, const AttemptRecord *attempt, double now,
     return attempt_finish(queue, &ending, "run_dropped", error);
 }
 
-/* The plan counts each flop; sums of doubles may differ in their last digits. */
+/* The plan counts each flop; sums of doubles may differ in their last digits. Where nothing was told beforehand, anything may come. */
 static bool flops_planned(const RunPlan *plan, double flops) {
-    return flops >= 0 && flops <= plan->flops * (1 + 1e-6);
+    return flops >= 0 && (plan->flops > 0 ? flops <= plan->flops * (1 + 1e-6) : isfinite(flops));
 }
 
 static int report_invalid(Error *error, const char *field, const RunPlan *plan) {
@@ -370,6 +378,22 @@ static int report_learn(Queue *queue, int64_t run_id, double memory_bytes, Error
     return store_memory_learn(queue->store, tensors, room_of_peak(tensors, memory_bytes), error);
 }
 
+/* A program that tells its FLOPs and parameters only as it runs tells them by its points: the last one's flops are those of the run. */
+static int report_told(Queue *queue, int64_t run_id, Error *error) {
+    RunRecord record;
+    Run run;
+    if (store_run_get(queue->store, run_id, &record, error) != 0)
+        return -1;
+    if ((record.params > 0 && record.flops.exact > 0) || !record.has_point)
+        return 0;
+    if (store_run_spec(queue->store, run_id, &run, error) != 0)
+        return -1;
+    double params = point_metric(&record.last, "params");
+    int64_t told = record.params > 0 ? record.params : params >= 1 && params < 9e18 ? llround(params) : 0;
+    double nd6 = 6 * (double)told * (double)run.examples * (double)run.epochs;
+    return store_run_tell(queue->store, run_id, told, record.last.flops, nd6, error);
+}
+
 static int report_result(Queue *queue, const char *token, const Ending *report, const Environment *environment, const Point *points,
                          size_t count, Error *error) {
     AttemptRecord attempt;
@@ -384,6 +408,8 @@ static int report_result(Queue *queue, const char *token, const Ending *report, 
     if (store_point_add(queue->store, attempt.id, points, count, error) < 0)
         return -1;
     if (environment && report->outcome == OUTCOME_OK && report_learn(queue, attempt.run_id, environment->memory_bytes, error) < 0)
+        return -1;
+    if (report->outcome == OUTCOME_OK && report->result == RUN_DONE && report_told(queue, attempt.run_id, error) < 0)
         return -1;
     Ending ending = *report;
     ending.run_id = attempt.run_id;

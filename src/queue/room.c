@@ -80,6 +80,8 @@ static double product_flops(const Run *run) {
 }
 
 int64_t room_threads(const Run *run, int64_t free_cores, int64_t others) {
+    if (run->resources.cpus > 0)
+        return run->resources.cpus;
     int64_t share = (free_cores + others) / (others + 1);
     double useful = product_flops(run) / PRODUCT_FLOPS_PER_THREAD;
     int64_t threads = useful < (double)share ? (int64_t)useful : share;

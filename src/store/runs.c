@@ -210,6 +210,16 @@ int store_run_plan(Store *store, int64_t run_id, RunPlan *out, Error *error) {
     return 0;
 }
 
+int store_run_tell(Store *store, int64_t run_id, int64_t params, double flops, double nd6, Error *error) {
+    if (store_transaction_begin(store, error) < 0)
+        return -1;
+    int result = statement_run(store, error, NULL,
+                               "UPDATE runs SET params = iif(params = 0, ?2, params), flops_exact = iif(flops_exact = 0, ?3, flops_exact), "
+                               "flops_6nd = iif(flops_6nd = 0, ?4, flops_6nd) WHERE id = ?1",
+                               VALUES(integer(run_id), integer(params), real(flops), real(nd6)));
+    return store_transaction_end(store, result, error);
+}
+
 int store_run_wanted(Store *store, int64_t run_id, bool *wanted, bool *paused, Error *error) {
     sqlite3_stmt *row = NULL;
     *wanted = *paused = false;

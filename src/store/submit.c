@@ -36,8 +36,7 @@ static int submit_sweep_row(Submission *submission, const Sweep *sweep, const ch
 static int submit_insert_run(Submission *submission, const Run *run, const char *key, int64_t *added, Error *error) {
     char model[ARCH_NAME_MAX];
     Flops flops = run_flops(run);
-    Training training = run_training(run);
-    arch_name(&run->model, model);
+    run_model(run, model);
     return statement_run(
         submission->store, error, added,
         "INSERT INTO runs (key, spec, model, kind, depth, width, examples, seed, lr, params, params_body, steps, flops_exact, "
@@ -45,16 +44,21 @@ static int submit_insert_run(Submission *submission, const Run *run, const char 
         "?17, "
         "coalesce((SELECT memory_bytes FROM memory_peaks WHERE tensor_bytes = ?17), ?18), 'pending') "
         "ON CONFLICT (key) DO NOTHING",
-        VALUES(text(key), text(submission->spec.data), text(model), text(model_kind_text(run->model.kind)), integer(run->model.depth),
+        VALUES(text(key), text(submission->spec.data), text(model),
+               text(run->trainer == TRAINER_EXTERNAL ? "external" : model_kind_text(run->model.kind)), integer(run->model.depth),
                integer(run->model.width), integer(run->examples), integer((int64_t)run->seed), real(run->optimizer.lr),
-               integer(arch_params_total(&run->model)), integer(arch_params_body(&run->model)), integer(arch_steps(&training)),
-               real(flops.exact), real(flops.gemm), real(flops.paper), real(flops.nd6), integer((int64_t)run_tensor_bytes(run)),
-               integer((int64_t)run_memory_bytes(run))));
+               integer(run_params(run)), integer(run_params_body(run)), integer(run_steps(run)), real(flops.exact), real(flops.gemm),
+               real(flops.paper), real(flops.nd6), integer((int64_t)run_tensor_bytes(run)), integer((int64_t)run_memory_bytes(run))));
 }
 
-/* The run is in the store: one that was cancelled is wanted again. */
-static int submit_share_run(Submission *submission, const char *key, int64_t *run_id, Error *error) {
-    if (statement_integer(submission->store, error, run_id, "SELECT id FROM runs WHERE key = ?", VALUES(text(key))) != 0)
+/* The run is in the store: one that was cancelled is wanted again, and what it may take is as this file says. */
+static int submit_share_run(Submission *submission, const Run *run, const char *key, int64_t *run_id, Error *error) {
+    if (statement_integer(submission->store, error, run_id, "SELECT id FROM runs WHERE key = ?", VALUES(text(key))) != 0 ||
+        statement_run(submission->store, error, NULL,
+                      "UPDATE runs SET spec = ?2, tensor_bytes = ?3, memory_bytes = coalesce((SELECT memory_bytes FROM memory_peaks WHERE "
+                      "tensor_bytes = ?3), ?4) WHERE id = ?1 AND spec <> ?2",
+                      VALUES(integer(*run_id), text(submission->spec.data), integer((int64_t)run_tensor_bytes(run)),
+                             integer((int64_t)run_memory_bytes(run)))) < 0)
         return -1;
     return statement_run(submission->store, error, NULL,
                          "UPDATE runs SET state = iif(state = 'cancelled', 'pending', state), cancelling = 0 "
@@ -66,14 +70,11 @@ static int submit_run(Submission *submission, const Run *run, Error *error) {
     Store *store = submission->store;
     char key[RUN_KEY_MAX];
     int64_t added = 0, run_id = 0;
-    buffer_clear(&submission->spec);
-    if (run_format(run, &submission->spec, error) < 0 || buffer_check(&submission->spec, error, "a run's canonical text") < 0 ||
-        sha256_hex(submission->spec.data, submission->spec.size, key, error) < 0 ||
-        submit_insert_run(submission, run, key, &added, error) < 0)
+    if (run_identify(run, &submission->spec, key, error) < 0 || submit_insert_run(submission, run, key, &added, error) < 0)
         return -1;
     if (added > 0)
         run_id = sqlite3_last_insert_rowid(store->db);
-    else if (submit_share_run(submission, key, &run_id, error) < 0)
+    else if (submit_share_run(submission, run, key, &run_id, error) < 0)
         return -1;
     submission->position++;
     submission->record->runs++;

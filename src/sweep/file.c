@@ -255,7 +255,7 @@ static int check_largest(Reader *reader) {
 
 static int check_metric(Reader *reader, FieldId id, const char *metric) {
     const Run *run = &reader->sweep->draft.run;
-    bool measured = run->validation > 0 || run->trainer == TRAINER_SIMULATED;
+    bool measured = run->validation > 0 || run->trainer != TRAINER_BUILTIN;
     if (strncmp(metric, "validation_", strlen("validation_")) != 0 || measured)
         return 0;
     if (reader->nodes[id])
@@ -276,8 +276,24 @@ static int check_metrics(Reader *reader) {
     return result == 0 && used ? check_metric(reader, FIELD_FIT_SELECT, fit->select) : result;
 }
 
+/* Expressions may have a value in one corner of the grid and none in another, so each run is looked at. */
+static int check_programs(Reader *reader) {
+    SweepCursor cursor;
+    Run run;
+    char reason[256];
+    sweep_cursor_init(&cursor, reader->sweep);
+    while (sweep_cursor_next(&cursor, &run))
+        if (program_check(&run, reason, sizeof reason) != 0)
+            return node_refuse(&reader->tree, node_child(reader->tree.root, "trainer"), AT_KEY, "%s", reason);
+    return 0;
+}
+
 static int read_grid(Reader *reader, const Keys *keys) {
     Sweep *sweep = reader->sweep;
+    bool external = sweep_is_external(sweep);
+    if (external && reader->nodes[FIELD_DESIGN])
+        return node_refuse(&reader->tree, reader->nodes[FIELD_DESIGN], AT_KEY,
+                           "found a design beside an external trainer; expected grid.examples: a design prices bmlp and smlp");
     int result = read_axes(reader, keys, "grid");
     if (result == 0)
         result = design_read_axis(reader);
@@ -298,6 +314,8 @@ static int read_grid(Reader *reader, const Keys *keys) {
     if (result != 0)
         return result;
     grid_count(sweep);
+    if (external && check_programs(reader) != 0)
+        return SWEEP_INVALID;
     if (sweep->runs == 0)
         return node_refuse(&reader->tree, reader->nodes[FIELD_EXCLUDE], AT_KEY, "found every cell excluded; expected one run or more");
     return 0;

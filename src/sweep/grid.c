@@ -37,6 +37,10 @@ bool sweep_is_simulated(const Sweep *sweep) {
     return sweep->draft.run.trainer == TRAINER_SIMULATED;
 }
 
+bool sweep_is_external(const Sweep *sweep) {
+    return sweep->draft.run.trainer == TRAINER_EXTERNAL;
+}
+
 int64_t sweep_run_count(const Sweep *sweep) {
     return sweep->runs;
 }
@@ -154,7 +158,7 @@ bool run_equal(const Run *a, const Run *b) {
         const Field *field = &schema_fields[i];
         if (!field->run || i == FIELD_VERSION)
             continue;
-        if (field->type == TYPE_NAME || field->type == TYPE_DIGEST) {
+        if (schema_text_capacity(field) > 0) {
             if (strcmp((const char *)a + field->offset, (const char *)b + field->offset) != 0)
                 return false;
         } else if (field->type == TYPE_SPAN) {

@@ -1,6 +1,7 @@
 #include "schema.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 Training run_training(const Run *run) {
@@ -12,14 +13,39 @@ Training run_training(const Run *run) {
     };
 }
 
+int64_t run_params(const Run *run) {
+    if (run->trainer != TRAINER_EXTERNAL)
+        return arch_params_total(&run->model);
+    return *run->program.params ? llround(expression_value(run->program.params, run)) : 0;
+}
+
+int64_t run_params_body(const Run *run) {
+    return run->trainer == TRAINER_EXTERNAL ? 0 : arch_params_body(&run->model);
+}
+
+int64_t run_steps(const Run *run) {
+    Training training = run_training(run);
+    return *run->program.steps ? llround(expression_value(run->program.steps, run)) : arch_steps(&training);
+}
+
+void run_model(const Run *run, char out[ARCH_NAME_MAX]) {
+    if (run->trainer == TRAINER_EXTERNAL)
+        snprintf(out, ARCH_NAME_MAX, "%.36s_%lld-Wi_%lld", run->program.name, (long long)run->model.depth, (long long)run->model.width);
+    else
+        arch_name(&run->model, out);
+}
+
 Flops run_flops(const Run *run) {
+    if (run->trainer == TRAINER_EXTERNAL)
+        return (Flops){.exact = *run->program.flops ? expression_value(run->program.flops, run) : 0,
+                       .nd6 = 6 * (double)run_params(run) * (double)run->examples * (double)run->epochs};
     Training training = run_training(run);
     return arch_training_flops(&run->model, &training);
 }
 
 size_t run_evaluation_steps(const Run *run, int64_t *steps, size_t capacity) {
     Training training = run_training(run);
-    int64_t first = arch_steps_per_epoch(&training), last = arch_steps(&training);
+    int64_t first = arch_steps_per_epoch(&training), last = run_steps(run);
     size_t points = run->evaluations < 1 ? 1 : (size_t)run->evaluations;
     if (points > capacity)
         points = capacity;
@@ -43,25 +69,29 @@ static double tensor_bytes(const Run *run, bool bf16) {
 }
 
 double run_tensor_bytes(const Run *run) {
-    if (run->trainer != TRAINER_BUILTIN)
+    if (run->trainer != TRAINER_BUILTIN || run->resources.memory > 0)
         return 0;
     double fp32 = tensor_bytes(run, false), bf16 = tensor_bytes(run, true);
     return run->precision == PRECISION_FP32 ? fp32 : run->precision == PRECISION_BF16 || bf16 > fp32 ? bf16 : fp32;
 }
 
 double run_memory_bytes(const Run *run) {
-    return run_tensor_bytes(run) + RUN_MEMORY_MORE;
+    return run->resources.memory > 0 ? run->resources.memory : run_tensor_bytes(run) + RUN_MEMORY_MORE;
 }
 
 /* The fields of a run's JSON in the order of their paths, which is the order of keys at every level. */
 static const FieldId canonical_order[] = {
-    FIELD_DATA_DIGEST,     FIELD_DATA_NAME,  FIELD_SUBSET_SEED, FIELD_VALIDATION, FIELD_EXAMPLES, FIELD_CLASSES,  FIELD_DEPTH,
-    FIELD_EXPANSION,       FIELD_FORM,       FIELD_INPUTS,      FIELD_KIND,       FIELD_WIDTH,    FIELD_SEED,     FIELD_PADDING,
-    FIELD_CROP_RATIO,      FIELD_CROP_SCALE, FIELD_FLIP,        FIELD_MIXUP,      FIELD_BATCH,    FIELD_EPOCHS,   FIELD_EVALUATIONS,
-    FIELD_LABEL_SMOOTHING, FIELD_BETA1,      FIELD_BETA2,       FIELD_EPSILON,    FIELD_LR,       FIELD_MOMENTUM, FIELD_OPTIMIZER,
-    FIELD_WEIGHT_DECAY,    FIELD_PRECISION,  FIELD_DECAY,       FIELD_SCHEDULE,   FIELD_WARMUP,   FIELD_TRAINER,  FIELD_LAW_A,
-    FIELD_LAW_B,           FIELD_LAW_E,      FIELD_LAW_ALPHA,   FIELD_LAW_BETA,   FIELD_NOISE,    FIELD_BEST_LR,  FIELD_CURVATURE,
-    FIELD_VERSION,
+    FIELD_DATA_DIGEST, FIELD_DATA_NAME,       FIELD_SUBSET_SEED, FIELD_VALIDATION,  FIELD_EXAMPLES,
+    FIELD_CLASSES,     FIELD_DEPTH,           FIELD_EXPANSION,   FIELD_FORM,        FIELD_INPUTS,
+    FIELD_KIND,        FIELD_MODEL_NAME,      FIELD_WIDTH,       FIELD_CPUS,        FIELD_MEMORY,
+    FIELD_SEED,        FIELD_PADDING,         FIELD_CROP_RATIO,  FIELD_CROP_SCALE,  FIELD_FLIP,
+    FIELD_MIXUP,       FIELD_BATCH,           FIELD_EPOCHS,      FIELD_EVALUATIONS, FIELD_LABEL_SMOOTHING,
+    FIELD_BETA1,       FIELD_BETA2,           FIELD_EPSILON,     FIELD_LR,          FIELD_MOMENTUM,
+    FIELD_OPTIMIZER,   FIELD_WEIGHT_DECAY,    FIELD_PRECISION,   FIELD_DECAY,       FIELD_SCHEDULE,
+    FIELD_WARMUP,      FIELD_COMMAND,         FIELD_DIRECTORY,   FIELD_FLOPS,       FIELD_TRAINER,
+    FIELD_LAW_A,       FIELD_LAW_B,           FIELD_LAW_E,       FIELD_LAW_ALPHA,   FIELD_LAW_BETA,
+    FIELD_NOISE,       FIELD_PARAMS,          FIELD_STEPS,       FIELD_TIME_LIMIT,  FIELD_BEST_LR,
+    FIELD_CURVATURE,   FIELD_PROGRAM_VERSION, FIELD_VERSION,
 };
 
 /* Length of the groups that two paths share: "train.optimizer.lr", "train.schedule.name": "train.". */
@@ -131,17 +161,53 @@ static void append_value(const Field *field, const Run *run, Buffer *out) {
         value = value_load(field, run);
         buffer_append_json(out, field->choices[value.choice]);
         break;
+    case TYPE_COMMAND:
+        buffer_append_text(out, (const char *)run + field->offset);
+        break;
     default:
         buffer_append_json(out, (const char *)run + field->offset);
         break;
     }
 }
 
-int run_format(const Run *run, Buffer *out, Error *error) {
-    const char *previous = "";
+static bool is_unset(const Field *field, const Run *run) {
+    if (schema_text_capacity(field) > 0)
+        return ((const char *)run)[field->offset] == '\0';
+    return field->type == TYPE_INTEGER ? value_load(field, run).integer == 0 : value_load(field, run).number == 0;
+}
+
+bool run_append_setting(const Run *run, const char *name, Buffer *out) {
     for (size_t i = 0; i < sizeof canonical_order / sizeof *canonical_order; i++) {
         const Field *field = &schema_fields[canonical_order[i]];
-        if (!schema_applies(field, run) || (field->optional && value_load(field, run).number == 0))
+        bool settable = field->type == TYPE_INTEGER || field->type == TYPE_NUMBER || field->type == TYPE_CHOICE;
+        if (!settable || field->limit || canonical_order[i] == FIELD_VERSION || !schema_applies(field, run))
+            continue;
+        const char *last = strrchr(field->run, '.');
+        bool names_group = canonical_order[i] == FIELD_OPTIMIZER || canonical_order[i] == FIELD_SCHEDULE;
+        last = names_group ? strchr(field->run, '.') + 1 : last ? last + 1 : field->run;
+        if (strlen(name) != strcspn(last, ".") || strncmp(last, name, strlen(name)) != 0)
+            continue;
+        Buffer text;
+        buffer_init(&text, SWEEP_NAME_MAX);
+        append_value(field, run, &text);
+        size_t quotes = field->type == TYPE_CHOICE; /* a choice is a word without anything to escape */
+        buffer_append(out, text.data + quotes, text.size - 2 * quotes);
+        buffer_deinit(&text);
+        return true;
+    }
+    return false;
+}
+
+/* Whether there were limits, which `limits` wants written. */
+static bool format_fields(const Run *run, bool limits, Buffer *out) {
+    const char *previous = "";
+    bool limited = false;
+    for (size_t i = 0; i < sizeof canonical_order / sizeof *canonical_order; i++) {
+        const Field *field = &schema_fields[canonical_order[i]];
+        if (!schema_applies(field, run) || (field->optional && is_unset(field, run)))
+            continue;
+        limited = limited || field->limit;
+        if (field->limit && !limits)
             continue;
         append_key(previous, field->run, out);
         if (canonical_order[i] == FIELD_VERSION)
@@ -151,15 +217,29 @@ int run_format(const Run *run, Buffer *out, Error *error) {
         previous = field->run;
     }
     buffer_append_text(out, "}");
+    return limited;
+}
+
+int run_format(const Run *run, Buffer *out, Error *error) {
+    format_fields(run, true, out);
     return buffer_check(out, error, "a run's canonical text");
 }
 
 int run_key(const Run *run, char key[RUN_KEY_MAX], Error *error) {
     Buffer text;
     buffer_init(&text, RUN_SPEC_MAX);
-    int result = run_format(run, &text, error);
+    format_fields(run, false, &text);
+    int result = buffer_check(&text, error, "a run's canonical text");
     if (result == 0)
         result = sha256_hex(text.data, text.size, key, error);
     buffer_deinit(&text);
     return result;
+}
+
+int run_identify(const Run *run, Buffer *text, char key[RUN_KEY_MAX], Error *error) {
+    buffer_clear(text);
+    bool limited = format_fields(run, true, text);
+    if (buffer_check(text, error, "a run's canonical text") < 0)
+        return -1;
+    return limited ? run_key(run, key, error) : sha256_hex(text->data, text->size, key, error);
 }

@@ -41,7 +41,26 @@ static bool read_text(const Field *field, const char *text, Draft *draft) {
     char *target = (char *)draft + field->offset;
     if (field->type == TYPE_DIGEST) /* both are empty in a run that can only be planned */
         return (*text == '\0' || value_is_digest(text)) && text_copy(target, SHA256_HEX_MAX, text);
+    if (field->type == TYPE_EXPRESSION || field->type == TYPE_DIRECTORY)
+        return text_copy(target, schema_text_capacity(field), text);
     return (*text == '\0' || value_is_name(text)) && text_copy(target, SWEEP_NAME_MAX, text);
+}
+
+static bool read_command(const Field *field, json_t *json, Draft *draft) {
+    Buffer text;
+    size_t index;
+    json_t *item;
+    bool good = json_is_array(json) && json_array_size(json) >= 1 && json_array_size(json) <= PROGRAM_ARGUMENTS_MAX;
+    buffer_init(&text, PROGRAM_COMMAND_MAX);
+    json_array_foreach(json, index, item) {
+        good = good && json_is_string(item) && command_check(json_string_value(item), NULL, 0) == 0;
+        buffer_append_text(&text, index ? "," : "[");
+        buffer_append_json(&text, good ? json_string_value(item) : "");
+    }
+    buffer_append_text(&text, "]");
+    good = good && buffer_check(&text, NULL, "a command") == 0 && text_copy((char *)draft + field->offset, PROGRAM_COMMAND_MAX, text.data);
+    buffer_deinit(&text);
+    return good;
 }
 
 static bool read_value(const Field *field, json_t *json, Draft *draft) {
@@ -65,6 +84,8 @@ static bool read_value(const Field *field, json_t *json, Draft *draft) {
         if (!json_is_string(json) || !value_read(field, json_string_value(json), &value))
             return false;
         break;
+    case TYPE_COMMAND:
+        return read_command(field, json, draft);
     default:
         return json_is_string(json) && read_text(field, json_string_value(json), draft);
     }

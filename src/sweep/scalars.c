@@ -63,6 +63,60 @@ static int name_read(Reader *reader, const Field *field, const Node *node, Draft
     return 0;
 }
 
+/* ---- an external program ---- */
+
+static bool is_printable(const char *text) {
+    for (; *text; text++)
+        if ((unsigned char)*text < ' ' || *text == 0x7f)
+            return false;
+    return true;
+}
+
+static int expression_read(Reader *reader, const Field *field, const Node *node, Draft *draft) {
+    char reason[256];
+    if (node->kind != NODE_SCALAR || strlen(node->text) >= PROGRAM_EXPRESSION_MAX)
+        return refuse_value(reader, field, node, "");
+    bool has_params = field == &schema_fields[FIELD_FLOPS] && node_child(node->parent, "params");
+    if (expression_check(node->text, has_params, reason, sizeof reason) != 0)
+        return node_refuse(&reader->tree, node, AT_VALUE, "%s", reason);
+    text_copy((char *)draft + field->offset, PROGRAM_EXPRESSION_MAX, node->text);
+    return 0;
+}
+
+static int directory_read(Reader *reader, const Field *field, const Node *node, Draft *draft) {
+    if (node->kind != NODE_SCALAR || *node->text != '/' || strlen(node->text) >= PROGRAM_DIRECTORY_MAX || !is_printable(node->text))
+        return refuse_value(reader, field, node, "");
+    text_copy((char *)draft + field->offset, PROGRAM_DIRECTORY_MAX, node->text);
+    return 0;
+}
+
+static int argument_read(Reader *reader, const Field *field, const Node *item, Buffer *out) {
+    char reason[256];
+    if (item->kind != NODE_SCALAR || (item->index == 0 && !*item->text))
+        return refuse_value(reader, field, item, "");
+    if (command_check(item->text, reason, sizeof reason) != 0)
+        return node_refuse(&reader->tree, item, AT_VALUE, "%s", reason);
+    buffer_append_text(out, item->index ? "," : "[");
+    buffer_append_json(out, item->text);
+    return 0;
+}
+
+static int command_read(Reader *reader, const Field *field, const Node *node, Draft *draft) {
+    Buffer text;
+    if (node->kind != NODE_LIST || node->count == 0 || node->count > PROGRAM_ARGUMENTS_MAX)
+        return refuse_value(reader, field, node, "");
+    buffer_init(&text, PROGRAM_COMMAND_MAX);
+    int result = 0;
+    for (const Node *item = node->first; result == 0 && item; item = item->next)
+        result = argument_read(reader, field, item, &text);
+    buffer_append_text(&text, "]");
+    if (result == 0 &&
+        (buffer_check(&text, NULL, "a command") < 0 || !text_copy((char *)draft + field->offset, PROGRAM_COMMAND_MAX, text.data)))
+        result = refuse_value(reader, field, node, "");
+    buffer_deinit(&text);
+    return result;
+}
+
 static int choices_read(Reader *reader, const Field *field, const Node *node, Draft *draft) {
     unsigned bits = 0;
     if (node->kind != NODE_LIST || node->count == 0)
@@ -95,6 +149,12 @@ int field_read(Reader *reader, const Field *field, const Node *node, Draft *draf
         return name_read(reader, field, node, draft);
     if (field->type == TYPE_CHOICES)
         return choices_read(reader, field, node, draft);
+    if (field->type == TYPE_COMMAND)
+        return command_read(reader, field, node, draft);
+    if (field->type == TYPE_EXPRESSION)
+        return expression_read(reader, field, node, draft);
+    if (field->type == TYPE_DIRECTORY)
+        return directory_read(reader, field, node, draft);
     bool rate = field == &schema_fields[FIELD_LR];
     if (rate && node->kind == NODE_MAP) {
         reader->sweep->has_rule = true;

@@ -10,7 +10,7 @@ static const char *const optimizer_kinds[] = {"lion", "adamw", "sgd", NULL};
 static const char *const schedule_kinds[] = {"constant", "linear", "cosine", "wsd", NULL};
 static const char *const precisions[] = {"fp32", "bf16", "auto", NULL};
 static const char *const truths[] = {"false", "true", NULL};
-static const char *const trainers[] = {"builtin", "simulated", NULL};
+static const char *const trainers[] = {"builtin", "simulated", "external", NULL};
 static const char *const metrics[] = {"test_error", "test_loss", "validation_error", "validation_loss", "train_error", "train_loss", NULL};
 static const char *const fit_methods[] = {SWEEP_FIT_NAMES, NULL};
 static const char *const fit_losses[] = {"huber", "mse", "asymmetric", NULL};
@@ -25,7 +25,9 @@ enum {
     ON_ADAMW = 1 << OPTIMIZER_ADAMW,
     ON_SGD = 1 << OPTIMIZER_SGD,
     ON_WSD = 1 << SCHEDULE_WSD,
+    ON_BUILTIN = 1 << TRAINER_BUILTIN,
     ON_SIMULATED = 1 << TRAINER_SIMULATED,
+    ON_EXTERNAL = 1 << TRAINER_EXTERNAL,
 };
 
 const Field schema_fields[FIELDS] = {
@@ -47,7 +49,9 @@ const Field schema_fields[FIELDS] = {
                              .meaning = "training examples that there are"},
 
     [FIELD_KIND] = {"model.kind", "model.kind", TYPE_CHOICE, AT(run.model.kind), .choices = model_kinds, .required = true,
-                    .meaning = "the model"},
+                    .chooser = FIELD_TRAINER, .chosen = ON_BUILTIN | ON_SIMULATED, .meaning = "the model"},
+    [FIELD_MODEL_NAME] = {"model.name", "model.name", TYPE_NAME, AT(run.program.name), .required = true, .chooser = FIELD_TRAINER,
+                          .chosen = ON_EXTERNAL, .meaning = "what the program trains, for tables and figures"},
     [FIELD_EXPANSION] = {"model.expansion", "model.expansion", TYPE_INTEGER, AT(run.model.expansion), .least = 1, .most = 64,
                          .standard = "4", .chooser = FIELD_KIND, .chosen = ON_BMLP, .meaning = "hidden width of a block over its width"},
     [FIELD_FORM] = {"model.form", "model.form", TYPE_CHOICE, AT(run.model.form), .choices = smlp_forms, .standard = "text",
@@ -128,6 +132,27 @@ const Field schema_fields[FIELDS] = {
     [FIELD_CURVATURE] = {"trainer.tuning.lr.curvature", "trainer.tuning.lr.curvature", TYPE_NUMBER, AT(run.simulation.curvature), .low = 0,
                          .high = 1000, .low_open = true, .optional = true, .chooser = FIELD_TRAINER, .chosen = ON_SIMULATED,
                          .meaning = "the loss is multiplied by exp(curvature ln(lr / best)^2)"},
+
+    [FIELD_COMMAND] = {"trainer.command", "trainer.command", TYPE_COMMAND, AT(run.program.command), .required = true,
+                       .chooser = FIELD_TRAINER, .chosen = ON_EXTERNAL, .meaning = "program and arguments"},
+    [FIELD_PROGRAM_VERSION] = {"trainer.version", "trainer.version", TYPE_NAME, AT(run.program.version), .optional = true,
+                               .chooser = FIELD_TRAINER, .chosen = ON_EXTERNAL,
+                               .meaning = "of the program: another version's runs are other runs"},
+    [FIELD_PARAMS] = {"trainer.params", "trainer.params", TYPE_EXPRESSION, AT(run.program.params), .optional = true,
+                      .chooser = FIELD_TRAINER, .chosen = ON_EXTERNAL, .meaning = "parameters of the model"},
+    [FIELD_FLOPS] = {"trainer.flops", "trainer.flops", TYPE_EXPRESSION, AT(run.program.flops), .optional = true, .chooser = FIELD_TRAINER,
+                     .chosen = ON_EXTERNAL, .meaning = "FLOPs of the whole training"},
+    [FIELD_STEPS] = {"trainer.steps", "trainer.steps", TYPE_EXPRESSION, AT(run.program.steps), .optional = true, .chooser = FIELD_TRAINER,
+                     .chosen = ON_EXTERNAL, .meaning = "step of the last point"},
+    [FIELD_DIRECTORY] = {"trainer.directory", "trainer.directory", TYPE_DIRECTORY, AT(run.program.directory), .optional = true,
+                         .limit = true, .chooser = FIELD_TRAINER, .chosen = ON_EXTERNAL, .meaning = "where the program is started"},
+    [FIELD_TIME_LIMIT] = {"trainer.time_limit", "trainer.time_limit", TYPE_NUMBER, AT(run.program.time_limit), .low = 0, .high = 1e9,
+                          .low_open = true, .optional = true, .limit = true, .chooser = FIELD_TRAINER, .chosen = ON_EXTERNAL,
+                          .meaning = "seconds that an attempt may take"},
+    [FIELD_CPUS] = {"resources.cpus", "resources.cpus", TYPE_INTEGER, AT(run.resources.cpus), .least = 1, .most = 1024, .optional = true,
+                    .limit = true, .meaning = "cores that a run is given"},
+    [FIELD_MEMORY] = {"resources.memory", "resources.memory", TYPE_NUMBER, AT(run.resources.memory), .low = 0, .high = 1e15,
+                      .low_open = true, .optional = true, .limit = true, .meaning = "bytes of memory that a run is given room for"},
 
     [FIELD_DESIGN] = {"design.kind", NULL, TYPE_CHOICE, AT(design.kind), .choices = designs, .required = true, .within = "design",
                       .meaning = "how examples are chosen in place of grid.examples"},

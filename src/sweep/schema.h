@@ -37,15 +37,18 @@ typedef struct Draft {
 _Static_assert(offsetof(Draft, run) == 0, "field offsets serve for Draft and Run");
 
 typedef enum {
-    TYPE_INTEGER, /* int64_t, or uint64_t below 2^63 */
-    TYPE_NUMBER,  /* double */
-    TYPE_CHOICE,  /* an enum whose values index `choices` */
-    TYPE_CHOICES, /* unsigned: bit i for choices[i] */
-    TYPE_SPAN,    /* double[2]: from and to, the first no larger; both 0: not given */
-    TYPE_NAME,    /* char[SWEEP_NAME_MAX]; one of `choices` when there are any */
-    TYPE_DIGEST,  /* char[SHA256_HEX_MAX] */
-    TYPE_CELLS,   /* a list of maps of grid keys; kept as a Sweep's exclusions and includes */
-    TYPE_AXES,    /* a map of train keys, each an axis */
+    TYPE_INTEGER,    /* int64_t, or uint64_t below 2^63 */
+    TYPE_NUMBER,     /* double */
+    TYPE_CHOICE,     /* an enum whose values index `choices` */
+    TYPE_CHOICES,    /* unsigned: bit i for choices[i] */
+    TYPE_SPAN,       /* double[2]: from and to, the first no larger; both 0: not given */
+    TYPE_NAME,       /* char[SWEEP_NAME_MAX]; one of `choices` when there are any */
+    TYPE_DIGEST,     /* char[SHA256_HEX_MAX] */
+    TYPE_CELLS,      /* a list of maps of grid keys; kept as a Sweep's exclusions and includes */
+    TYPE_AXES,       /* a map of train keys, each an axis */
+    TYPE_COMMAND,    /* char[PROGRAM_COMMAND_MAX] */
+    TYPE_EXPRESSION, /* char[PROGRAM_EXPRESSION_MAX] */
+    TYPE_DIRECTORY,  /* char[PROGRAM_DIRECTORY_MAX], absolute */
 } FieldType;
 
 typedef enum {
@@ -59,6 +62,7 @@ typedef enum {
     FIELD_CLASSES,
     FIELD_DATA_EXAMPLES,
     FIELD_KIND,
+    FIELD_MODEL_NAME,
     FIELD_EXPANSION,
     FIELD_FORM,
     FIELD_DEPTH,
@@ -94,6 +98,15 @@ typedef enum {
     FIELD_NOISE,
     FIELD_BEST_LR,
     FIELD_CURVATURE,
+    FIELD_COMMAND,
+    FIELD_PROGRAM_VERSION,
+    FIELD_PARAMS,
+    FIELD_FLOPS,
+    FIELD_STEPS,
+    FIELD_DIRECTORY,
+    FIELD_TIME_LIMIT,
+    FIELD_CPUS,
+    FIELD_MEMORY,
     FIELD_DESIGN,
     FIELD_BUDGETS_FROM,
     FIELD_BUDGETS_TO,
@@ -133,7 +146,8 @@ typedef struct Field {
     const char *standard;       /* the default as text; NULL: none, or one that depends on the optimizer or the schedule */
     bool required;
     const char *within; /* required only in a file that has this section; NULL: in every file */
-    bool optional;      /* 0 stands for "not given", and is left out of a run's text */
+    bool optional;      /* 0 or "" stands for "not given", and is left out of a run's text */
+    bool limit;         /* decides no result: no part of a run's key */
     bool axis;          /* may be in grid, include and exclude */
     FieldId chooser;    /* with `chosen`: the field exists only for these of the chooser's values (a bit each); 0: always */
     unsigned chosen;
@@ -150,6 +164,8 @@ bool schema_has_group_run(const char *path);
 
 /* "an integer from 1 to 1000". */
 void schema_expected(const Field *field, Buffer *out);
+/* The field is a text, with room for so many bytes; 0: it is none. */
+size_t schema_text_capacity(const Field *field);
 /* Whether the field exists for the run's model, optimizer and schedule. */
 bool schema_applies(const Field *field, const Run *run);
 /* "lion has no momentum; expected one of name, lr, ...": for a field that does not apply. */
@@ -178,6 +194,15 @@ bool value_read_integer(const char *text, int64_t *out);
 bool value_read_number(const char *text, double *out);
 /* Twelve digits: what pow leaves beyond them differs between machines, and a run's key should not. */
 double value_round(double value);
+
+/* Whether the text is arithmetic, and its names are known; `params` only where has_params. 0, or 1 with the reason. */
+int expression_check(const char *text, bool has_params, char *reason, size_t capacity);
+/* NaN where it has no value. */
+double expression_value(const char *text, const Run *run);
+/* Whether the arguments' placeholders are known. */
+int command_check(const char *argument, char *reason, size_t capacity);
+/* That every expression of an external run has a value that can be. 0, or 1 with the reason. */
+int program_check(const Run *run, char *reason, size_t capacity);
 
 /* Fills the fields that `given` [FIELDS] lacks and that have a default in the table; not those of an lr rule, which is read whole. */
 void schema_fill(Draft *draft, const bool given[FIELDS]);

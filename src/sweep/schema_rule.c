@@ -57,7 +57,25 @@ void schema_expected(const Field *field, Buffer *out) {
     case TYPE_AXES:
         buffer_append_text(out, "a map of train keys, each with its values");
         break;
+    case TYPE_COMMAND:
+        buffer_printf(out, "a list of 1 to %d texts, %d bytes together", PROGRAM_ARGUMENTS_MAX, PROGRAM_COMMAND_MAX - 1);
+        break;
+    case TYPE_EXPRESSION:
+        buffer_printf(out, "arithmetic in at most %d characters", PROGRAM_EXPRESSION_MAX - 1);
+        break;
+    case TYPE_DIRECTORY:
+        buffer_printf(out, "an absolute path of at most %d bytes", PROGRAM_DIRECTORY_MAX - 1);
+        break;
     }
+}
+
+size_t schema_text_capacity(const Field *field) {
+    static const size_t capacities[] = {[TYPE_NAME] = SWEEP_NAME_MAX,
+                                        [TYPE_DIGEST] = SHA256_HEX_MAX,
+                                        [TYPE_COMMAND] = PROGRAM_COMMAND_MAX,
+                                        [TYPE_EXPRESSION] = PROGRAM_EXPRESSION_MAX,
+                                        [TYPE_DIRECTORY] = PROGRAM_DIRECTORY_MAX};
+    return capacities[field->type];
 }
 
 bool schema_applies(const Field *field, const Run *run) {
@@ -70,6 +88,10 @@ bool schema_applies(const Field *field, const Run *run) {
 void schema_absence(const Field *field, const Run *run, Buffer *out) {
     const Field *chooser = &schema_fields[field->chooser];
     size_t group = (size_t)(strrchr(chooser->file, '.') + 1 - chooser->file);
+    if (strncmp(field->file, chooser->file, group) != 0) {
+        buffer_printf(out, "%s has no %s", chooser->choices[value_load(chooser, run).choice], field->file);
+        return;
+    }
     const char *separator = "", *last = "";
     buffer_printf(out, "%s has no %.*s; expected one of ", chooser->choices[value_load(chooser, run).choice],
                   (int)strcspn(field->file + group, "."), field->file + group);
@@ -177,7 +199,7 @@ int schema_check_run(const Run *run, char *reason, size_t capacity) {
     }
     /* A step's FLOPs are counted in 64 bits; 32 is well above what a multiply-add costs in a step with everything counted. */
     double step = 32.0 * (double)run->batch * ((double)arch_params_total(&run->model) + (double)run->model.inputs);
-    if (step > 9.0e18) {
+    if (step > 9.0e18 && run->trainer != TRAINER_EXTERNAL) {
         snprintf(reason, capacity, "a step of %lld examples through %lld parameters is more FLOPs than can be counted",
                  (long long)run->batch, (long long)arch_params_total(&run->model));
         return 1;
@@ -186,6 +208,8 @@ int schema_check_run(const Run *run, char *reason, size_t capacity) {
         snprintf(reason, capacity, "trainer.tuning.lr has best or curvature alone; expected both, or neither");
         return 1;
     }
+    if (program_check(run, reason, capacity) != 0)
+        return 1;
     const Dataset *data = sweep_dataset_find(run->data_name);
     if (data && run->examples > data->examples - run->validation) {
         snprintf(reason, capacity, "%lld examples are more than %s's %lld less %lld for validation", (long long)run->examples, data->name,

@@ -93,6 +93,8 @@ static int run_from(Progress *progress, const int64_t *steps, size_t count, Erro
 }
 
 int train_run(Trainer *trainer, const TrainLoop *loop, Error *error) {
+    if (trainer->interface->run)
+        return trainer->interface->run(trainer, loop, error);
     size_t capacity = trainer->run.evaluations > 1 ? (size_t)trainer->run.evaluations : 1;
     int64_t *steps = calloc(capacity, sizeof *steps);
     if (!steps)

@@ -98,7 +98,8 @@ static bool attempt_should_stop(void *context) {
 }
 
 static void attempt_note_memory(Attempt *attempt) {
-    attempt->memory_bytes = fmax(attempt->memory_bytes, process_memory_bytes());
+    double own = process_memory_bytes(), others = attempt->trainer ? attempt->trainer->memory_bytes : 0;
+    attempt->memory_bytes = fmax(attempt->memory_bytes, own + others);
 }
 
 static void attempt_on_progress(void *context, const Trainer *trainer) {
@@ -158,6 +159,9 @@ static void attempt_decide_training(Attempt *attempt, int result, const Error *e
         snprintf(detail, sizeof detail, "stopped at step %lld of %lld", (long long)attempt->trainer->step,
                  (long long)attempt->trainer->steps);
         attempt_decide(attempt, OUTCOME_PREEMPTED, RUN_PENDING, detail);
+        break;
+    case TRAIN_TIMEOUT:
+        attempt_decide(attempt, OUTCOME_TIMEOUT, RUN_FAILED, error->text);
         break;
     case TRAIN_UNSAVED:
         attempt->hindered = true;
@@ -226,6 +230,7 @@ static void attempt_train(Attempt *attempt) {
         .context = attempt,
     };
     int result = train_run(attempt->trainer, &attempt->loop, &error);
+    attempt_note_memory(attempt);
     attempt_decide_training(attempt, result, &error);
 }
 

@@ -219,7 +219,8 @@ static void train_print_point(HandRun *hand, const Point *point) {
 }
 
 static void train_note_memory(HandRun *hand) {
-    hand->memory_bytes = fmax(hand->memory_bytes, process_memory_bytes());
+    double others = hand->trainer ? hand->trainer->memory_bytes : 0;
+    hand->memory_bytes = fmax(hand->memory_bytes, process_memory_bytes() + others);
 }
 
 static bool train_should_stop(void *context) {
@@ -322,7 +323,9 @@ static int train_loop(HandRun *hand, Error *error) {
         .on_point = train_on_point,
         .context = hand,
     };
-    return train_run(hand->trainer, &loop, error);
+    result = train_run(hand->trainer, &loop, error);
+    train_note_memory(hand);
+    return result;
 }
 
 static int train_to_end(HandRun *hand) {

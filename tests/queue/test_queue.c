@@ -518,6 +518,38 @@ static void test_workers_wanted(void **state) {
     assert_int_equal(wanted, 0);
 }
 
+/* A run whose FLOPs nobody knows beforehand has those of its last point, and its sweep counts them from then on. */
+static void test_a_program_tells_its_sizes(void **state) {
+    static const char text[] = "version: 1\nname: told\ndata: {inputs: 4, classes: 2, examples: 100}\nmodel: {name: toy}\n"
+                               "trainer: {kind: external, command: [prog], steps: 20}\ngrid: {depth: 1, width: 8, examples: 50}\n"
+                               "train: {epochs: 2, batch: 10, optimizer: {name: sgd, lr: 0.1}}\n";
+    Fixture *fixture = *state;
+    Sweep *sweep;
+    SubmitRecord record;
+    Error error = {0};
+    assert_int_equal(sweep_parse(&sweep, text, strlen(text), "t", &error), 0);
+    assert_int_equal(store_sweep_submit(fixture->store, sweep, text, strlen(text), 1, &record, &error), 0);
+    sweep_free(sweep);
+    Leased other = lease(fixture, 10), leased = lease(fixture, 10);
+    assert_int_equal(other.run.trainer, TRAINER_BUILTIN);
+    assert_int_equal(leased.run.trainer, TRAINER_EXTERNAL);
+    assert_true(run_of(fixture->store, leased.attempt.run_id).flops.exact == 0);
+    Point points[] = {point_at(10, 0.5), point_at(20, 0.25)};
+    QueueDirective directive;
+    point_set_metric(&points[0], "params", 300);
+    point_set_metric(&points[1], "params", 300);
+    assert_int_equal(queue_points(fixture->queue, leased.attempt.id, leased.token, points, 1, 10, 1e7, 11, &directive, &error), 0);
+    assert_int_equal(queue_points(fixture->queue, leased.attempt.id, leased.token, points, 1, 10, INFINITY, 11, &directive, &error),
+                     QUEUE_INVALID);
+    assert_int_equal(
+        queue_result(fixture->queue, leased.attempt.id, leased.token, OUTCOME_OK, RUN_DONE, "", NULL, &points[1], 1, 12, &error), 0);
+    RunRecord run = run_of(fixture->store, leased.attempt.run_id);
+    assert_int_equal(run.params, 300);
+    assert_true(run.flops.exact == 2e7 && run.done_flops == 2e7 && run.flops.nd6 == 6.0 * 300 * 50 * 2);
+    assert_true(sweep_of(fixture->store, "told").planned_flops == 2e7 && sweep_of(fixture->store, "told").done_flops == 2e7);
+    assert_sound(fixture->store);
+}
+
 static void test_settings_are_checked(void **state) {
     Fixture *fixture = *state;
     QueueSettings settings = {.lease_seconds = 10, .heartbeat_seconds = 5};
@@ -557,6 +589,7 @@ int main(void) {
         QUEUE_TEST(test_a_stall_gives_a_full_lease),
         QUEUE_TEST(test_a_lease_that_never_arrived_is_given_up),
         QUEUE_TEST(test_workers_wanted),
+        QUEUE_TEST(test_a_program_tells_its_sizes),
         QUEUE_TEST(test_settings_are_checked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

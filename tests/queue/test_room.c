@@ -37,6 +37,8 @@ static void test_threads(void **state) {
     assert_int_equal(room_threads(&small, 4, 0), 1);
     large.trainer = TRAINER_SIMULATED;
     assert_int_equal(room_threads(&large, 4, 0), 1);
+    large.resources.cpus = 3;
+    assert_int_equal(room_threads(&large, 1, 8), 3);
 }
 
 static int ask_as(Queue *queue, const Environment *environment, double memory, double now, QueueLease *out) {
@@ -171,6 +173,49 @@ static void test_two_hosts(void **state) {
     close_queue(queue, store);
 }
 
+/* ---- runs that say what they take ---- */
+
+static void submit_limited(Store *store, int cpus, int memory) {
+    static const char format[] = "version: 1\nname: b\ndata: {inputs: 4, classes: 2, examples: 100}\nmodel: {name: toy}\n"
+                                 "trainer: {kind: external, command: [prog], params: width, flops: 1e8 * width, steps: 20}\n"
+                                 "resources: {cpus: %d, memory: %d}\ngrid: {depth: 1, width: [7, 8, 9], examples: 50}\n"
+                                 "train: {epochs: 2, batch: 10, optimizer: {name: sgd, lr: 0.1}}\n";
+    char text[1024];
+    Sweep *sweep;
+    SubmitRecord record;
+    Error error = {0};
+    int size = snprintf(text, sizeof text, format, cpus, memory);
+    assert_int_equal(sweep_parse(&sweep, text, (size_t)size, "t", &error), 0);
+    assert_int_equal(store_sweep_submit(store, sweep, text, (size_t)size, 1, &record, &error), 0);
+    sweep_free(sweep);
+}
+
+/* Of two cores: a run that wants both waits until both are free, and nothing goes past it; resubmitted to want one, it goes. */
+static void test_leases_leave_cores(void **state) {
+    QueueSettings settings = {0};
+    Queue *queue;
+    Store *store = store_at(*state);
+    QueueLease first, second;
+    assert_int_equal(queue_new(&queue, store, &settings, 0, NULL), 0);
+    submit_limited(store, 2, 1 << 20);
+    assert_int_equal(ask(queue, 1, 100 << 20, 10, &first), 0);
+    assert_int_equal(first.threads, 2);
+    assert_int_equal(first.run.model.width, 9);
+    assert_true(run_of(store, first.run_id).memory_bytes == 1 << 20);
+    assert_int_equal(ask(queue, 2, 100 << 20, 11, &second), QUEUE_EMPTY);
+    submit_limited(store, 1, 2 << 20);
+    assert_int_equal(ask(queue, 2, 100 << 20, 11, &second), QUEUE_EMPTY); /* the first still has both */
+    assert_int_equal(end(queue, &first, 8 << 20, 12), 0);
+    assert_int_equal(ask(queue, 1, 100 << 20, 13, &first), 0);
+    assert_int_equal(ask(queue, 2, 100 << 20, 13, &second), 0);
+    assert_int_equal(first.threads, 1);
+    assert_int_equal(second.threads, 1);
+    assert_true(run_of(store, second.run_id).memory_bytes == 2 << 20);
+    assert_sound(store);
+    queue_free(queue);
+    store_free(store);
+}
+
 /* A daemon that starts no workers says nothing of what fits: those to come may be on larger machines. */
 static void test_the_daemons_own_machine(void **state) {
     Store *store = store_at(*state);
@@ -203,6 +248,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_small_runs_do_not_go_past_for_ever, home_setup, home_teardown),
         cmocka_unit_test_setup_teardown(test_a_run_keeps_its_threads, home_setup, home_teardown),
         cmocka_unit_test_setup_teardown(test_two_hosts, home_setup, home_teardown),
+        cmocka_unit_test_setup_teardown(test_leases_leave_cores, home_setup, home_teardown),
         cmocka_unit_test_setup_teardown(test_the_daemons_own_machine, home_setup, home_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

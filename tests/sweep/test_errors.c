@@ -95,10 +95,10 @@ static void wrong_keys(void **state) {
     (void)state;
     static const Wrong wrongs[] = {
         {"expansion: 4", "expansoin: 4",
-         "f:4:21: model.expansoin: unknown key; did you mean \"expansion\"? Expected one of kind, expansion, form"},
-        {"expansion: 4", "heads: 4", "f:4:21: model.heads: unknown key; expected one of kind, expansion, form"},
+         "f:4:21: model.expansoin: unknown key; did you mean \"expansion\"? Expected one of kind, name, expansion, form"},
+        {"expansion: 4", "heads: 4", "f:4:21: model.heads: unknown key; expected one of kind, name, expansion, form"},
         {"name: test", "nmae: test",
-         "f:2:1: nmae: unknown key; did you mean \"name\"? Expected one of version, name, data, model, grid, train, trainer, design, tune, "
+         "f:2:1: nmae: unknown key; did you mean \"name\"? Expected one of version, name, data, model, grid, train, trainer, resources, design, tune, "
          "include, "
          "exclude, fit"},
         {"depth: [1, 2]", "depht: [1, 2]",
@@ -136,7 +136,7 @@ static void wrong_trainers(void **state) {
 #define LAW "law: {E: 1, A: 2, alpha: 0.3, B: 4, beta: 0.5}"
     static const Wrong wrongs[] = {
         {"", "trainer: simulated\n", "f:15:10: trainer: found \"simulated\"; expected a map of keys"},
-        {"", "trainer: {kind: guess}\n", "f:15:17: trainer.kind: found \"guess\"; expected one of builtin, simulated"},
+        {"", "trainer: {kind: guess}\n", "f:15:17: trainer.kind: found \"guess\"; expected one of builtin, simulated, external"},
         {"", "trainer: {kind: simulated}\n", "f:15:1: trainer: law.E is missing; expected a number from 0 to 1000000"},
         {"", "trainer: {kind: simulated, law: {E: 1, A: 2, alpha: 0.3, B: 4}}\n",
          "f:15:28: trainer.law: beta is missing; expected a number from 0 to 10"},

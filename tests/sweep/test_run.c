@@ -213,9 +213,9 @@ static void wrong_runs_are_refused_with_their_field(void **state) {
         {"\"depth\":1", "\"depth\":\"1\"", "r: model.depth: found \"1\"; expected an integer from 1 to 1000"},
         {"\"depth\":1", "\"depth\":null", "r: model.depth: found null; expected an integer from 1 to 1000"},
         {"\"depth\":1,", "", "r: model.depth: missing"},
-        {"\"depth\":1", "\"dept\":1", "r: model.dept: unknown key; expected one of inputs, classes, kind, expansion, form, depth, width"},
+        {"\"depth\":1", "\"dept\":1", "r: model.dept: unknown key; expected one of inputs, classes, kind, name, expansion, form, depth, width"},
         {"\"depth\":1", "\"de\\u0007pt\":1",
-         "r: model.de?pt: unknown key; expected one of inputs, classes, kind, expansion, form, depth, width"},
+         "r: model.de?pt: unknown key; expected one of inputs, classes, kind, name, expansion, form, depth, width"},
         {"\"bmlp\"", "\"cnn\"", "r: model.kind: found \"cnn\"; expected one of bmlp, smlp"},
         {"\"bmlp\"", "\"smlp\"", "r: model.expansion: smlp has no expansion; expected one of kind, form"},
         {"\"beta1\":0.9", "\"momentum\":0.9",
@@ -282,7 +282,7 @@ static void what_is_no_run_at_all_is_refused(void **state) {
     }
     Error error = {0};
     assert_int_equal(run_parse(&run, large, sizeof large, "r", &error), SWEEP_INVALID);
-    assert_string_equal(error.text, "r: found 65537 bytes; expected at most 65536");
+    assert_string_equal(error.text, "r: found 131073 bytes; expected at most 131072");
 }
 
 /* Every text that is one byte away from a run is a run or an error. */
