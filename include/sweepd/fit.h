@@ -104,7 +104,8 @@ typedef struct Fit {
     FitParameter parameters[FIT_PARAMETERS_MAX];
     size_t parameter_count;
     FitFrontier params, examples; /* P*(C), N*(C); NaN where the method has no frontier */
-    double c;                     /* C = c P N; NaN where not used */
+    double c;                     /* the geometric mean of C / (P N), or as given; NaN where not used */
+    double c_power;               /* the frontier takes C for proportional to P^c_power N, from the points; 1 where c is given */
     double objective;             /* NaN for isoflop and envelope */
     double condition; /* of the objective's Hessian at the optimum, in the variables that were optimised; NaN for isoflop and envelope */
     int64_t starts_tried, starts_at_optimum; /* 0 where there were none */

@@ -208,7 +208,7 @@ typedef enum {
     DESIGN_FAR,        /* affordable, but beyond the span around the centre */
     DESIGN_TOO_FEW,    /* the budget pays for fewer examples than a batch */
     DESIGN_TOO_MANY,   /* the budget pays for more examples than the data have */
-    DESIGN_OFF_BUDGET, /* no whole number of steps comes within 1 % of the budget */
+    DESIGN_OFF_BUDGET, /* no whole number of steps comes within 0.5 % of the budget */
     DESIGN_DOUBLE,     /* a model before it has the same number of parameters within 1 % */
     DESIGN_EXCLUDED,   /* the file excludes the model */
     DESIGN_LONELY,     /* it would be taken, but the budget has fewer than 3 sizes */

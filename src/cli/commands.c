@@ -200,7 +200,8 @@ const Command cli_commands[] = {
      "more memory than any machine has; 124 when the time was up."},
     {"runs", verb_runs, "the runs of a sweep", SWEEP(true), runs_options, NULL},
     {"show", verb_show, "everything known about one run", RUN, show_options,
-     "Its specification, its attempts with the environment of each, its points, and its events. RUN is an id or the first digits of a key."},
+     "Its specification, its attempts with the environment of each, its points, and its events. RUN is an id or the first digits of a "
+     "key."},
     {"logs", verb_logs, "the log of one run", RUN, logs_options, NULL},
     {"cancel", verb_cancel, "cancel a sweep, or one run", SWEEP(false), one_run_options,
      "Pending runs are cancelled unless another sweep wants them; running ones stop at their next heartbeat. Submitting the file again "

@@ -143,6 +143,7 @@ static void encode_fit(const Fits *fits, const Fit *fit, Buffer *out) {
     encode_number(",\"objective\":", fit->objective, out);
     encode_parameters(fit, out);
     encode_number(",\"flops_per_param_example\":", fit->c, out);
+    encode_number(",\"flops_power_of_params\":", fit->c_power, out);
     buffer_append_text(out, ",\"exponents\":{");
     encode_frontier("P", &fit->params, out);
     buffer_append_text(out, ",");

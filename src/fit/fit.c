@@ -95,8 +95,14 @@ static FitPoint *choose_points(Fit *out, const FitPoint *points, size_t count, E
 
 int fit_make(Fit *out, FitMethod method, const FitPoint *points, size_t count, const FitOptions *options, Error *error) {
     const FitFrontier none = {fit_estimate(NAN), fit_estimate(NAN)};
-    *out =
-        (Fit){.method = method, .params = none, .examples = none, .c = NAN, .objective = NAN, .condition = NAN, .flops_lowest = INFINITY};
+    *out = (Fit){.method = method,
+                 .params = none,
+                 .examples = none,
+                 .c = NAN,
+                 .c_power = NAN,
+                 .objective = NAN,
+                 .condition = NAN,
+                 .flops_lowest = INFINITY};
     FitPoint *usable = choose_points(out, points, count, error);
     int result = usable == NULL ? -1 : METHODS[method].make(out, usable, out->points, options, error);
     free(usable);

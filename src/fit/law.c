@@ -38,12 +38,14 @@ int law_study_init(LawStudy *study, Fit *fit, const FitPoint *points, size_t cou
     if (result != 0) {
         return result;
     }
-    study->ln_c = calloc(count, sizeof *study->ln_c);
+    study->ln_c = calloc(2 * count, sizeof *study->ln_c);
     if (study->ln_c == NULL) {
         return error_set(error, "out of memory for %zu points", count);
     }
+    study->ln_params = study->ln_c + count;
     for (size_t i = 0; i < count; i++) {
         study->ln_c[i] = log(points[i].flops / (points[i].params * points[i].examples));
+        study->ln_params[i] = log(points[i].params);
     }
     return surface_init(&study->surface, points, count, options->loss, error);
 }
@@ -71,21 +73,39 @@ size_t law_more_draws(const Fit *fit, const LawStudy *study) {
     for (size_t i = 0; i < study->count; i++) {
         linear += fabs(fit->residuals[i]) > study->surface.threshold * HUBER_DELTA;
     }
-    return (size_t)lround((double)(FOR_EACH_UNKNOWN * LAW_PARAMETERS) * (double)linear / (double)study->count);
+    double seeds = (double)study->count / (double)study->groups.count;
+    double most = fmin(FOR_EACH_UNKNOWN * LAW_PARAMETERS, (double)study->groups.count / 4) * fmax(0, (3 - seeds) / 2);
+    return (size_t)lround(most * (double)linear / (double)study->count);
 }
 
-/* ln c: as given, or the mean over the points, each as often as it was drawn. */
-static double mean_ln_c(const LawStudy *study, const double *weights) {
-    if (study->options->flops_per_param_example > 0) {
-        return log(study->options->flops_per_param_example);
+/* C = c P^power N. Exact FLOPs for each parameter and example change with the size, since the first layer has no input gradient: where they
+ * are counted, c and the power are those of the least-squares line through ln(C / (P N)) against ln P; where c is given, the power is 1. */
+typedef struct Cost {
+    double ln_c, power;
+    double ln_mean; /* of C / (P N) */
+} Cost;
+
+static Cost cost_of(const LawStudy *study, const double *weights) {
+    const double given = study->options->flops_per_param_example;
+    if (given > 0) {
+        return (Cost){log(given), 1, log(given)};
     }
-    double sum = 0, total = 0;
+    double total = 0, x = 0, y = 0, xx = 0, xy = 0;
     for (size_t i = 0; i < study->count; i++) {
         double weight = weights == NULL ? 1 : weights[study->groups.of_point[i]];
-        sum += weight * study->ln_c[i];
         total += weight;
+        x += weight * study->ln_params[i];
+        y += weight * study->ln_c[i];
     }
-    return sum / total;
+    x /= total;
+    y /= total;
+    for (size_t i = 0; i < study->count; i++) {
+        double weight = weights == NULL ? 1 : weights[study->groups.of_point[i]], off = study->ln_params[i] - x;
+        xx += weight * off * off;
+        xy += weight * off * (study->ln_c[i] - y);
+    }
+    double slope = xx > 0 ? xy / xx : 0;
+    return (Cost){y - slope * x, 1 + slope, y};
 }
 
 typedef struct Constants {
@@ -93,13 +113,15 @@ typedef struct Constants {
     double parameters[LAW_PARAMETERS];
 } Constants;
 
-static Constants constants_of(const Law *law, double ln_c) {
+/* The minimum of A P^-alpha + B N^-beta where C = c P^power N: P^(alpha + power beta) = alpha A / (power beta B) (C / c)^beta. */
+static Constants constants_of(const Law *law, Cost cost) {
     Constants out = {.parameters = {exp(law->e), exp(law->a), exp(law->b), law->alpha, law->beta}};
-    double sum = law->alpha + law->beta, ln_g = (log(law->alpha / law->beta) + law->a - law->b) / sum;
+    double sum = law->alpha + cost.power * law->beta, ln_g = (log(law->alpha / (cost.power * law->beta)) + law->a - law->b) / sum;
+    double ln_params = ln_g - law->beta / sum * cost.ln_c;
     out.params_exponent = law->beta / sum;
     out.examples_exponent = law->alpha / sum;
-    out.params_coefficient = exp(ln_g - out.params_exponent * ln_c);
-    out.examples_coefficient = exp(-ln_g - out.examples_exponent * ln_c);
+    out.params_coefficient = exp(ln_params);
+    out.examples_coefficient = exp(-cost.ln_c - cost.power * ln_params);
     /* ln E has no lower bound, so that where the points want none it stops wherever the descent did. */
     double *E = &out.parameters[LAW_E], others = out.parameters[LAW_A] + out.parameters[LAW_B];
     *E = *E < 1e-9 * (*E + others) && *E < 1e-9 ? 0 : *E;
@@ -132,7 +154,7 @@ static const char *law_flat_in(const Constants *constants, const FitPoint *point
 
 bool law_draw(const LawStudy *study, const Surface *surface, const double *variables, const double *weights, double *draw) {
     Law law = surface_to_law(surface, variables);
-    Constants constants = constants_of(&law, mean_ln_c(study, weights));
+    Constants constants = constants_of(&law, cost_of(study, weights));
     memcpy(draw, &constants, sizeof constants);
     return law_flat_in(&constants, study->points, study->count) == NULL;
 }
@@ -199,8 +221,8 @@ static void warn_about_law(Fit *fit, const FitPoint *points, size_t count) {
 int law_report(Fit *fit, const LawStudy *study, const double *variables, double objective, Error *error) {
     static const char *const names[LAW_PARAMETERS] = {"E", "A", "B", "alpha", "beta"};
     Law law = surface_to_law(&study->surface, variables);
-    double ln_c = mean_ln_c(study, NULL);
-    Constants constants = constants_of(&law, ln_c);
+    Cost cost = cost_of(study, NULL);
+    Constants constants = constants_of(&law, cost);
     const char *flat = law_flat_in(&constants, study->points, study->count);
     if (flat != NULL) {
         return fit_refuse(
@@ -212,7 +234,8 @@ int law_report(Fit *fit, const LawStudy *study, const double *variables, double 
     if (fit->residuals == NULL) {
         return error_set(error, "out of memory for %zu points", study->count);
     }
-    fit->c = exp(ln_c);
+    fit->c = exp(cost.ln_mean);
+    fit->c_power = cost.power;
     fit->objective = objective * HUBER_DELTA * HUBER_DELTA;
     fit->params = (FitFrontier){fit_estimate(constants.params_exponent), fit_estimate(constants.params_coefficient)};
     fit->examples = (FitFrontier){fit_estimate(constants.examples_exponent), fit_estimate(constants.examples_coefficient)};

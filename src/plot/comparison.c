@@ -57,7 +57,7 @@ int table_comparison(Figure *figure) {
         snprintf(text, sizeof text, "slope %s", slope);
         figure_set_text_at(figure, "EXAMPLES", i + 1, text);
         append_series(&table, series, i + 1);
-        banded += isfinite(series->fit->params.exponent.lo);
+        banded += isfinite(series->fit->params.exponent.lo) ? 1 : 0;
     }
     figure_set_count(figure, "SERIES", count);
     figure_set_count(figure, "BANDED", banded > 0);

@@ -10,8 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const double budget_tolerance = 0.01;
-static const double budgets_apart = 1.02; /* at least, from one to the next: else their runs would be taken for one budget's */
+static const double budget_tolerance = 0.005; /* either way: the fit takes for one budget what agrees within 1 % */
+static const double budgets_apart = 1.02;     /* at least, from one to the next: else their runs would be taken for one budget's */
 static const double sizes_apart = 1.01;
 
 const Design *sweep_design(const Sweep *sweep) {
@@ -40,7 +40,7 @@ const char *design_verdict_text(DesignVerdict verdict) {
         [DESIGN_FAR] = "beyond the span around the centre",
         [DESIGN_TOO_FEW] = "the budget pays for fewer examples than a batch",
         [DESIGN_TOO_MANY] = "the budget pays for more examples than the data have",
-        [DESIGN_OFF_BUDGET] = "no whole number of steps comes within 1 % of the budget",
+        [DESIGN_OFF_BUDGET] = "no whole number of steps comes within 0.5 % of the budget",
         [DESIGN_DOUBLE] = "as many parameters as another model, within 1 %",
         [DESIGN_EXCLUDED] = "excluded by the file",
         [DESIGN_LONELY] = "the budget has fewer than 3 sizes",

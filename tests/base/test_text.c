@@ -85,12 +85,9 @@ static void test_machine_and_time_are_read(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_errors_gather_context),
-        cmocka_unit_test(test_errors_tell_of_memory),
-        cmocka_unit_test(test_long_errors_are_cut),
-        cmocka_unit_test(test_sha256_vectors),
-        cmocka_unit_test(test_copies_say_when_they_cut),
-        cmocka_unit_test(test_machine_and_time_are_read),
+        cmocka_unit_test(test_errors_gather_context),    cmocka_unit_test(test_errors_tell_of_memory),
+        cmocka_unit_test(test_long_errors_are_cut),      cmocka_unit_test(test_sha256_vectors),
+        cmocka_unit_test(test_copies_say_when_they_cut), cmocka_unit_test(test_machine_and_time_are_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

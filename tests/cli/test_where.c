@@ -41,7 +41,7 @@ static void test_holds(void **state) {
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         Where where;
         Error error = {0};
-        bool holds;
+        bool holds = false;
         if (where_parse(&where, cases[i].text, &error) || where_holds(&where, lookup, NULL, &holds, &error))
             fail_msg("%s: %s", cases[i].text, error.text);
         if (holds != cases[i].holds)
@@ -52,7 +52,7 @@ static void test_holds(void **state) {
 static void expect_mistake(const char *text, const char *says) {
     Where where;
     Error error = {0};
-    bool holds;
+    bool holds = false;
     int result = where_parse(&where, text, &error);
     result = result ? result : where_holds(&where, lookup, NULL, &holds, &error);
     result = result ? result : where_check_names(&where, "depth, lr, optimizer", &error);

@@ -70,6 +70,33 @@ static void test_frontier_is_the_minimum(void **state) {
     fit_deinit(&fit);
 }
 
+/* Executed FLOPs for each parameter and example change with the size: the frontier is that of the compute as it is. */
+static void test_frontier_follows_what_a_size_costs(void **state) {
+    (void)state;
+    const TrueLaw law = {1.69, 406.4, 410.7, 0.34, 0.28};
+    const double power = 1.04;
+    FitPoint points[80];
+    size_t count = law_grid(&law, points, 10, (double[]){1e7, 1e10}, 8, (double[]){1e9, 1e12}, 0, 0);
+    for (size_t i = 0; i < count; i++) {
+        points[i].flops = 3 * pow(points[i].params, power) * points[i].examples;
+    }
+    FitOptions options = plain_options();
+    Fit fit;
+    assert_int_equal(fit_make(&fit, method, points, count, &options, NULL), 0);
+    assert_near(fit.c_power, power, 1e-9);
+    for (double flops = 1e19; flops < 1e23; flops *= 10) {
+        double params = fit.params.coefficient.value * pow(flops, fit.params.exponent.value);
+        double examples = fit.examples.coefficient.value * pow(flops, fit.examples.exponent.value);
+        assert_near(3 * pow(params, power) * examples, flops, 1e-6);
+        double lowest = law_loss(&law, params, examples);
+        for (double factor = 0.5; factor < 2; factor *= 1.01) {
+            double other = params * factor;
+            assert_true(law_loss(&law, other, flops / (3 * pow(other, power))) >= lowest * (1 - 1e-9));
+        }
+    }
+    fit_deinit(&fit);
+}
+
 static void test_given_c_moves_the_coefficient(void **state) {
     (void)state;
     const TrueLaw law = {1.69, 406.4, 410.7, 0.34, 0.28};
@@ -315,6 +342,7 @@ int main(void) {
         cmocka_unit_test(test_recovers_laws),
         cmocka_unit_test(test_recovers_laws_parametric),
         cmocka_unit_test(test_frontier_is_the_minimum),
+        cmocka_unit_test(test_frontier_follows_what_a_size_costs),
         cmocka_unit_test(test_given_c_moves_the_coefficient),
         cmocka_unit_test(test_refuses),
         cmocka_unit_test(test_starts_fail_where_nothing_is_finite),

@@ -365,7 +365,8 @@ static void expect_invalid(const char *json, const char *field) {
 #define KIND(kind)   "{\"kind\":\"" kind "\",\"attempt_id\":1,"
 #define COMMON       KIND("result") "\"token\":\"a\",\"sequence\":1,\"step\":1,\"flops\":1"
 #define ENVIRONMENT                                                                                                                        \
-    "\"environment\":{\"host\":\"\",\"cpu\":\"\",\"version\":\"\",\"backend\":\"\",\"data_digest\":\"\",\"pid\":1,\"threads\":1,\"memory_bytes\":0}"
+    "\"environment\":{\"host\":\"\",\"cpu\":\"\",\"version\":\"\",\"backend\":\"\",\"data_digest\":\"\",\"pid\":1,\"threads\":1,\"memory_" \
+    "bytes\":0}"
 
 static void test_errors_name_fields(void **state) {
     (void)state;
