@@ -34,6 +34,8 @@ typedef struct StudyRun {
     double lr;
     size_t setting; /* into Study.settings; runs of one setting differ in model, examples and seed alone */
     Flops flops;
+    int64_t attempts, failures;
+    double seconds;       /* of training */
     double metric;        /* of the last point; NaN: none */
     double selection;     /* likewise of what chooses among tuned settings */
     size_t position;      /* in the sweep's order */

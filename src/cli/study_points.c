@@ -43,12 +43,21 @@ static WhereField run_field(const void *context, const char *name) {
                    {"examples", (double)run->examples},
                    {"seed", (double)run->seed},
                    {"lr", run->lr},
-                   {"flops", flop_count_of(&run->flops, fields->study->options.flops)}};
+                   {"flops", flop_count_of(&run->flops, fields->study->options.flops)},
+                   {"flops_exact", run->flops.exact},
+                   {"flops_paper", run->flops.paper},
+                   {"flops_6nd", run->flops.nd6},
+                   {"attempts", (double)run->attempts},
+                   {"failures", (double)run->failures},
+                   {"seconds", run->seconds},
+                   {fields->study->options.metric, run->metric}};
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         if (!strcmp(numbers[i].name, name))
             return field_number(numbers[i].value);
     if (!strcmp(name, "state"))
         return field_text(run_state_text(run->state));
+    if (!strcmp(name, "key"))
+        return field_text(run->key);
     if (!strcmp(name, "model"))
         return field_text(run->model);
     return field_setting(fields->study, run, name);
@@ -56,7 +65,11 @@ static WhereField run_field(const void *context, const char *name) {
 
 /* Of the first settings, for the message about a name that there is not. */
 static void list_names(const Study *study, char *out, size_t capacity) {
-    size_t used = (size_t)snprintf(out, capacity, "run, state, model, depth, width, params, params_body, examples, seed, lr, flops");
+    size_t used = (size_t)snprintf(out, capacity,
+                                   "run, state, model, depth, width, params, params_body, examples, seed, lr, flops, flops_exact, "
+                                   "flops_paper, flops_6nd, attempts, "
+                                   "failures, seconds, key, %s",
+                                   study->options.metric);
     const char *name;
     json_t *value;
     json_object_foreach(json_array_get(study->settings, 0), name, value) {

@@ -51,6 +51,7 @@ static void finish_run(Store *store, const RunRecord *run, size_t index) {
                   10 * (best_rate > 0 ? fabs(run->lr - best_rate) : run->lr - 1e-3);
     point_set_metric(&point, "validation_error", loss);
     point_set_metric(&point, "test_error", index == 0 ? NAN : loss + 0.01);
+    point_set_metric(&point, "train_error", index == 1 ? 0 : loss);
     check(store_attempt_begin(store, &start, &attempt, &error), &error);
     if (index == FAILED_RUN && !all_well) {
         check(
@@ -226,6 +227,14 @@ static void replace(char *text, size_t capacity, const char *old, const char *ne
     snprintf(at, capacity - (size_t)(at - text), "%s%s", new, rest);
 }
 
+static bool has_warning(const json_t *fit, const char *code) {
+    const json_t *warnings = json_object_get(fit, "warnings");
+    for (size_t i = 0; i < json_array_size(warnings); i++)
+        if (!strcmp(json_string_value(json_object_get(json_array_get(warnings, i), "code")), code))
+            return true;
+    return false;
+}
+
 static const char *warning_text(const json_t *fit, const char *code) {
     const json_t *warnings = json_object_get(fit, "warnings");
     for (size_t i = 0; i < json_array_size(warnings); i++)
@@ -257,6 +266,18 @@ static void test_fit(void **state) {
     assert_string_equal(warning_text(root, "metric_missing"), "1 finished run lacks the metric and is left out");
     assert_string_equal(json_string_value(json_object_get(root, "params")), "body");
     assert_string_equal(json_string_value(json_object_get(root, "flops")), "6nd");
+    assert_false(has_warning(root, "metric_not_positive"));
+    json_decref(root);
+    said_clear(&said);
+    sweepctl_expect(&said, CLI_OK, "fit", "study", "--method=parametric", "--json", "--metric=train_error");
+    root = said_json(&said);
+    assert_true(has_warning(root, "metric_not_positive"));
+    assert_int_equal(json_integer_value(json_object_get(root, "points")), RUNS - 3);
+    json_decref(root);
+    said_clear(&said);
+    sweepctl_expect(&said, CLI_OK, "fit", "study", "--method=parametric", "--json", "--where=run != 3 and attempts <= 1");
+    root = said_json(&said);
+    assert_int_equal(json_integer_value(json_object_get(json_object_get(root, "left_out"), "where")), 1);
     json_decref(root);
     said_clear(&said);
     sweepctl_expect(&said, CLI_OK, "fit", "study", "--method=parametric");
@@ -296,14 +317,6 @@ static void test_mixed(void **state) {
         assert_says(&said.out, axes[i][2]);
         said_clear(&said);
     }
-}
-
-static bool has_warning(const json_t *fit, const char *code) {
-    const json_t *warnings = json_object_get(fit, "warnings");
-    bool has = false;
-    for (size_t i = 0; i < json_array_size(warnings); i++)
-        has = has || !strcmp(json_string_value(json_object_get(json_array_get(warnings, i), "code")), code);
-    return has;
 }
 
 /* The whole study is there but for the two seeds of its last cell, which have not run. */
