@@ -20,7 +20,8 @@ static const Architecture rate_evaluation_model = {
     .kind = MODEL_BMLP, .inputs = 784, .classes = 10, .depth = 2, .width = 32, .expansion = 4};
 /* A data set that the program does not know by name is taken to have a test set of this share of its training examples. */
 static const double test_share = 1.0 / 6;
-static const double evaluated_training_examples = 10000; /* at most */
+static const double evaluated_training_examples = 10000; /* at most, at a run's end */
+static const double evaluated_on_the_way = 2000;         /* at most, of each set */
 
 extern char **environ;
 
@@ -183,11 +184,13 @@ static double rate_at(const Rate *rate, double width) {
     return exp(low + fmin(share, 1) * (high - low));
 }
 
-/* Examples that the trainer evaluates at each point: of the training subset, all of validation, all of the test set. */
-static double evaluated(const Run *run) {
+/* Examples that the trainer evaluates, as train.h says: of the training subset, of validation, of the test set. */
+static double evaluated(const Run *run, double points) {
     const Dataset *dataset = sweep_dataset_find(run->data_name);
-    double test = dataset ? (double)dataset->test_examples : test_share * (double)run->examples;
-    return fmin((double)run->examples, evaluated_training_examples) + (double)run->validation + test;
+    double test = dataset ? (double)dataset->test_examples : test_share * (double)run->examples, validation = (double)run->validation;
+    double last = fmin((double)run->examples, evaluated_training_examples) + validation + test, most = evaluated_on_the_way;
+    double on_the_way = fmin((double)run->examples, most) + fmin(validation, most) + fmin(test, most);
+    return last + (points - 1) * on_the_way;
 }
 
 double rate_run_seconds(const Rate *rate, const Run *run) {
@@ -197,6 +200,6 @@ double rate_run_seconds(const Rate *rate, const Run *run) {
     double here = rate_at(rate, (double)run->model.width), there = rate_at(rate, (double)rate_evaluation_model.width);
     double size = (double)arch_forward_macs(&run->model) / (double)arch_forward_macs(&rate_evaluation_model);
     double points = fmin((double)run->evaluations, (double)arch_steps(&training));
-    double evaluation = points * evaluated(run) * size * there / here / rate->evaluation_examples_per_second;
+    double evaluation = evaluated(run, points) * size * there / here / rate->evaluation_examples_per_second;
     return run_flops(run).exact / here + evaluation;
 }

@@ -75,6 +75,7 @@ static void builtin_free(Trainer *trainer) {
     dataset_free(builtin->data);
     free(builtin->order);
     free(builtin->indices);
+    free(builtin->sample);
     free(builtin->x);
     free(builtin->labels);
     free(builtin->others);
@@ -170,6 +171,8 @@ static int builtin_prepare(Builtin *builtin, const TrainerOptions *options, Erro
     if (result)
         return result;
     builtin->evaluation_batch = evaluation_batch(builtin);
+    if (builtin_evaluation_prepare(builtin, error))
+        return -1;
     int64_t batch_max = builtin->batch > builtin->evaluation_batch ? builtin->batch : builtin->evaluation_batch;
     backend_set_threads(options->threads);
     if (model_new(&builtin->model, &run->model, batch_max, builtin->backend, error) || buffers_prepare(builtin, batch_max, error) ||

@@ -9,7 +9,8 @@
 enum {
     EVALUATION_BATCH_MAX = 250,   /* more leave the cache */
     EVALUATION_BYTES = 16 << 20,  /* of activations, where a training batch does not take more */
-    EVALUATION_TRAIN_MAX = 10000, /* training examples that an evaluation looks at */
+    EVALUATION_TRAIN_MAX = 10000, /* training examples that the last evaluation looks at */
+    EVALUATION_WAY_MAX = 2000,    /* examples of each set that the others look at */
     SAFETENSORS_LENGTH_BYTES = 8,
     SAFETENSORS_HEADER_MAX = 4 << 20,
 };
@@ -24,9 +25,11 @@ typedef struct Builtin {
     Optimizer *optimizer;
     int64_t batch, evaluation_batch, steps_per_epoch;
     double step_flops;
-    int64_t epoch;        /* whose order is in `order`; -1: none */
-    uint32_t *order;      /* [split.train_count] */
-    uint32_t *indices;    /* [batch_max] */
+    int64_t epoch;     /* whose order is in `order`; -1: none */
+    uint32_t *order;   /* [split.train_count] */
+    uint32_t *indices; /* [batch_max] */
+    uint32_t *sample;  /* [sample_count], of the test set: what evaluations on the way look at */
+    int64_t sample_count;
     float *x;             /* [batch_max, inputs]; NULL where the model takes it rounded */
     Augmenter *augmenter; /* NULL: images are taken as they are */
     uint16_t *others;     /* [batch]: labels of the images that are mixed in; NULL: none */
@@ -37,6 +40,8 @@ typedef struct Builtin {
 int builtin_new(Trainer **out, const Run *run, const TrainerOptions *options, Error *error);
 /* The examples of builtin->indices, as the model reads them: x and the labels. */
 void builtin_gather(Builtin *builtin, DataSection section, int64_t count);
+/* Draws the sample. */
+int builtin_evaluation_prepare(Builtin *builtin, Error *error);
 int builtin_evaluate(Trainer *trainer, Point *out, Error *error);
 int builtin_save(Trainer *trainer, const char *path, Error *error);
 int builtin_load(Trainer *trainer, const char *path, Error *error);

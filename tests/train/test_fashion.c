@@ -1,6 +1,8 @@
 /* A small run on the real data: it learns, it gives the same bits twice, and its figures are those computed in the plainest way. */
 #include "fixture.h"
 
+enum { SAMPLE = 2000 };
+
 static int setup(void **state) {
     (void)state;
     strcpy(fixture_home, "/tmp/sweepd-train-XXXXXX");
@@ -34,7 +36,8 @@ static void assert_metrics(Trainer *trainer, DatasetMap *data, DataSection secti
     assert_true(fabs(point_metric(point, loss_name) - loss / (double)count) < 1e-5);
 }
 
-static void assert_evaluation(Trainer *trainer, const Point *point) {
+/* last: the point is the run's last one. */
+static void assert_evaluation(Trainer *trainer, const Point *point, bool last) {
     const Run *run = &trainer->run;
     DatasetMap *data;
     Split split;
@@ -45,16 +48,15 @@ static void assert_evaluation(Trainer *trainer, const Point *point) {
     assert_int_equal(dataset_open(&data, fixture_home, run->data_name, run->data_digest, &error), 0);
     assert_int_equal(split_make(&split, data, run->validation, run->examples, run->subset_seed, &error), 0);
     assert_metrics(trainer, data, DATA_TRAIN, split.train, split.train_count, point, "train_loss", "train_error");
-    assert_metrics(trainer, data, DATA_TRAIN, split.validation, split.validation_count, point, "validation_loss", "validation_error");
-    assert_metrics(trainer, data, DATA_TEST, test, 10000, point, "test_loss", "test_error");
+    assert_metrics(trainer, data, DATA_TRAIN, split.validation, last ? split.validation_count : SAMPLE, point, "validation_loss",
+                   "validation_error");
+    if (last)
+        assert_metrics(trainer, data, DATA_TEST, test, 10000, point, "test_loss", "test_error");
     split_deinit(&split);
     dataset_free(data);
 }
 
-static void test_small_run(void **state) {
-    (void)state;
-    if (!file_exists("/usr/share/datasets/fashion-mnist/train-images-idx3-ubyte.gz"))
-        skip();
+static Run fashion_run(void) {
     Run run = fixture_run();
     const Dataset *dataset = sweep_dataset_find("fashion-mnist");
     assert_non_null(dataset);
@@ -67,6 +69,14 @@ static void test_small_run(void **state) {
     run.epochs = 20;
     run.batch = 128;
     run.optimizer.lr = 0.002;
+    return run;
+}
+
+static void test_small_run(void **state) {
+    (void)state;
+    if (!file_exists("/usr/share/datasets/fashion-mnist/train-images-idx3-ubyte.gz"))
+        skip();
+    const Run run = fashion_run();
     FixturePoints first, second;
     Trainer *trainer = fixture_trainer(&run), *other = fixture_trainer(&run);
     TrainLoop loop = fixture_loop(&first, NULL);
@@ -81,12 +91,32 @@ static void test_small_run(void **state) {
     assert_true(point_metric(last, "test_error") < 0.5); /* chance: 0.9 */
     assert_true(point_metric(last, "validation_error") < 0.5);
     assert_true(point_metric(last, "train_error") < point_metric(last, "test_error"));
-    assert_evaluation(trainer, last);
+    assert_evaluation(trainer, last, true);
     trainer_free(trainer);
     trainer_free(other);
 }
 
+/* Before its end a run is measured on a sample, whose error is that of the whole set but for the chance of drawing it. */
+static void test_on_the_way(void **state) {
+    (void)state;
+    if (!file_exists("/usr/share/datasets/fashion-mnist/train-images-idx3-ubyte.gz"))
+        skip();
+    const Run run = fashion_run();
+    Trainer *trainer = fixture_trainer(&run);
+    Point on_the_way, last;
+    assert_int_equal(trainer->interface->step(trainer, trainer->steps - 1, NULL), 0);
+    assert_int_equal(trainer->interface->evaluate(trainer, &on_the_way, NULL), 0);
+    assert_evaluation(trainer, &on_the_way, false);
+    assert_int_equal(trainer->interface->step(trainer, 1, NULL), 0); /* at the end of a cosine, where a step moves nothing */
+    assert_int_equal(trainer->interface->evaluate(trainer, &last, NULL), 0);
+    double sampled = point_metric(&on_the_way, "test_error"), whole = point_metric(&last, "test_error");
+    double deviation = sqrt(whole * (1 - whole) / SAMPLE);
+    assert_true(fabs(sampled * SAMPLE - round(sampled * SAMPLE)) < 1e-9);
+    assert_true(fabs(sampled - whole) < 5 * deviation);
+    trainer_free(trainer);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_small_run)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_small_run), cmocka_unit_test(test_on_the_way)};
     return cmocka_run_group_tests(tests, setup, fixture_teardown);
 }
