@@ -52,7 +52,7 @@ bool rule_equal(const RateRule *a, const RateRule *b) {
 
 static int name_read(Reader *reader, const Field *field, const Node *node, Draft *draft) {
     bool good = node->kind == NODE_SCALAR && value_is_name(node->text);
-    if (good && field->choices) {
+    if (good && field->choices && !metric_is_transfer(node->text)) { /* of those only eval decides: transfer_metric_check */
         good = false;
         for (size_t i = 0; field->choices[i]; i++)
             good = good || strcmp(field->choices[i], node->text) == 0;
