@@ -41,6 +41,10 @@ typedef struct Point {
     Metric metrics[POINT_METRICS_MAX];
 } Point;
 
+/* The metrics that the last point of a run has, in turn; false past the last. Of an external run: those that a sweep file may name. */
+bool run_metric(const Run *run, size_t index, char out[METRIC_NAME_MAX]);
+bool run_has_metric(const Run *run, const char *name);
+
 /* NaN when the point lacks it. */
 double point_metric(const Point *point, const char *name);
 /* Sets or adds; names past POINT_METRICS_MAX are dropped and false is returned. */

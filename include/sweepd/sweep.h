@@ -201,12 +201,6 @@ const char *sweep_data_name(const Sweep *sweep); /* "" when it is plan-only */
 const FitSettings *sweep_fit_settings(const Sweep *sweep);
 size_t sweep_transfer_count(const Sweep *sweep);
 const Transfer *sweep_transfer(const Sweep *sweep, size_t index);
-/* Whether the name is that of a transfer's metric: it has a dot. */
-bool metric_is_transfer(const char *name);
-/* Whether the runs of the sweep report a transfer's metric of the name. */
-bool sweep_has_transfer_metric(const Sweep *sweep, const char *name);
-/* The names of all of them: "linear.cifar100.test_error, ..."; nothing when there are no transfers. */
-void sweep_append_transfer_metrics(const Sweep *sweep, Buffer *out);
 /* The file states sizes instead of naming data, and its trainer needs data: it can be planned, not run. */
 bool sweep_is_plan_only(const Sweep *sweep);
 bool sweep_is_simulated(const Sweep *sweep);

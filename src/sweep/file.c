@@ -2,6 +2,8 @@
  * The first thing that is wrong ends it, with one error at its place. */
 #include "reader.h"
 
+#include "sweepd/record.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -185,13 +187,24 @@ static int check_largest(Reader *reader) {
     return 0;
 }
 
+static int refuse_metric(Reader *reader, FieldId id, const char *metric) {
+    char name[METRIC_NAME_MAX];
+    Buffer names;
+    buffer_init(&names, 4 * ERROR_TEXT_MAX);
+    for (size_t i = 0; run_metric(&reader->sweep->draft.run, i, name); i++)
+        buffer_printf(&names, "%s%s", i ? ", " : "", name);
+    node_refuse(&reader->tree, reader->nodes[id], AT_VALUE, "found \"%s\"; expected one of %s", metric, names.data ? names.data : "others");
+    buffer_deinit(&names);
+    return SWEEP_INVALID;
+}
+
 static int check_metric(Reader *reader, FieldId id, const char *metric) {
     const Run *run = &reader->sweep->draft.run;
-    if (metric_is_transfer(metric) && (reader->nodes[id] || !sweep_has_transfer_metric(reader->sweep, metric)))
-        return transfer_metric_check(reader, reader->nodes[id] ? reader->nodes[id] : node_child(reader->tree.root, "tune"), metric);
-    bool measured = run->validation > 0 || run->trainer != TRAINER_BUILTIN;
-    if (strncmp(metric, "validation_", strlen("validation_")) != 0 || measured)
+    bool validation = strncmp(metric, "validation_", strlen("validation_")) == 0;
+    if (run_has_metric(run, metric))
         return 0;
+    if (reader->nodes[id] && (!validation || run->validation > 0 || run->trainer != TRAINER_BUILTIN))
+        return refuse_metric(reader, id, metric);
     if (reader->nodes[id])
         return node_refuse(&reader->tree, reader->nodes[id], AT_VALUE,
                            "found \"%s\", but data.validation is 0; expected a metric of train or test, or examples for validation",

@@ -46,8 +46,6 @@ int examples_check(Reader *reader, const Node *node, int64_t examples);
 int data_read(Reader *reader, const Node *const nodes[FIELDS], const Node *map, Draft *draft);
 /* The items of eval, into the draft that all runs share; after data. */
 int transfers_read(Reader *reader, const Node *list);
-/* That a metric with a dot in its name is one that the items yield. */
-int transfer_metric_check(Reader *reader, const Node *node, const char *metric);
 
 int axis_read(Reader *reader, const Field *field, const Node *node, bool tuned);
 int exclude_read(Reader *reader, const Node *node);

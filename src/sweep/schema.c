@@ -11,7 +11,6 @@ static const char *const schedule_kinds[] = {"constant", "linear", "cosine", "ws
 static const char *const precisions[] = {"fp32", "bf16", "auto", NULL};
 static const char *const truths[] = {"false", "true", NULL};
 static const char *const trainers[] = {"builtin", "simulated", "external", NULL};
-static const char *const metrics[] = {"test_error", "test_loss", "validation_error", "validation_loss", "train_error", "train_loss", NULL};
 static const char *const fit_methods[] = {SWEEP_FIT_NAMES, NULL};
 static const char *const fit_losses[] = {"huber", "mse", "asymmetric", NULL};
 static const char *const flop_counts[] = {"exact", "paper", "6nd", NULL};
@@ -185,10 +184,8 @@ const Field schema_fields[FIELDS] = {
     [FIELD_INCLUDE] = {"include", NULL, TYPE_CELLS, .meaning = "cells to add to the grid"},
     [FIELD_EXCLUDE] = {"exclude", NULL, TYPE_CELLS, .meaning = "cells to drop from the grid"},
 
-    [FIELD_FIT_METRIC] = {"fit.metric", NULL, TYPE_NAME, AT(fit.metric), .choices = metrics, .standard = "test_error",
-                          .meaning = "metric that is fitted"},
-    [FIELD_FIT_SELECT] = {"fit.select", NULL, TYPE_NAME, AT(fit.select), .choices = metrics,
-                          .meaning = "metric that chooses among tuned settings"},
+    [FIELD_FIT_METRIC] = {"fit.metric", NULL, TYPE_METRIC, AT(fit.metric), .standard = "test_error", .meaning = "metric that is fitted"},
+    [FIELD_FIT_SELECT] = {"fit.select", NULL, TYPE_METRIC, AT(fit.select), .meaning = "metric that chooses among tuned settings"},
     [FIELD_FIT_METHODS] = {"fit.methods", NULL, TYPE_CHOICES, AT(fit.methods), .choices = fit_methods, .standard = "parametric, isoflop",
                            .meaning = "fits to make"},
     [FIELD_FIT_LOSS] = {"fit.loss", NULL, TYPE_CHOICE, AT(fit.loss), .choices = fit_losses, .standard = "huber",

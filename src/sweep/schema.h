@@ -46,7 +46,8 @@ typedef enum {
     TYPE_CHOICE,     /* an enum whose values index `choices` */
     TYPE_CHOICES,    /* unsigned: bit i for choices[i] */
     TYPE_SPAN,       /* double[2]: from and to, the first no larger; both 0: not given */
-    TYPE_NAME,       /* char[SWEEP_NAME_MAX]; one of `choices` when there are any */
+    TYPE_NAME,       /* char[SWEEP_NAME_MAX] */
+    TYPE_METRIC,     /* the same; what the runs measure is known when their other settings are (run_metric) */
     TYPE_DIGEST,     /* char[SHA256_HEX_MAX] */
     TYPE_CELLS,      /* a list of maps of grid keys; kept as a Sweep's exclusions and includes */
     TYPE_AXES,       /* a map of train keys, each an axis */

@@ -43,10 +43,10 @@ void schema_expected(const Field *field, Buffer *out) {
         append_choices(field, out);
         break;
     case TYPE_NAME:
-        if (field->choices)
-            append_choices(field, out);
-        else
-            buffer_printf(out, "a name of at most %d letters, digits, '-', '_' and '.', the first a letter or digit", SWEEP_NAME_MAX - 1);
+        buffer_printf(out, "a name of at most %d letters, digits, '-', '_' and '.', the first a letter or digit", SWEEP_NAME_MAX - 1);
+        break;
+    case TYPE_METRIC:
+        buffer_append_text(out, "a metric that the runs measure");
         break;
     case TYPE_DIGEST:
         buffer_printf(out, "%d lower-case hexadecimal digits", SHA256_HEX_MAX - 1);
@@ -74,6 +74,7 @@ void schema_expected(const Field *field, Buffer *out) {
 
 size_t schema_text_capacity(const Field *field) {
     static const size_t capacities[] = {[TYPE_NAME] = SWEEP_NAME_MAX,
+                                        [TYPE_METRIC] = SWEEP_NAME_MAX,
                                         [TYPE_DIGEST] = SHA256_HEX_MAX,
                                         [TYPE_COMMAND] = PROGRAM_COMMAND_MAX,
                                         [TYPE_EXPRESSION] = PROGRAM_EXPRESSION_MAX,

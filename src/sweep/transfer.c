@@ -118,10 +118,6 @@ void transfer_metric(const Transfer *transfer, const char *metric, char out[SWEE
     snprintf(out, SWEEP_NAME_MAX, "%s.%.31s.%.21s", transfer_kind_text(transfer->kind), transfer->name, metric);
 }
 
-bool metric_is_transfer(const char *name) {
-    return strchr(name, '.') != NULL;
-}
-
 /* ---- as a run ---- */
 
 void run_transfer(const Run *run, size_t index, Run *out) {

@@ -167,64 +167,10 @@ int transfers_read(Reader *reader, const Node *list) {
     return 0;
 }
 
-/* ---- metrics ---- */
-
-static const char *const transfer_metrics[] = {"test_error",      "test_loss",   "validation_error",
-                                               "validation_loss", "train_error", "train_loss"};
-
-/* Whether `visit` wants no more. */
-static bool visit_metrics(const Run *run, bool (*visit)(void *context, const char *name), void *context) {
-    for (size_t i = 0; i < run->transfer_count; i++) {
-        for (size_t j = 0; j < sizeof transfer_metrics / sizeof *transfer_metrics; j++) {
-            char name[SWEEP_NAME_MAX];
-            if (!run->transfers[i].validation && strncmp(transfer_metrics[j], "validation", strlen("validation")) == 0)
-                continue;
-            transfer_metric(&run->transfers[i], transfer_metrics[j], name);
-            if (visit(context, name))
-                return true;
-        }
-    }
-    return false;
-}
-
-static bool visit_same(void *context, const char *name) {
-    return strcmp(name, context) == 0;
-}
-
-static bool visit_append(void *context, const char *name) {
-    Buffer *out = context;
-    buffer_printf(out, "%s%s", out->size ? ", " : "", name);
-    return false;
-}
-
 size_t sweep_transfer_count(const Sweep *sweep) {
     return sweep->draft.run.transfer_count;
 }
 
 const Transfer *sweep_transfer(const Sweep *sweep, size_t index) {
     return &sweep->draft.run.transfers[index];
-}
-
-bool sweep_has_transfer_metric(const Sweep *sweep, const char *name) {
-    char own[SWEEP_NAME_MAX];
-    return text_copy(own, sizeof own, name) && visit_metrics(&sweep->draft.run, visit_same, own);
-}
-
-void sweep_append_transfer_metrics(const Sweep *sweep, Buffer *out) {
-    visit_metrics(&sweep->draft.run, visit_append, out);
-}
-
-int transfer_metric_check(Reader *reader, const Node *node, const char *metric) {
-    if (sweep_has_transfer_metric(reader->sweep, metric))
-        return 0;
-    Buffer names;
-    buffer_init(&names, 4096);
-    sweep_append_transfer_metrics(reader->sweep, &names);
-    if (names.size)
-        node_refuse(&reader->tree, node, AT_VALUE, "found \"%s\"; expected a metric without a dot, or one that eval yields: %s", metric,
-                    names.data);
-    else
-        node_refuse(&reader->tree, node, AT_VALUE, "found \"%s\", but the file has no eval, which yields metrics with a dot", metric);
-    buffer_deinit(&names);
-    return SWEEP_INVALID;
 }

@@ -1,7 +1,7 @@
 /* The items of eval: what a file may say, what a run keeps of it, and what it costs. */
 #include "fixture.h"
 
-#include <math.h>
+#include "sweepd/record.h"
 
 #define FULL                                                                                                                               \
     "eval:\n"                                                                                                                              \
@@ -144,9 +144,11 @@ static void what_cannot_be_is_refused_at_its_place(void **state) {
         {"eval: [{kind: linear, data: fashion-mnist}]\ntrainer: {kind: simulated, law: {E: 1, A: 1, alpha: 1, B: 1, beta: 1}}\n",
          "found eval beside a simulated trainer"},
         {"eval: [{kind: linear, data: fashion-mnist}]\nfit: {metric: linear.cifar100.test_error}\n",
-         "fit.metric: found \"linear.cifar100.test_error\"; expected a metric without a dot, or one that eval yields: "
-         "linear.fashion-mnist.test_error, linear.fashion-mnist.test_loss, linear.fashion-mnist.train_error"},
-        {"fit: {metric: linear.cifar100.test_error}\n", "but the file has no eval"},
+         "fit.metric: found \"linear.cifar100.test_error\"; expected one of test_error, test_loss, test_top5_error, "
+         "train_error, train_loss, train_top5_error, linear.fashion-mnist.test_error, linear.fashion-mnist.test_loss, "
+         "linear.fashion-mnist.test_top5_error, linear.fashion-mnist.train_error, linear.fashion-mnist.train_loss, "
+         "linear.fashion-mnist.train_top5_error, linear.fashion-mnist.flops"},
+        {"fit: {metric: linear.cifar100.test_error}\n", "found \"linear.cifar100.test_error\"; expected one of test_error"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         check_refused(cases[i][0], cases[i][1]);
@@ -157,8 +159,11 @@ static void a_fit_may_take_an_items_metric(void **state) {
     Sweep *sweep = sweep_good(sweep_text(GRID, TRAIN, FULL "fit: {metric: finetune.few.test_loss}\n"));
     assert_string_equal(sweep_fit_settings(sweep)->metric, "finetune.few.test_loss");
     assert_string_equal(sweep_fit_settings(sweep)->select, "finetune.few.validation_loss");
-    assert_true(sweep_has_transfer_metric(sweep, "finetune.few.validation_error"));
-    assert_false(sweep_has_transfer_metric(sweep, "linear.fashion-mnist.validation_error"));
+    Run *runs = sweep_all(sweep);
+    assert_true(run_has_metric(&runs[0], "finetune.few.validation_error"));
+    assert_true(run_has_metric(&runs[0], "linear.fashion-mnist.flops"));
+    assert_false(run_has_metric(&runs[0], "linear.fashion-mnist.validation_error"));
+    free(runs);
     sweep_free(sweep);
 }
 
