@@ -15,6 +15,7 @@ static const char *const fit_methods[] = {SWEEP_FIT_NAMES, NULL};
 static const char *const fit_losses[] = {"huber", "mse", "asymmetric", NULL};
 static const char *const flop_counts[] = {"exact", "paper", "6nd", NULL};
 static const char *const designs[] = {"isoflop", NULL};
+static const char *const transfer_kinds[] = {"linear", "finetune", NULL};
 static const char *const param_counts[] = {"total", "body", NULL};
 
 enum {
@@ -171,6 +172,14 @@ const Field schema_fields[FIELDS] = {
                                .meaning = "of the same law"},
     [FIELD_SPAN] = {"design.span", NULL, TYPE_NUMBER, AT(design.span), .low = 1, .high = 1e6, .low_open = true, .standard = "8",
                     .meaning = "sizes lie within this factor of the centre"},
+    [FIELD_TRANSFERS] = {"eval", NULL, TYPE_TRANSFERS, .meaning = "other data on which the trained model is measured"},
+    [FIELD_TRANSFER_KIND] = {"eval.kind", NULL, TYPE_CHOICE, AT(transfer_kind), .choices = transfer_kinds,
+                             .meaning = "a new head on the frozen body, or the whole model trained on"},
+    [FIELD_TRANSFER_NAME] = {"eval.name", NULL, TYPE_NAME, AT(transfer_name), .meaning = "of its metrics: KIND.NAME.test_error"},
+    [FIELD_HEAD_LR] = {"eval.head_lr", NULL, TYPE_NUMBER, AT(head_lr), .low = 0, .high = 1000, .low_open = true, .standard = "0.01",
+                       .meaning = "peak learning rate of the new head"},
+    [FIELD_BODY_LR] = {"eval.body_lr", NULL, TYPE_NUMBER, AT(body_lr), .low = 0, .high = 1000, .low_open = true, .standard = "0.001",
+                       .meaning = "peak learning rate of the rest"},
     [FIELD_TUNE] = {"tune", NULL, TYPE_AXES, .meaning = "train keys of which every cell tries every value"},
     [FIELD_INCLUDE] = {"include", NULL, TYPE_CELLS, .meaning = "cells to add to the grid"},
     [FIELD_EXCLUDE] = {"exclude", NULL, TYPE_CELLS, .meaning = "cells to drop from the grid"},

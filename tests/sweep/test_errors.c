@@ -99,7 +99,7 @@ static void wrong_keys(void **state) {
         {"expansion: 4", "heads: 4", "f:4:21: model.heads: unknown key; expected one of kind, name, expansion, form"},
         {"name: test", "nmae: test",
          "f:2:1: nmae: unknown key; did you mean \"name\"? Expected one of version, name, data, model, grid, train, trainer, resources, "
-         "design, tune, "
+         "design, eval, tune, "
          "include, "
          "exclude, fit"},
         {"depth: [1, 2]", "depht: [1, 2]",
