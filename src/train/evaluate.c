@@ -3,14 +3,26 @@
 #include <math.h>
 #include <stdio.h>
 
+/* Sets the batch from `start` on; returns its size, 0 past the end. */
+static int64_t batch_choose(Builtin *builtin, const uint32_t *indices, int64_t start, int64_t count) {
+    int64_t batch = count - start < builtin->evaluation_batch ? count - start : builtin->evaluation_batch;
+    for (int64_t i = 0; i < batch; i++)
+        builtin->indices[i] = indices ? indices[start + i] : (uint32_t)(start + i);
+    return batch > 0 ? batch : 0;
+}
+
+static void batch_ask(Builtin *builtin, DataSection section, const uint32_t *indices, int64_t start, int64_t count) {
+    batch_expect(builtin->data, section, builtin->indices, batch_choose(builtin, indices, start, count));
+}
+
 /* indices: which examples of the section, or NULL for its first `count`. */
 static void section_evaluate(Builtin *builtin, DataSection section, const uint32_t *indices, int64_t count, const char *name, Point *out) {
     double loss_sum = 0;
     int64_t errors = 0;
+    batch_ask(builtin, section, indices, 0, count);
     for (int64_t start = 0; start < count; start += builtin->evaluation_batch) {
-        int64_t batch = count - start < builtin->evaluation_batch ? count - start : builtin->evaluation_batch;
-        for (int64_t i = 0; i < batch; i++)
-            builtin->indices[i] = indices ? indices[start + i] : (uint32_t)(start + i);
+        batch_ask(builtin, section, indices, start + builtin->evaluation_batch, count);
+        int64_t batch = batch_choose(builtin, indices, start, count);
         builtin_gather(builtin, section, batch);
         model_evaluate(builtin->model, builtin->x, builtin->labels, batch, &loss_sum, &errors);
     }
