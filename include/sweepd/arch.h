@@ -52,6 +52,14 @@ uint64_t arch_step_flops(const Architecture *arch, int64_t batch, int64_t optimi
 /* FLOPs of the matrix products of a forward pass over `batch` examples, as evaluation runs it. */
 uint64_t arch_forward_gemm_flops(const Architecture *arch, int64_t batch);
 
+/* FLOPs of training a new head alone: on what the frozen body makes of a batch, the head's forward product and weight gradient, loss and
+ * optimizer; and of the body's forward pass that makes it. */
+uint64_t arch_head_params(const Architecture *arch);
+uint64_t arch_head_step_gemm_flops(const Architecture *arch, int64_t batch);
+uint64_t arch_head_step_flops(const Architecture *arch, int64_t batch, int64_t optimizer);
+uint64_t arch_features_gemm_flops(const Architecture *arch, int64_t batch);
+uint64_t arch_features_flops(const Architecture *arch, int64_t batch);
+
 /* Bytes of memory that a training holds; what each allocation is rounded up by is left out. bf16: products multiply bfloat16 numbers.
  * states: single-precision numbers that the optimizer keeps for each parameter (optim's optimizer_states). Exact below 2^53. */
 double arch_parameter_bytes(const Architecture *arch, int64_t states, bool bf16); /* parameters, gradients, optimizer; bf16: rounded ones */
@@ -68,3 +76,6 @@ int64_t arch_steps_per_epoch(const Training *training);
 int64_t arch_steps(const Training *training);
 /* Totals as doubles: exact and gemm are correct to the last flop below 2^53. paper and 6nd count N in full. */
 Flops arch_training_flops(const Architecture *arch, const Training *training);
+/* The same for a new head on a frozen body, which looks at each example once when its features are kept, else in every epoch. paper and 6nd
+ * count a third of a training for what is only looked at: MACs + 5 per LayerNorm element, 2 P. */
+Flops arch_head_training_flops(const Architecture *arch, const Training *training, bool keeps_features);

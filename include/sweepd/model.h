@@ -86,6 +86,9 @@ void model_multiply_only(Model *model, const float *x, int64_t batch);
 /* Forward only. Adds to loss_sum the cross-entropy (nats, no smoothing) and to errors the wrong top-1 predictions of the batch; of equal
  * logits the first class is the prediction, and a NaN is always wrong. */
 void model_evaluate(Model *model, const float *x, const uint16_t *labels, int64_t batch, double *loss_sum, int64_t *errors);
+/* Of the batch that model_evaluate saw last: the examples with `top` or more classes likelier than their own. Of equal logits the first
+ * class is the likelier, and an example whose logit is NaN has all of them likelier. */
+int64_t model_evaluated_beyond(const Model *model, const uint16_t *labels, int64_t batch, int64_t top);
 /* Forward only; logits: [batch, classes], owned by the model, valid until the next call. */
 const float *model_forward(Model *model, const float *x, int64_t batch);
 

@@ -24,7 +24,7 @@ const char *outcome_text(Outcome outcome);           /* "open", "ok", "crashed",
 int outcome_find(const char *text, Outcome *out);
 bool outcome_counts(Outcome outcome); /* counts toward the run's retry limit: crashed, timeout, out_of_memory */
 
-enum { POINT_METRICS_MAX = 16, METRIC_NAME_MAX = 48, RECORD_TEXT_MAX = 256 };
+enum { POINT_METRICS_MAX = 64, METRIC_NAME_MAX = 64, RECORD_TEXT_MAX = 256 };
 
 typedef struct Metric {
     char name[METRIC_NAME_MAX]; /* "test_error", "validation_loss"; a share or nats; NaN when it could not be had */
@@ -40,6 +40,10 @@ typedef struct Point {
     size_t metric_count;
     Metric metrics[POINT_METRICS_MAX];
 } Point;
+
+/* The metrics that the last point of a run has, in turn; false past the last. Of an external run: those that a sweep file may name. */
+bool run_metric(const Run *run, size_t index, char out[METRIC_NAME_MAX]);
+bool run_has_metric(const Run *run, const char *name);
 
 /* NaN when the point lacks it. */
 double point_metric(const Point *point, const char *name);

@@ -47,6 +47,35 @@ typedef struct Resources {
     double memory; /* bytes */
 } Resources;
 
+/* ---- transfer: what the trained model comes to on other data ---- */
+
+enum { RUN_TRANSFERS_MAX = 4, TRANSFER_NAME_MAX = 32 };
+
+typedef enum {
+    TRANSFER_LINEAR,   /* the body is frozen, a new head is trained on what it makes of the examples */
+    TRANSFER_FINETUNE, /* a new head, and the body at a rate of its own */
+} TransferKind;
+
+/* An item of `eval`. Its seed, precision and subset seed are the run's. */
+typedef struct Transfer {
+    TransferKind kind;
+    char name[TRANSFER_NAME_MAX]; /* its metrics are KIND.NAME.test_error and so on */
+    char data_name[SWEEP_NAME_MAX];
+    char data_digest[SHA256_HEX_MAX]; /* empty: sizes for planning only */
+    int64_t classes;                  /* an example has the inputs of the run's */
+    int64_t validation, examples;
+    int64_t epochs, batch;
+    OptimizerSettings optimizer; /* lr: of the head */
+    double body_lr;              /* 0: the body is frozen */
+    ScheduleSettings schedule;
+    double label_smoothing;
+    Augmentation augmentation;
+} Transfer;
+
+const char *transfer_kind_text(TransferKind kind); /* "linear", "finetune" */
+/* "linear.cifar100.test_error"; shorter than SWEEP_NAME_MAX as long as `metric` has at most 21 characters. */
+void transfer_metric(const Transfer *transfer, const char *metric, char out[SWEEP_NAME_MAX]);
+
 /* Everything that decides a run's result; and, no part of its key, what it may take to come to it: program.directory, program.time_limit
  * and resources. */
 typedef struct Run {
@@ -68,6 +97,8 @@ typedef struct Run {
     TrainerKind trainer;
     Simulation simulation; /* TRAINER_SIMULATED only; 0 otherwise */
     Program program;       /* TRAINER_EXTERNAL only */
+    size_t transfer_count; /* TRAINER_BUILTIN only */
+    Transfer transfers[RUN_TRANSFERS_MAX];
     Resources resources;
 } Run;
 
@@ -80,7 +111,17 @@ void run_model(const Run *run, char out[ARCH_NAME_MAX]);
 
 Training run_training(const Run *run);
 Flops run_flops(const Run *run); /* of an external run: exact and nd6 */
-/* Bytes of memory that its tensors take: parameters, gradients, optimizer, the activations of one batch. 0: it trains nothing. */
+/* The run as which an item is trained: the model with another head, on the item's data. It has no transfers and one point, at its end. */
+void run_transfer(const Run *run, size_t index, Run *out);
+/* What it takes, never a part of run_flops. Of a frozen body, paper and 6nd count the forward pass alone: a third. */
+Flops run_transfer_flops(const Run *run, size_t index);
+/* A frozen body that sees the same images in every epoch looks at each once: what it makes of them, [examples, width], is kept. Up to
+ * TRANSFER_FEATURES_MAX bytes of single-precision numbers; a larger set is looked at in every epoch. */
+enum { TRANSFER_FEATURES_MAX = 1 << 30 };
+bool run_transfer_keeps_features(const Run *run, size_t index);
+
+/* Bytes of memory that its tensors take: parameters, gradients, optimizer, the activations of one batch, and those of its largest transfer.
+ * 0: it trains nothing. */
 double run_tensor_bytes(const Run *run);
 /* What it may take at most, as far as can be said before one like it was measured: beside its tensors a worker takes up to RUN_MEMORY_MORE.
  */
@@ -113,6 +154,7 @@ bool run_append_setting(const Run *run, const char *name, Buffer *out);
 typedef struct Dataset {
     const char *name;
     const char *title; /* for figures: "Fashion-MNIST" */
+    int64_t height, width, channels;
     int64_t inputs, classes, examples, test_examples;
     const char *digest;
 } Dataset;
@@ -157,6 +199,8 @@ void sweep_free(Sweep *sweep);
 const char *sweep_name(const Sweep *sweep);
 const char *sweep_data_name(const Sweep *sweep); /* "" when it is plan-only */
 const FitSettings *sweep_fit_settings(const Sweep *sweep);
+size_t sweep_transfer_count(const Sweep *sweep);
+const Transfer *sweep_transfer(const Sweep *sweep, size_t index);
 /* The file states sizes instead of naming data, and its trainer needs data: it can be planned, not run. */
 bool sweep_is_plan_only(const Sweep *sweep);
 bool sweep_is_simulated(const Sweep *sweep);

@@ -30,7 +30,8 @@ typedef struct TrainerInterface {
     /* Up to `limit` steps from where the trainer stands, fewer at the end. 0, TRAIN_DIVERGED (the step whose loss was not finite is the
      * last one, and counted) or -1. */
     int (*step)(Trainer *trainer, int64_t limit, Error *error);
-    /* Measures the metrics at the current step: {train,validation,test}_{loss,error}, train on the first 10,000 examples of the subset at
+    /* Measures the metrics at the current step: {train,validation,test}_{loss,error}, and _top5_error
+     * of more than five classes; train on the first 10,000 examples of the subset at
      * most. Losses are cross-entropies in nats without smoothing; an error whose loss is not finite is NaN too. */
     int (*evaluate)(Trainer *trainer, Point *out, Error *error);
     int (*save)(Trainer *trainer, const char *path, Error *error);

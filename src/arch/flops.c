@@ -91,3 +91,52 @@ Flops arch_training_flops(const Architecture *arch, const Training *training) {
         .nd6 = 6 * shown * (double)arch_params_total(arch),
     };
 }
+
+/* ---- a new head on a frozen body ---- */
+
+uint64_t arch_head_params(const Architecture *arch) {
+    return (uint64_t)arch->width * (uint64_t)arch->classes + (uint64_t)arch->classes;
+}
+
+uint64_t arch_head_step_gemm_flops(const Architecture *arch, int64_t batch) {
+    return 4 * (uint64_t)batch * (uint64_t)arch->width * (uint64_t)arch->classes;
+}
+
+uint64_t arch_head_step_flops(const Architecture *arch, int64_t batch, int64_t optimizer) {
+    uint64_t example = layer_bias_flops(arch->classes) + (uint64_t)arch->classes * FLOPS_LOSS + FLOPS_LOSS_ROW;
+    return arch_head_step_gemm_flops(arch, batch) + (uint64_t)batch * example + arch_head_params(arch) * (uint64_t)optimizer;
+}
+
+static int64_t features_macs(const Architecture *arch) {
+    return arch_forward_macs(arch) - arch->width * arch->classes;
+}
+
+uint64_t arch_features_gemm_flops(const Architecture *arch, int64_t batch) {
+    return 2 * (uint64_t)batch * (uint64_t)features_macs(arch);
+}
+
+uint64_t arch_features_flops(const Architecture *arch, int64_t batch) {
+    uint64_t width = (uint64_t)arch->width, hidden = (uint64_t)arch->expansion * width;
+    uint64_t block = width * FLOPS_NORM + FLOPS_NORM_ROW + width * FLOPS_BIAS;
+    if (arch->kind == MODEL_BMLP)
+        block += hidden * (FLOPS_BIAS + FLOPS_GELU) + width * FLOPS_RESIDUAL;
+    else
+        block += width * (uint64_t)(arch->form == SMLP_TEXT ? FLOPS_RELU : FLOPS_GELU);
+    uint64_t example = width * FLOPS_BIAS + (uint64_t)arch->depth * block;
+    return arch_features_gemm_flops(arch, batch) + (uint64_t)batch * example;
+}
+
+Flops arch_head_training_flops(const Architecture *arch, const Training *training, bool keeps_features) {
+    int64_t batch = training_batch(training);
+    double steps = (double)arch_steps(training), examples = (double)training->examples;
+    double looked = keeps_features ? examples : steps * (double)batch; /* examples that the body sees */
+    double shown = examples * (double)training->epochs, passed = keeps_features ? examples : shown;
+    double macs = (double)(arch->width * arch->classes), head = (double)arch_head_params(arch);
+    double norms = (double)(PAPER_FLOPS_PER_NORM_ELEMENT * arch->depth * arch->width);
+    return (Flops){
+        .exact = steps * (double)arch_head_step_flops(arch, batch, training->optimizer) + looked * (double)arch_features_flops(arch, 1),
+        .gemm = steps * (double)arch_head_step_gemm_flops(arch, batch) + looked * (double)arch_features_gemm_flops(arch, 1),
+        .paper = 3 * shown * macs + passed * ((double)features_macs(arch) + norms),
+        .nd6 = 6 * shown * head + 2 * passed * ((double)arch_params_total(arch) - head),
+    };
+}

@@ -190,13 +190,24 @@ static double evaluated(const Run *run) {
     return fmin((double)run->examples, evaluated_training_examples) + (double)run->validation + test;
 }
 
-double rate_run_seconds(const Rate *rate, const Run *run) {
-    if (run->trainer != TRAINER_BUILTIN)
-        return 0;
+/* Of one training, which executes so many flops, with its points. */
+static double training_seconds(const Rate *rate, const Run *run, double flops) {
     Training training = run_training(run);
     double here = rate_at(rate, (double)run->model.width), there = rate_at(rate, (double)rate_evaluation_model.width);
     double size = (double)arch_forward_macs(&run->model) / (double)arch_forward_macs(&rate_evaluation_model);
     double points = fmin((double)run->evaluations, (double)arch_steps(&training));
     double evaluation = points * evaluated(run) * size * there / here / rate->evaluation_examples_per_second;
-    return run_flops(run).exact / here + evaluation;
+    return flops / here + evaluation;
+}
+
+double rate_run_seconds(const Rate *rate, const Run *run) {
+    if (run->trainer != TRAINER_BUILTIN)
+        return 0;
+    double seconds = training_seconds(rate, run, run_flops(run).exact);
+    for (size_t i = 0; i < run->transfer_count; i++) {
+        Run own;
+        run_transfer(run, i, &own);
+        seconds += training_seconds(rate, &own, run_transfer_flops(run, i).exact);
+    }
+    return seconds;
 }

@@ -18,5 +18,5 @@ int rate_read(Rate *out, const char *home, Error *error);
 /* {"schema_version":1,"rates":[{"width":8,"flops_per_second":1e9},...],"evaluation_examples_per_second":1e5}. 0, or negative with the
  * error. */
 int rate_parse(Rate *out, const char *json, size_t size, Error *error);
-/* Seconds that one worker needs: training, and the evaluations along the way. */
+/* Seconds that one worker needs: training, the evaluations along the way, and the items of eval. */
 double rate_run_seconds(const Rate *rate, const Run *run);

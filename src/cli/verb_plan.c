@@ -24,9 +24,10 @@ typedef struct Plan {
     int64_t runs;
     int workers;
     Flops flops;
-    double seconds, longest; /* of one worker; of the longest run */
-    void *tree;              /* of PlanModel, by shape */
-    PlanModel **models;      /* owned; in the sweep's order */
+    Flops transfers[RUN_TRANSFERS_MAX]; /* never a part of flops */
+    double seconds, longest;            /* of one worker; of the longest run */
+    void *tree;                         /* of PlanModel, by shape */
+    PlanModel **models;                 /* owned; in the sweep's order */
     size_t model_count, model_capacity;
 } Plan;
 
@@ -86,6 +87,10 @@ static int plan_count(Plan *plan, Error *error) {
         Flops flops = run_flops(&run);
         double seconds = plan->rate ? rate_run_seconds(plan->rate, &run) : 0;
         flops_add(&plan->flops, &flops);
+        for (size_t i = 0; i < run.transfer_count; i++) {
+            Flops transfer = run_transfer_flops(&run, i);
+            flops_add(&plan->transfers[i], &transfer);
+        }
         flops_add(&model->flops, &flops);
         model->runs++;
         plan->runs++;
@@ -118,6 +123,19 @@ static void encode_flops(const Flops *flops, Buffer *out) {
     buffer_append_text(out, "}");
 }
 
+static void encode_transfers(const Plan *plan, Buffer *out) {
+    for (size_t i = 0; i < sweep_transfer_count(plan->sweep); i++) {
+        const Transfer *transfer = sweep_transfer(plan->sweep, i);
+        buffer_printf(out, "%s{\"kind\":\"%s\",\"name\":", i ? "," : ",\"eval\":[", transfer_kind_text(transfer->kind));
+        buffer_append_json(out, transfer->name);
+        buffer_append_text(out, ",");
+        encode_flops(&plan->transfers[i], out);
+        buffer_append_text(out, "}");
+    }
+    if (sweep_transfer_count(plan->sweep) > 0)
+        buffer_append_text(out, "]");
+}
+
 static int plan_print_json(const Plan *plan, Error *error) {
     Buffer out;
     buffer_init(&out, 1 << 30);
@@ -138,6 +156,7 @@ static int plan_print_json(const Plan *plan, Error *error) {
         buffer_append_text(&out, "}");
     }
     buffer_append_text(&out, "]");
+    encode_transfers(plan, &out);
     design_encode(plan->sweep, &out);
     buffer_append_text(&out, "}\n");
     int result = cli_print(&out, error);
@@ -179,6 +198,32 @@ static void plan_rows(const Plan *plan, Table *table) {
     flops_cells(table, &plan->flops);
 }
 
+/* What the items of eval take is no part of a run's compute. */
+static int transfers_print(const Plan *plan, const Cli *cli, Error *error) {
+    Table *table;
+    if (sweep_transfer_count(plan->sweep) == 0)
+        return 0;
+    if (table_new(&table, cli, error) < 0)
+        return -1;
+    cli_say(cli, "\nBeside that, counted apart, what eval takes:\n");
+    table_column(table, "Eval", TABLE_LEFT, 0);
+    table_column(table, "Examples", TABLE_RIGHT, 0);
+    table_column(table, "Epochs", TABLE_RIGHT, 0);
+    table_column(table, "FLOPs exact", TABLE_RIGHT, 0);
+    table_column(table, "paper", TABLE_RIGHT, 0);
+    table_column(table, "6nd", TABLE_RIGHT, 0);
+    for (size_t i = 0; i < sweep_transfer_count(plan->sweep); i++) {
+        const Transfer *transfer = sweep_transfer(plan->sweep, i);
+        table_cell(table, "%s.%s", transfer_kind_text(transfer->kind), transfer->name);
+        table_cell(table, "%lld", (long long)transfer->examples);
+        table_cell(table, "%lld", (long long)transfer->epochs);
+        flops_cells(table, &plan->transfers[i]);
+    }
+    int result = table_print(table, error);
+    table_free(table);
+    return result;
+}
+
 static int plan_print(const Plan *plan, const Cli *cli, Error *error) {
     Table *table;
     char text[FORMAT_MAX], other[FORMAT_MAX];
@@ -202,6 +247,8 @@ static int plan_print(const Plan *plan, const Cli *cli, Error *error) {
     table_free(table);
     cli_say(cli, "\nForward MACs: multiply-adds for one example. FLOPs of training, counted in three ways: exact: executed, 2 for a "
                  "multiply-add; paper: 3 N T (MACs + 5 per LayerNorm element); 6nd: 6 P N T.");
+    if (!result)
+        result = transfers_print(plan, cli, error);
     if (plan->rate && !sweep_is_external(plan->sweep))
         printf("\nTime on this machine: about %s with %d worker%s (%s for one).\n", format_duration(plan_eta(plan), text), plan->workers,
                plan->workers == 1 ? "" : "s", format_duration(plan->seconds, other));

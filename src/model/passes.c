@@ -9,6 +9,7 @@
 #include "network.h"
 
 #include <assert.h>
+#include <math.h>
 
 /* Every matrix product of a model goes through here and is counted. */
 static void multiply(const Model *model, Product product, uint64_t *flops) {
@@ -168,6 +169,25 @@ void model_evaluate(Model *model, const float *x, const uint16_t *labels, int64_
     LossTarget target = loss_target(model, labels, batch, 0);
     network_forward(model, operands_prepare(model, x, batch), batch, &model->gemm_forward_only);
     model->kernels->loss_measure(&target, model->logits, model->head.bias, loss_sum, errors);
+}
+
+int64_t model_evaluated_beyond(const Model *model, const uint16_t *labels, int64_t batch, int64_t top) {
+    const int64_t classes = model->arch.classes;
+    const float *bias = model->head.bias;
+    int64_t beyond = 0;
+    for (int64_t i = 0; i < batch; i++) {
+        const float *row = model->logits + i * classes;
+        const float own = row[labels[i]] + bias[labels[i]];
+        int32_t likelier = 0;
+        for (int64_t j = 0; j < labels[i]; j++) {
+            likelier += !(row[j] + bias[j] < own);
+        }
+        for (int64_t j = labels[i] + 1; j < classes; j++) {
+            likelier += !(row[j] + bias[j] <= own);
+        }
+        beyond += likelier >= top || isnan(own);
+    }
+    return beyond;
 }
 
 const float *model_forward(Model *model, const float *x, int64_t batch) {

@@ -6,6 +6,9 @@ static const Dataset datasets[] = {
     {
         .name = "fashion-mnist",
         .title = "Fashion-MNIST",
+        .height = 28,
+        .width = 28,
+        .channels = 1,
         .inputs = 784,
         .classes = 10,
         .examples = 60000,

@@ -2,6 +2,8 @@
  * The first thing that is wrong ends it, with one error at its place. */
 #include "reader.h"
 
+#include "sweepd/record.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,7 +37,7 @@ static int read_keys(Reader *reader, Keys *keys) {
         const Node *node = keys->nodes[id];
         reader->nodes[id] = node;
         reader->sweep->given[id] = true;
-        if (schema_fields[id].type != TYPE_CELLS && !is_axis(node))
+        if (schema_fields[id].type != TYPE_CELLS && schema_fields[id].type != TYPE_TRANSFERS && !is_axis(node))
             result = field_read(reader, &schema_fields[id], node, &reader->sweep->draft);
     }
     return result;
@@ -87,82 +89,14 @@ static int check_required(Reader *reader) {
     return 0;
 }
 
-/* ---- data: a name, or sizes ---- */
-
-static int refuse_dataset(Reader *reader, const Node *node) {
-    Buffer names, found;
-    buffer_init(&names, ERROR_TEXT_MAX);
-    buffer_init(&found, ERROR_TEXT_MAX);
-    for (size_t i = 0; sweep_dataset_at(i); i++)
-        buffer_printf(&names, "%s%s", i ? ", " : "", sweep_dataset_at(i)->name);
-    node_append_found(node, &found);
-    node_refuse(&reader->tree, node, AT_VALUE,
-                "found %s; expected a data set that is known: %s, or a pack that 'sweepctl data pack' made in this home",
-                found.data ? found.data : "another", names.data ? names.data : "");
-    buffer_deinit(&names);
-    buffer_deinit(&found);
-    return SWEEP_INVALID;
-}
-
-/* HOME/data/NAME.pack, of the home that the program has told by SWEEPD_HOME. */
-static int read_packed_data(Reader *reader) {
-    Draft *draft = &reader->sweep->draft;
-    const Node *node = reader->nodes[FIELD_DATA_NAME];
-    char home[PATH_TEXT_MAX], path[PATH_TEXT_MAX];
-    DataInfo info;
-    Error problem = {0};
-    if (path_home(NULL, home, &problem) || path_format(path, &problem, "%s/data/%s.pack", home, draft->run.data_name) || !file_exists(path))
-        return refuse_dataset(reader, node);
-    int result = dataset_header_read(path, &info, &problem);
-    if (result)
-        return node_refuse(&reader->tree, node, AT_VALUE, "%s", problem.text);
-    if (strcmp(info.name, draft->run.data_name) != 0)
-        return node_refuse(&reader->tree, node, AT_VALUE, "found a name whose pack, %s, says that it holds %s", path, info.name);
-    text_copy(draft->run.data_digest, sizeof draft->run.data_digest, info.digest);
-    draft->run.model.inputs = info.inputs;
-    draft->run.model.classes = info.classes;
-    draft->data_examples = info.train_count;
-    return 0;
-}
-
-static int read_named_data(Reader *reader) {
-    Run *run = &reader->sweep->draft.run;
-    static const FieldId sizes[] = {FIELD_INPUTS, FIELD_CLASSES, FIELD_DATA_EXAMPLES};
-    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
-        if (reader->nodes[sizes[i]])
-            return node_refuse(&reader->tree, reader->nodes[sizes[i]], AT_KEY,
-                               "found a size beside a name; expected the name of a data set, or inputs, classes and examples");
-    const Dataset *data = sweep_dataset_find(run->data_name);
-    if (!data)
-        return read_packed_data(reader);
-    text_copy(run->data_digest, sizeof run->data_digest, data->digest);
-    run->model.inputs = data->inputs;
-    run->model.classes = data->classes;
-    reader->sweep->draft.data_examples = data->examples;
-    return 0;
-}
-
 static int read_data(Reader *reader) {
-    Draft *draft = &reader->sweep->draft;
-    const Node *place = node_child(reader->tree.root, "data");
-    int result = 0;
-    if (!place)
-        return node_refuse(&reader->tree, reader->tree.root, AT_VALUE, "data is missing; expected {name}, or {inputs, classes, examples}");
-    if (reader->nodes[FIELD_DATA_NAME])
-        result = read_named_data(reader);
-    else if (!reader->nodes[FIELD_INPUTS] || !reader->nodes[FIELD_CLASSES] || !reader->nodes[FIELD_DATA_EXAMPLES])
-        return node_refuse(&reader->tree, place, AT_KEY,
-                           "name is missing; expected the name of a data set, or inputs, classes and examples");
+    const Draft *draft = &reader->sweep->draft;
+    int result = data_read(reader, reader->nodes, reader->tree.root, &reader->sweep->draft);
     if (result != 0)
         return result;
-    const char *name = *draft->run.data_name ? draft->run.data_name : "the data";
     reader->available = draft->data_examples - draft->run.validation;
-    if (reader->available < 1)
-        return node_refuse(&reader->tree, reader->nodes[FIELD_VALIDATION], AT_VALUE,
-                           "found %" PRId64 "; expected at most %" PRId64 ": %s has %" PRId64 " examples", draft->run.validation,
-                           draft->data_examples - 1, name, draft->data_examples);
-    snprintf(reader->available_why, sizeof reader->available_why, "%s has %" PRId64 " examples, %" PRId64 " of them for validation", name,
-             draft->data_examples, draft->run.validation);
+    snprintf(reader->available_why, sizeof reader->available_why, "%s has %" PRId64 " examples, %" PRId64 " of them for validation",
+             *draft->run.data_name ? draft->run.data_name : "the data", draft->data_examples, draft->run.validation);
     return 0;
 }
 
@@ -253,11 +187,24 @@ static int check_largest(Reader *reader) {
     return 0;
 }
 
+static int refuse_metric(Reader *reader, FieldId id, const char *metric) {
+    char name[METRIC_NAME_MAX];
+    Buffer names;
+    buffer_init(&names, 4 * ERROR_TEXT_MAX);
+    for (size_t i = 0; run_metric(&reader->sweep->draft.run, i, name); i++)
+        buffer_printf(&names, "%s%s", i ? ", " : "", name);
+    node_refuse(&reader->tree, reader->nodes[id], AT_VALUE, "found \"%s\"; expected one of %s", metric, names.data ? names.data : "others");
+    buffer_deinit(&names);
+    return SWEEP_INVALID;
+}
+
 static int check_metric(Reader *reader, FieldId id, const char *metric) {
     const Run *run = &reader->sweep->draft.run;
-    bool measured = run->validation > 0 || run->trainer != TRAINER_BUILTIN;
-    if (strncmp(metric, "validation_", strlen("validation_")) != 0 || measured)
+    bool validation = strncmp(metric, "validation_", strlen("validation_")) == 0;
+    if (run_has_metric(run, metric))
         return 0;
+    if (reader->nodes[id] && (!validation || run->validation > 0 || run->trainer != TRAINER_BUILTIN))
+        return refuse_metric(reader, id, metric);
     if (reader->nodes[id])
         return node_refuse(&reader->tree, reader->nodes[id], AT_VALUE,
                            "found \"%s\", but data.validation is 0; expected a metric of train or test, or examples for validation",
@@ -330,6 +277,8 @@ static int read_file(Reader *reader) {
         result = check_required(reader);
     if (result == 0)
         result = read_data(reader);
+    if (result == 0 && reader->nodes[FIELD_TRANSFERS])
+        result = transfers_read(reader, reader->nodes[FIELD_TRANSFERS]);
     if (result == 0) {
         schema_fill(&reader->sweep->draft, reader->sweep->given);
         result = check_metrics(reader);

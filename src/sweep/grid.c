@@ -30,7 +30,11 @@ const FitSettings *sweep_fit_settings(const Sweep *sweep) {
 }
 
 bool sweep_is_plan_only(const Sweep *sweep) {
-    return *sweep->draft.run.data_name == '\0' && sweep->draft.run.trainer == TRAINER_BUILTIN;
+    const Run *run = &sweep->draft.run;
+    bool sizes = *run->data_name == '\0';
+    for (size_t i = 0; i < run->transfer_count; i++)
+        sizes = sizes || *run->transfers[i].data_name == '\0';
+    return sizes && run->trainer == TRAINER_BUILTIN;
 }
 
 bool sweep_is_simulated(const Sweep *sweep) {

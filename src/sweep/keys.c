@@ -11,16 +11,20 @@ static const char *long_name(KeySet set, const char *relative) {
 }
 
 static const char *const *set_prefixes(KeySet set) {
-    static const char *const prefixes[][3] = {
+    static const char *const prefixes[][5] = {
         [KEYS_FILE] = {"", NULL},
         [KEYS_TRAIN] = {"train.", NULL},
         [KEYS_CELL] = {"grid.", "train.", NULL},
         [KEYS_RULE] = {"train.optimizer.lr.", NULL},
+        [KEYS_TRANSFER] = {"eval.", "train.", "grid.", "", NULL},
     };
     return prefixes[set];
 }
 
-static bool set_has(KeySet set, const Field *field) {
+/* The sections of a file are no keys of an item, but for its data. */
+static bool set_has(KeySet set, const char *prefix, const Field *field) {
+    if (set == KEYS_TRANSFER)
+        return transfer_has(field) && (*prefix || strncmp(field->file, "data.", strlen("data.")) == 0);
     if (set == KEYS_TRAIN && field->type == TYPE_SPAN) /* a list already, so no axis */
         return true;
     return (set != KEYS_TRAIN && set != KEYS_CELL) || field->axis;
@@ -35,9 +39,9 @@ static const Field *resolve(KeySet set, const char *relative, bool *group) {
         if (size < 0 || (size_t)size >= sizeof path)
             continue;
         const Field *field = schema_find_file(path);
-        if (field && set_has(set, field))
+        if (field && set_has(set, *prefix, field))
             return field;
-        *group = *group || (!field && schema_has_group_file(path));
+        *group = *group || (!field && schema_has_group_file(path) && (set != KEYS_TRANSFER || **prefix || strcmp(relative, "data") == 0));
     }
     return NULL;
 }
@@ -57,11 +61,11 @@ static size_t list_candidates(KeySet set, const char *prefix, char names[][KEY_P
         snprintf(full, sizeof full, "%s%s%s", *base, prefix, *prefix ? "." : "");
         for (size_t i = 0; i < FIELDS && count < CANDIDATES_MAX; i++) {
             const char *path = schema_fields[i].file;
-            if (!path || !set_has(set, &schema_fields[i]) || strncmp(path, full, strlen(full)) != 0)
+            if (!path || !set_has(set, *base, &schema_fields[i]) || strncmp(path, full, strlen(full)) != 0)
                 continue;
             text_copy(names[count], KEY_PATH_MAX, path + strlen(full));
             char *dot = strchr(names[count], '.');
-            if (dot && (set == KEYS_FILE || set == KEYS_TRAIN))
+            if (dot && (set == KEYS_FILE || set == KEYS_TRAIN || set == KEYS_TRANSFER))
                 *dot = '\0';
             if (!has_name(out, count, names[count])) {
                 out[count] = names[count];
@@ -108,7 +112,9 @@ static int gather_key(Reader *reader, KeySet set, const char *prefix, const Node
     bool group = false, dotted = strchr(node->key, '.') != NULL;
     int size = snprintf(relative, sizeof relative, "%s%s%s", prefix, *prefix ? "." : "", node->key);
     const Field *field = NULL;
-    if (size > 0 && (size_t)size < sizeof relative && (!dotted || set == KEYS_TRAIN || set == KEYS_CELL))
+    if (set == KEYS_TRANSFER && strcmp(relative, "data") == 0 && node->kind == NODE_SCALAR)
+        field = &schema_fields[FIELD_DATA_NAME]; /* data: NAME is short for data: {name: NAME} */
+    else if (size > 0 && (size_t)size < sizeof relative && (!dotted || set == KEYS_TRAIN || set == KEYS_CELL))
         field = resolve(set, relative, &group);
     if (!field && !group)
         return refuse_unknown(reader, set, prefix, node);

@@ -14,10 +14,11 @@ typedef struct Reader {
 } Reader;
 
 typedef enum {
-    KEYS_FILE,  /* nested keys: the path in the file is the path of the field */
-    KEYS_TRAIN, /* nested or dotted keys below train; lr is short for optimizer.lr */
-    KEYS_CELL,  /* the same, and the keys of grid: as grid, include and exclude have them */
-    KEYS_RULE,  /* an lr rule */
+    KEYS_FILE,     /* nested keys: the path in the file is the path of the field */
+    KEYS_TRAIN,    /* nested or dotted keys below train; lr is short for optimizer.lr */
+    KEYS_CELL,     /* the same, and the keys of grid: as grid, include and exclude have them */
+    KEYS_RULE,     /* an lr rule */
+    KEYS_TRANSFER, /* an item of eval: its own keys, and data, examples and those of train */
 } KeySet;
 
 /* The fields that a map gives, in its order. */
@@ -36,10 +37,15 @@ int scalar_read(Reader *reader, const Field *field, const Node *node, const char
 /* An lr rule; node is a map. */
 int rule_read(Reader *reader, const Node *node, RateRule *out);
 bool rule_equal(const RateRule *a, const RateRule *b);
-/* Reads and stores one field outside the grid, of any type but TYPE_CELLS. */
+/* Reads and stores one field outside the grid, of any type but TYPE_CELLS and TYPE_TRANSFERS. */
 int field_read(Reader *reader, const Field *field, const Node *node, Draft *draft);
 /* More than the data have: refused at the node. */
 int examples_check(Reader *reader, const Node *node, int64_t examples);
+
+/* Which data `map` names, whose fields are in `nodes` and, so far, in the draft. */
+int data_read(Reader *reader, const Node *const nodes[FIELDS], const Node *map, Draft *draft);
+/* The items of eval, into the draft that all runs share; after data. */
+int transfers_read(Reader *reader, const Node *list);
 
 int axis_read(Reader *reader, const Field *field, const Node *node, bool tuned);
 int exclude_read(Reader *reader, const Node *node);

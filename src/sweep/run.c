@@ -68,10 +68,23 @@ static double tensor_bytes(const Run *run, bool bf16) {
     return arch_parameter_bytes(&run->model, optimizer_states(run->optimizer.kind), bf16) + arch_batch_bytes(&run->model, batch, bf16);
 }
 
+/* While an item is trained, the run's own model stays where it is. */
+static double largest_transfer_bytes(const Run *run, bool bf16) {
+    double largest = 0;
+    for (size_t i = 0; i < run->transfer_count; i++) {
+        Run own;
+        run_transfer(run, i, &own);
+        double features = run_transfer_keeps_features(run, i) ? (double)own.examples * (double)own.model.width * sizeof(float) : 0;
+        largest = fmax(largest, tensor_bytes(&own, bf16) + features);
+    }
+    return largest;
+}
+
 double run_tensor_bytes(const Run *run) {
     if (run->trainer != TRAINER_BUILTIN || run->resources.memory > 0)
         return 0;
-    double fp32 = tensor_bytes(run, false), bf16 = tensor_bytes(run, true);
+    double fp32 = tensor_bytes(run, false) + largest_transfer_bytes(run, false);
+    double bf16 = tensor_bytes(run, true) + largest_transfer_bytes(run, true);
     return run->precision == PRECISION_FP32 ? fp32 : run->precision == PRECISION_BF16 || bf16 > fp32 ? bf16 : fp32;
 }
 
@@ -198,6 +211,28 @@ bool run_append_setting(const Run *run, const char *name, Buffer *out) {
     return false;
 }
 
+static void append_transfers(const Run *run, Buffer *out) {
+    Draft draft;
+    for (size_t i = 0; i < run->transfer_count; i++) {
+        const char *previous = "";
+        buffer_append_text(out, i ? "," : "[");
+        transfer_give(&run->transfers[i], &draft);
+        for (size_t j = 0; transfer_field(j); j++) {
+            const Field *field = transfer_field(j);
+            bool unset = (field->optional || field == &schema_fields[FIELD_BODY_LR]) && is_unset(field, &draft.run);
+            if (unset || !schema_applies(field, &draft.run))
+                continue;
+            append_key(previous, transfer_path(field), out);
+            append_value(field, &draft.run, out);
+            previous = transfer_path(field);
+        }
+        for (const char *at = previous; (at = strchr(at, '.')); at++)
+            buffer_append_text(out, "}");
+        buffer_append_text(out, "}");
+    }
+    buffer_append_text(out, "]");
+}
+
 /* Whether there were limits, which `limits` wants written. */
 static bool format_fields(const Run *run, bool limits, Buffer *out) {
     const char *previous = "";
@@ -215,6 +250,11 @@ static bool format_fields(const Run *run, bool limits, Buffer *out) {
         else
             append_value(field, run, out);
         previous = field->run;
+        if (canonical_order[i] == FIELD_VALIDATION && run->transfer_count > 0) {
+            append_key(previous, "eval", out);
+            append_transfers(run, out);
+            previous = "eval";
+        }
     }
     buffer_append_text(out, "}");
     return limited;

@@ -13,11 +13,13 @@ typedef struct Reading {
     const char *path; /* the file's, for messages */
     Draft draft;
     bool given[FIELDS];
+    bool item;   /* of eval */
+    char at[32]; /* where that is, for messages: "eval[0]." */
     Error *error;
 } Reading;
 
 static int refuse(Reading *reading, const char *key, const char *found, const char *expected) {
-    error_set(reading->error, "%s: %s: found %.80s; expected %s", reading->path, key, found, expected);
+    error_set(reading->error, "%s: %s%s: found %.80s; expected %s", reading->path, reading->at, key, found, expected);
     return SWEEP_INVALID;
 }
 
@@ -35,6 +37,31 @@ static void describe(json_t *value, char out[96]) {
     for (char *at = out; *at; at++)
         if ((unsigned char)*at < ' ' || *at == 0x7f)
             *at = '?';
+}
+
+/* The field's path in what is read; NULL: it is not there. */
+static const char *field_path(const Reading *reading, const Field *field) {
+    if (!reading->item)
+        return field->run;
+    for (size_t i = 0; transfer_field(i); i++)
+        if (transfer_field(i) == field)
+            return transfer_path(field);
+    return NULL;
+}
+
+static const Field *find_field(const Reading *reading, const char *path) {
+    for (size_t i = 0; reading->item && transfer_field(i); i++)
+        if (strcmp(transfer_path(transfer_field(i)), path) == 0)
+            return transfer_field(i);
+    return reading->item ? NULL : schema_find_run(path);
+}
+
+static bool has_group(const Reading *reading, const char *path) {
+    size_t size = strlen(path);
+    for (size_t i = 0; reading->item && transfer_field(i); i++)
+        if (strncmp(transfer_path(transfer_field(i)), path, size) == 0 && transfer_path(transfer_field(i))[size] == '.')
+            return true;
+    return !reading->item && schema_has_group_run(path);
 }
 
 static bool read_text(const Field *field, const char *text, Draft *draft) {
@@ -103,17 +130,17 @@ static int read_field(Reading *reading, const Field *field, json_t *json) {
     buffer_init(&expected, 512);
     schema_expected(field, &expected);
     describe(json, found);
-    refuse(reading, field->run, found, expected.data ? expected.data : "another value");
+    refuse(reading, field_path(reading, field), found, expected.data ? expected.data : "another value");
     buffer_deinit(&expected);
     return SWEEP_INVALID;
 }
 
 /* The keys that may stand beside it, each once: "train" begins several paths. */
-static void append_siblings(const char *prefix, Buffer *out) {
+static void append_siblings(const Reading *reading, const char *prefix, Buffer *out) {
     size_t size = strlen(prefix), count = 0;
     const char *last = "";
     for (size_t i = 0; i < FIELDS; i++) {
-        const char *path = schema_fields[i].run;
+        const char *path = field_path(reading, &schema_fields[i]);
         if (!path || strncmp(path, prefix, size) != 0 || (size > 0 && path[size] != '.'))
             continue;
         const char *name = path + size + (size > 0);
@@ -127,26 +154,31 @@ static void append_siblings(const char *prefix, Buffer *out) {
 static int refuse_unknown(Reading *reading, const char *prefix, char *path) {
     Buffer siblings;
     buffer_init(&siblings, 512);
-    append_siblings(prefix, &siblings);
+    append_siblings(reading, prefix, &siblings);
     for (char *at = path; *at; at++)
         if ((unsigned char)*at < ' ' || *at == 0x7f)
             *at = '?';
-    error_set(reading->error, "%s: %s: unknown key; expected one of %s", reading->path, path, siblings.data ? siblings.data : "others");
+    error_set(reading->error, "%s: %s%s: unknown key; expected one of %s", reading->path, reading->at, path,
+              siblings.data ? siblings.data : "others");
     buffer_deinit(&siblings);
     return SWEEP_INVALID;
 }
 
 static int read_object(Reading *reading, const char *prefix, json_t *object);
 
+static int read_transfers(Reading *reading, json_t *list);
+
 static int read_member(Reading *reading, const char *prefix, const char *key, json_t *json) {
     char path[JSON_PATH_MAX], found[96];
     int size = snprintf(path, sizeof path, "%s%s%s", prefix, *prefix ? "." : "", key);
     if (size < 0 || (size_t)size >= sizeof path)
         return refuse(reading, *prefix ? prefix : "run", "a very long key", "the keys of a run");
-    const Field *field = schema_find_run(path);
+    if (!reading->item && strcmp(path, "eval") == 0)
+        return read_transfers(reading, json);
+    const Field *field = find_field(reading, path);
     if (field)
         return read_field(reading, field, json);
-    if (!schema_has_group_run(path))
+    if (!has_group(reading, path))
         return refuse_unknown(reading, prefix, path);
     if (!json_is_object(json)) {
         describe(json, found);
@@ -166,42 +198,99 @@ static int read_object(Reading *reading, const char *prefix, json_t *object) {
     return 0;
 }
 
-static int check_presence(Reading *reading) {
+static bool is_needed(const Reading *reading, FieldId id) {
+    const Field *field = &schema_fields[id];
+    bool own = id == FIELD_TRANSFER_KIND || id == FIELD_TRANSFER_NAME;
+    return own || (field->required && schema_applies(field, &reading->draft.run)) || id == FIELD_DATA_NAME || id == FIELD_INPUTS ||
+           id == FIELD_CLASSES;
+}
+
+static int check_presence(const Reading *reading) {
     const Run *run = &reading->draft.run;
     for (size_t i = 0; i < FIELDS; i++) {
         const Field *field = &schema_fields[i];
-        bool choice = reading->given[i];
-        if (!field->run)
+        const char *path = field_path(reading, field);
+        if (!path)
             continue;
-        if (choice && !schema_applies(field, run)) {
+        if (reading->given[i] && !schema_applies(field, run)) {
             Buffer absence;
             buffer_init(&absence, 256);
             schema_absence(field, run, &absence);
-            error_set(reading->error, "%s: %s: %s", reading->path, field->run, absence.data ? absence.data : "not for this run");
+            error_set(reading->error, "%s: %s%s: %s", reading->path, reading->at, path, absence.data ? absence.data : "not for this run");
             buffer_deinit(&absence);
             return SWEEP_INVALID;
         }
-        bool needed = (field->required && schema_applies(field, run)) || i == FIELD_DATA_NAME || i == FIELD_INPUTS || i == FIELD_CLASSES;
-        if (needed && !choice) {
-            error_set(reading->error, "%s: %s: missing", reading->path, field->run);
+        if (is_needed(reading, (FieldId)i) && !reading->given[i]) {
+            error_set(reading->error, "%s: %s%s: missing", reading->path, reading->at, path);
             return SWEEP_INVALID;
         }
     }
     return 0;
 }
 
-static int finish(Reading *reading, Run *out) {
-    char reason[256];
+static int finish(Reading *reading) {
     Run *run = &reading->draft.run;
     int result = check_presence(reading);
     if (result != 0)
         return result;
     schema_fill(&reading->draft, reading->given);
     schema_fill_kinds(run, reading->given);
-    if (!reading->given[FIELD_SUBSET_SEED])
-        run->subset_seed = run->seed;
     if ((*run->data_name == '\0') != (*run->data_digest == '\0'))
         return refuse(reading, "data", "a name or a digest alone", "both, or both empty");
+    return 0;
+}
+
+/* ---- the items of eval ---- */
+
+static int check_item(Reading *item) {
+    char reason[256];
+    bool finetune = item->draft.transfer_kind == TRANSFER_FINETUNE;
+    if (finetune != item->given[FIELD_BODY_LR])
+        return refuse(item, "body_lr", finetune ? "none" : "a rate", finetune ? "one, of a finetune" : "none, of a linear");
+    if (!finetune)
+        item->draft.body_lr = 0;
+    if (strlen(item->draft.transfer_name) >= TRANSFER_NAME_MAX || !*item->draft.transfer_name)
+        return refuse(item, "name", item->draft.transfer_name, "1 to 31 characters");
+    if (schema_check_schedule(&item->draft.run, reason, sizeof reason) != 0) {
+        error_set(item->error, "%s: %s%s", item->path, item->at, reason);
+        return SWEEP_INVALID;
+    }
+    return 0;
+}
+
+static int read_transfers(Reading *reading, json_t *list) {
+    Run *run = &reading->draft.run;
+    char found[96];
+    size_t index;
+    json_t *json;
+    describe(list, found);
+    if (!json_is_array(list) || json_array_size(list) < 1 || json_array_size(list) > RUN_TRANSFERS_MAX)
+        return refuse(reading, "eval", found, "an array of 1 to 4 objects");
+    json_array_foreach(list, index, json) {
+        Reading item = {.path = reading->path, .error = reading->error, .item = true};
+        snprintf(item.at, sizeof item.at, "eval[%zu].", index);
+        int result = json_is_object(json) ? read_object(&item, "", json) : refuse(reading, "eval", "no object", "an array of objects");
+        if (result == 0)
+            result = finish(&item);
+        if (result == 0)
+            result = check_item(&item);
+        if (result != 0)
+            return result;
+        transfer_take(&run->transfers[run->transfer_count++], &item.draft);
+    }
+    return 0;
+}
+
+static int finish_run(Reading *reading, Run *out) {
+    char reason[256];
+    Run *run = &reading->draft.run;
+    int result = finish(reading);
+    if (result != 0)
+        return result;
+    if (!reading->given[FIELD_SUBSET_SEED])
+        run->subset_seed = run->seed;
+    if (run->transfer_count > 0 && run->trainer != TRAINER_BUILTIN)
+        return refuse(reading, "eval", "items", "none: the trainer is not the built-in one");
     if (schema_check_run(run, reason, sizeof reason) != 0) {
         error_set(reading->error, "%s: %s", reading->path, reason);
         return SWEEP_INVALID;
@@ -224,7 +313,7 @@ int run_parse(Run *out, const char *text, size_t size, const char *path, Error *
     }
     int result = json_is_object(json) ? read_object(&reading, "", json) : refuse(&reading, "run", "no object", "a JSON object");
     if (result == 0)
-        result = finish(&reading, out);
+        result = finish_run(&reading, out);
     json_decref(json);
     return result;
 }

@@ -51,13 +51,7 @@ bool rule_equal(const RateRule *a, const RateRule *b) {
 }
 
 static int name_read(Reader *reader, const Field *field, const Node *node, Draft *draft) {
-    bool good = node->kind == NODE_SCALAR && value_is_name(node->text);
-    if (good && field->choices) {
-        good = false;
-        for (size_t i = 0; field->choices[i]; i++)
-            good = good || strcmp(field->choices[i], node->text) == 0;
-    }
-    if (!good)
+    if (node->kind != NODE_SCALAR || !value_is_name(node->text))
         return refuse_value(reader, field, node, "");
     text_copy((char *)draft + field->offset, SWEEP_NAME_MAX, node->text);
     return 0;
@@ -145,7 +139,7 @@ static int span_read(Reader *reader, const Field *field, const Node *node, Draft
 int field_read(Reader *reader, const Field *field, const Node *node, Draft *draft) {
     if (field->type == TYPE_SPAN)
         return span_read(reader, field, node, draft);
-    if (field->type == TYPE_NAME)
+    if (field->type == TYPE_NAME || field->type == TYPE_METRIC)
         return name_read(reader, field, node, draft);
     if (field->type == TYPE_CHOICES)
         return choices_read(reader, field, node, draft);

@@ -11,11 +11,11 @@ static const char *const schedule_kinds[] = {"constant", "linear", "cosine", "ws
 static const char *const precisions[] = {"fp32", "bf16", "auto", NULL};
 static const char *const truths[] = {"false", "true", NULL};
 static const char *const trainers[] = {"builtin", "simulated", "external", NULL};
-static const char *const metrics[] = {"test_error", "test_loss", "validation_error", "validation_loss", "train_error", "train_loss", NULL};
 static const char *const fit_methods[] = {SWEEP_FIT_NAMES, NULL};
 static const char *const fit_losses[] = {"huber", "mse", "asymmetric", NULL};
 static const char *const flop_counts[] = {"exact", "paper", "6nd", NULL};
 static const char *const designs[] = {"isoflop", NULL};
+static const char *const transfer_kinds[] = {"linear", "finetune", NULL};
 static const char *const param_counts[] = {"total", "body", NULL};
 
 enum {
@@ -172,14 +172,20 @@ const Field schema_fields[FIELDS] = {
                                .meaning = "of the same law"},
     [FIELD_SPAN] = {"design.span", NULL, TYPE_NUMBER, AT(design.span), .low = 1, .high = 1e6, .low_open = true, .standard = "8",
                     .meaning = "sizes lie within this factor of the centre"},
+    [FIELD_TRANSFERS] = {"eval", NULL, TYPE_TRANSFERS, .meaning = "other data on which the trained model is measured"},
+    [FIELD_TRANSFER_KIND] = {"eval.kind", NULL, TYPE_CHOICE, AT(transfer_kind), .choices = transfer_kinds,
+                             .meaning = "a new head on the frozen body, or the whole model trained on"},
+    [FIELD_TRANSFER_NAME] = {"eval.name", NULL, TYPE_NAME, AT(transfer_name), .meaning = "of its metrics: KIND.NAME.test_error"},
+    [FIELD_HEAD_LR] = {"eval.head_lr", NULL, TYPE_NUMBER, AT(head_lr), .low = 0, .high = 1000, .low_open = true, .standard = "0.01",
+                       .meaning = "peak learning rate of the new head"},
+    [FIELD_BODY_LR] = {"eval.body_lr", NULL, TYPE_NUMBER, AT(body_lr), .low = 0, .high = 1000, .low_open = true, .standard = "0.001",
+                       .meaning = "peak learning rate of the rest"},
     [FIELD_TUNE] = {"tune", NULL, TYPE_AXES, .meaning = "train keys of which every cell tries every value"},
     [FIELD_INCLUDE] = {"include", NULL, TYPE_CELLS, .meaning = "cells to add to the grid"},
     [FIELD_EXCLUDE] = {"exclude", NULL, TYPE_CELLS, .meaning = "cells to drop from the grid"},
 
-    [FIELD_FIT_METRIC] = {"fit.metric", NULL, TYPE_NAME, AT(fit.metric), .choices = metrics, .standard = "test_error",
-                          .meaning = "metric that is fitted"},
-    [FIELD_FIT_SELECT] = {"fit.select", NULL, TYPE_NAME, AT(fit.select), .choices = metrics,
-                          .meaning = "metric that chooses among tuned settings"},
+    [FIELD_FIT_METRIC] = {"fit.metric", NULL, TYPE_METRIC, AT(fit.metric), .standard = "test_error", .meaning = "metric that is fitted"},
+    [FIELD_FIT_SELECT] = {"fit.select", NULL, TYPE_METRIC, AT(fit.select), .meaning = "metric that chooses among tuned settings"},
     [FIELD_FIT_METHODS] = {"fit.methods", NULL, TYPE_CHOICES, AT(fit.methods), .choices = fit_methods, .standard = "parametric, isoflop",
                            .meaning = "fits to make"},
     [FIELD_FIT_LOSS] = {"fit.loss", NULL, TYPE_CHOICE, AT(fit.loss), .choices = fit_losses, .standard = "huber",

@@ -30,8 +30,12 @@ typedef struct Draft {
     int64_t version;
     char name[SWEEP_NAME_MAX];
     int64_t data_examples;
+    int64_t data_shape[3]; /* height, width, channels; 0: not known */
     DesignSettings design;
     FitSettings fit;
+    int transfer_kind; /* these of an item of eval, whose other settings are those of `run` */
+    char transfer_name[SWEEP_NAME_MAX];
+    double head_lr, body_lr;
 } Draft;
 
 _Static_assert(offsetof(Draft, run) == 0, "field offsets serve for Draft and Run");
@@ -42,10 +46,12 @@ typedef enum {
     TYPE_CHOICE,     /* an enum whose values index `choices` */
     TYPE_CHOICES,    /* unsigned: bit i for choices[i] */
     TYPE_SPAN,       /* double[2]: from and to, the first no larger; both 0: not given */
-    TYPE_NAME,       /* char[SWEEP_NAME_MAX]; one of `choices` when there are any */
+    TYPE_NAME,       /* char[SWEEP_NAME_MAX] */
+    TYPE_METRIC,     /* the same; what the runs measure is known when their other settings are (run_metric) */
     TYPE_DIGEST,     /* char[SHA256_HEX_MAX] */
     TYPE_CELLS,      /* a list of maps of grid keys; kept as a Sweep's exclusions and includes */
     TYPE_AXES,       /* a map of train keys, each an axis */
+    TYPE_TRANSFERS,  /* a list of maps, each an item of eval; kept as the run's transfers */
     TYPE_COMMAND,    /* char[PROGRAM_COMMAND_MAX] */
     TYPE_EXPRESSION, /* char[PROGRAM_EXPRESSION_MAX] */
     TYPE_DIRECTORY,  /* char[PROGRAM_DIRECTORY_MAX], absolute */
@@ -116,6 +122,11 @@ typedef enum {
     FIELD_CENTRE_COEFFICIENT,
     FIELD_CENTRE_EXPONENT,
     FIELD_SPAN,
+    FIELD_TRANSFERS,
+    FIELD_TRANSFER_KIND, /* its keys are those below eval, and others (transfer_has) */
+    FIELD_TRANSFER_NAME,
+    FIELD_HEAD_LR,
+    FIELD_BODY_LR,
     FIELD_TUNE,
     FIELD_INCLUDE,
     FIELD_EXCLUDE,
@@ -216,3 +227,18 @@ const char *schema_nearest(const char *word, const char *const *candidates, size
 int schema_check_run(const Run *run, char *reason, size_t capacity);
 /* The same, for what a sweep file may not ask for although a run that was kept may have it. */
 int schema_check_schedule(const Run *run, char *reason, size_t capacity);
+
+/* ---- the items of eval: transfer.c ---- */
+
+/* Whether the field may be in an item of a sweep file. */
+bool transfer_has(const Field *field);
+/* The fields of an item's JSON, in the order of their paths; NULL past the last. */
+const Field *transfer_field(size_t index);
+/* Its path there. */
+const char *transfer_path(const Field *field);
+/* The item as a draft has it. */
+void transfer_take(Transfer *out, const Draft *draft);
+/* What an item says, with nothing of the run it belongs to. */
+void transfer_give(const Transfer *transfer, Draft *out);
+/* Fills the defaults of an item whose given fields are read; before that, data and optimizer. */
+void transfer_fill(Draft *draft, bool given[FIELDS]);

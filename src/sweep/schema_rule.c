@@ -43,10 +43,10 @@ void schema_expected(const Field *field, Buffer *out) {
         append_choices(field, out);
         break;
     case TYPE_NAME:
-        if (field->choices)
-            append_choices(field, out);
-        else
-            buffer_printf(out, "a name of at most %d letters, digits, '-', '_' and '.', the first a letter or digit", SWEEP_NAME_MAX - 1);
+        buffer_printf(out, "a name of at most %d letters, digits, '-', '_' and '.', the first a letter or digit", SWEEP_NAME_MAX - 1);
+        break;
+    case TYPE_METRIC:
+        buffer_append_text(out, "a metric that the runs measure");
         break;
     case TYPE_DIGEST:
         buffer_printf(out, "%d lower-case hexadecimal digits", SHA256_HEX_MAX - 1);
@@ -56,6 +56,9 @@ void schema_expected(const Field *field, Buffer *out) {
         break;
     case TYPE_AXES:
         buffer_append_text(out, "a map of train keys, each with its values");
+        break;
+    case TYPE_TRANSFERS:
+        buffer_printf(out, "a list of 1 to %d maps", RUN_TRANSFERS_MAX);
         break;
     case TYPE_COMMAND:
         buffer_printf(out, "a list of 1 to %d texts, %d bytes together", PROGRAM_ARGUMENTS_MAX, PROGRAM_COMMAND_MAX - 1);
@@ -71,6 +74,7 @@ void schema_expected(const Field *field, Buffer *out) {
 
 size_t schema_text_capacity(const Field *field) {
     static const size_t capacities[] = {[TYPE_NAME] = SWEEP_NAME_MAX,
+                                        [TYPE_METRIC] = SWEEP_NAME_MAX,
                                         [TYPE_DIGEST] = SHA256_HEX_MAX,
                                         [TYPE_COMMAND] = PROGRAM_COMMAND_MAX,
                                         [TYPE_EXPRESSION] = PROGRAM_EXPRESSION_MAX,
@@ -144,8 +148,9 @@ void schema_fill(Draft *draft, const bool given[FIELDS]) {
     if (!given[FIELD_FIT_METRIC])
         text_copy(draft->fit.metric, sizeof draft->fit.metric, schema_fields[FIELD_FIT_METRIC].standard);
     if (!given[FIELD_FIT_SELECT]) {
-        const char *kind = strchr(draft->fit.metric, '_');
-        snprintf(draft->fit.select, sizeof draft->fit.select, "validation%s", kind ? kind : "_error");
+        const char *dot = strrchr(draft->fit.metric, '.'), *last = dot ? dot + 1 : draft->fit.metric, *kind = strchr(last, '_');
+        snprintf(draft->fit.select, sizeof draft->fit.select, "%.*svalidation%s", (int)(last - draft->fit.metric), draft->fit.metric,
+                 kind ? kind : "_error");
     }
     if (!given[FIELD_FIT_METHODS])
         draft->fit.methods = SWEEP_FIT_PARAMETRIC | SWEEP_FIT_ISOFLOP;
@@ -210,6 +215,12 @@ int schema_check_run(const Run *run, char *reason, size_t capacity) {
     }
     if (program_check(run, reason, capacity) != 0)
         return 1;
+    for (size_t i = 0; i < run->transfer_count; i++) {
+        Run own;
+        run_transfer(run, i, &own);
+        if (schema_check_run(&own, reason, capacity) != 0)
+            return 1;
+    }
     const Dataset *data = sweep_dataset_find(run->data_name);
     if (data && run->examples > data->examples - run->validation) {
         snprintf(reason, capacity, "%lld examples are more than %s's %lld less %lld for validation", (long long)run->examples, data->name,

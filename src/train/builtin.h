@@ -9,6 +9,7 @@
 enum {
     EVALUATION_BATCH_MAX = 250,   /* more leave the cache */
     EVALUATION_BYTES = 16 << 20,  /* of activations, where a training batch does not take more */
+    EVALUATION_TOP = 5,           /* of so many likeliest classes one should be the right one */
     EVALUATION_TRAIN_MAX = 10000, /* training examples that an evaluation looks at */
     SAFETENSORS_LENGTH_BYTES = 8,
     SAFETENSORS_HEADER_MAX = 4 << 20,

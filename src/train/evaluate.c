@@ -15,23 +15,32 @@ static void batch_ask(Builtin *builtin, DataSection section, const uint32_t *ind
     batch_expect(builtin->data, section, builtin->indices, batch_choose(builtin, indices, start, count));
 }
 
+static void evaluation_set(Point *out, const char *section, const char *measure, double value) {
+    char metric[METRIC_NAME_MAX];
+    snprintf(metric, sizeof metric, "%s_%s", section, measure);
+    point_set_metric(out, metric, value);
+}
+
 /* indices: which examples of the section, or NULL for its first `count`. */
 static void section_evaluate(Builtin *builtin, DataSection section, const uint32_t *indices, int64_t count, const char *name, Point *out) {
     double loss_sum = 0;
-    int64_t errors = 0;
+    int64_t errors = 0, top_errors = 0;
+    bool has_top = builtin->base.run.model.classes > EVALUATION_TOP;
     batch_ask(builtin, section, indices, 0, count);
     for (int64_t start = 0; start < count; start += builtin->evaluation_batch) {
         batch_ask(builtin, section, indices, start + builtin->evaluation_batch, count);
         int64_t batch = batch_choose(builtin, indices, start, count);
         builtin_gather(builtin, section, batch);
         model_evaluate(builtin->model, builtin->x, builtin->labels, batch, &loss_sum, &errors);
+        if (has_top)
+            top_errors += model_evaluated_beyond(builtin->model, builtin->labels, batch, EVALUATION_TOP);
     }
     bool finite = count > 0 && isfinite(loss_sum);
-    char metric[METRIC_NAME_MAX];
-    snprintf(metric, sizeof metric, "%s_loss", name);
-    point_set_metric(out, metric, finite ? loss_sum / (double)count : NAN);
-    snprintf(metric, sizeof metric, "%s_error", name);
-    point_set_metric(out, metric, finite ? (double)errors / (double)count : NAN); /* the largest of logits that are no numbers is none */
+    evaluation_set(out, name, "loss", finite ? loss_sum / (double)count : NAN);
+    evaluation_set(out, name, "error",
+                   finite ? (double)errors / (double)count : NAN); /* the largest of logits that are no numbers is none */
+    if (has_top)
+        evaluation_set(out, name, "top5_error", finite ? (double)top_errors / (double)count : NAN);
 }
 
 int builtin_evaluate(Trainer *trainer, Point *out, Error *error) {

@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { JOURNAL_LINE_MAX = 4096 };
+enum { JOURNAL_LINE_MAX = 16384 };
 
 void journal_format_point(const Point *point, Buffer *out) {
     buffer_printf(out, "{\"step\":%lld,\"examples\":", (long long)point->step);

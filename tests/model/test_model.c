@@ -96,6 +96,50 @@ static void test_evaluation(void **state) {
     }
 }
 
+/* The place of a label among the classes, likeliest first, of equals the first first. */
+static size_t place_of(const float *row, size_t label) {
+    size_t place = 0;
+    for (size_t j = 0; j < CLASSES; j++) {
+        place += row[j] > row[label] || (j < label && !(row[j] < row[label]));
+    }
+    return place;
+}
+
+static void test_top_errors(void **state) {
+    (void)state;
+    float x[BATCH * INPUTS];
+    uint16_t labels[BATCH];
+    batch_fill(x, labels);
+    Model *model = model_make(&archs[0], BACKEND_OPENBLAS);
+    for (int64_t top = 1; top <= CLASSES; top++) {
+        double loss = 0;
+        int64_t errors = 0, expected = 0;
+        const float *logits = model_forward(model, x, BATCH);
+        for (size_t i = 0; i < BATCH; i++) {
+            expected += place_of(logits + i * CLASSES, labels[i]) >= (size_t)top;
+        }
+        model_evaluate(model, x, labels, BATCH, &loss, &errors);
+        assert_int_equal(model_evaluated_beyond(model, labels, BATCH, top), expected);
+        assert_true(top > 1 || errors == expected);
+    }
+    memset(model_parameters(model), 0, model_parameter_count(model) * sizeof(float));
+    double loss = 0;
+    int64_t errors = 0, later = 0;
+    model_evaluate(model, x, labels, BATCH, &loss, &errors);
+    for (size_t i = 0; i < BATCH; i++) {
+        later += labels[i] >= 2;
+    }
+    assert_int_equal(model_evaluated_beyond(model, labels, BATCH, 2), later);
+    model_parameters(model)[model_parameter_count(model) - 1] = NAN; /* the last class's bias */
+    model_evaluate(model, x, labels, BATCH, &loss, &errors);
+    later = 0;
+    for (size_t i = 0; i < BATCH; i++) {
+        later += labels[i] == CLASSES - 1 || labels[i] + 1 >= CLASSES - 1;
+    }
+    assert_int_equal(model_evaluated_beyond(model, labels, BATCH, CLASSES - 1), later);
+    model_free(model);
+}
+
 static void assert_repeats(BackendKind backend) {
     float x[BATCH * INPUTS];
     uint16_t labels[BATCH];
@@ -317,17 +361,10 @@ static void test_backend_text(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_gemm_counters),
-        cmocka_unit_test(test_evaluation),
-        cmocka_unit_test(test_repeats_bit_for_bit),
-        cmocka_unit_test(test_tensors),
-        cmocka_unit_test(test_initial_weights),
-        cmocka_unit_test(test_divergence_shows),
-        cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_backend_text),
-        cmocka_unit_test(test_rounded_parameters),
-        cmocka_unit_test(test_multiply_only),
-        cmocka_unit_test(test_steps_do_not_allocate),
+        cmocka_unit_test(test_gemm_counters),       cmocka_unit_test(test_evaluation),    cmocka_unit_test(test_top_errors),
+        cmocka_unit_test(test_repeats_bit_for_bit), cmocka_unit_test(test_tensors),       cmocka_unit_test(test_initial_weights),
+        cmocka_unit_test(test_divergence_shows),    cmocka_unit_test(test_refusals),      cmocka_unit_test(test_backend_text),
+        cmocka_unit_test(test_rounded_parameters),  cmocka_unit_test(test_multiply_only), cmocka_unit_test(test_steps_do_not_allocate),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

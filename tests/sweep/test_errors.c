@@ -99,7 +99,7 @@ static void wrong_keys(void **state) {
         {"expansion: 4", "heads: 4", "f:4:21: model.heads: unknown key; expected one of kind, name, expansion, form"},
         {"name: test", "nmae: test",
          "f:2:1: nmae: unknown key; did you mean \"name\"? Expected one of version, name, data, model, grid, train, trainer, resources, "
-         "design, tune, "
+         "design, eval, tune, "
          "include, "
          "exclude, fit"},
         {"depth: [1, 2]", "depht: [1, 2]",
@@ -228,9 +228,8 @@ static void wrong_data_and_sizes(void **state) {
         {"[8, 16]", "{from: 1, to: 10000, points: 10000}\n  seed: {from: 1000000, to: 9000000, points: 10000}\n  evaluations: [1, 2]",
          "f:5:1: grid: found 1118720000 cells; expected at most 10000000"},
         {"metric: test_error", "metric: tset_error",
-         "f:14:15: fit.metric: found \"tset_error\"; expected one of test_error, test_loss, validation_error, validation_loss, "
-         "train_error, "
-         "train_loss"},
+         "f:14:15: fit.metric: found \"tset_error\"; expected one of test_error, test_loss, test_top5_error, validation_error, "
+         "validation_loss, validation_top5_error, train_error, train_loss, train_top5_error"},
         {"[parametric]", "parametric",
          "f:14:36: fit.methods: found \"parametric\"; expected a list of one or more of envelope, isoflop, parametric, vpnls, power"},
         {"[parametric]", "[isoflop, isoflop]",

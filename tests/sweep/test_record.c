@@ -71,10 +71,11 @@ static void metrics_past_the_limit_are_dropped(void **state) {
 
 static void wrong_metrics_are_refused(void **state) {
     (void)state;
-    static const char too_many[] =
-        "{\"a\":1,\"b\":1,\"c\":1,\"d\":1,\"e\":1,\"f\":1,\"g\":1,\"h\":1,\"i\":1,\"j\":1,\"k\":1,\"l\":1,\"m\":1,"
-        "\"n\":1,\"o\":1,\"p\":1,\"q\":1}";
-    static const char *const wrong[] = {
+    char too_many[16 * POINT_METRICS_MAX] = "{";
+    for (int i = 0; i <= POINT_METRICS_MAX; i++)
+        snprintf(too_many + strlen(too_many), 16, "%s\"m%d\":1", i ? "," : "", i);
+    strcat(too_many, "}");
+    const char *const wrong[] = {
         "",
         "{",
         "[]",
@@ -83,7 +84,7 @@ static void wrong_metrics_are_refused(void **state) {
         "{\"a\":1,\"a\":2}",
         "{\"a\":{}}",
         "{\"a\":1}x",
-        "{\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\":1}",
+        "{\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\":1}",
         too_many,
     };
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {

@@ -7,31 +7,40 @@ static int setup(void **state) {
     return mkdtemp(fixture_home) ? 0 : -1;
 }
 
+static double named_metric(const Point *point, const char *section, const char *measure) {
+    char name[METRIC_NAME_MAX];
+    snprintf(name, sizeof name, "%s_%s", section, measure);
+    return point_metric(point, name);
+}
+
 /* The share of wrong answers, and the mean loss, over examples taken 100 at a time. */
 static void assert_metrics(Trainer *trainer, DatasetMap *data, DataSection section, const uint32_t *indices, int64_t count,
-                           const Point *point, const char *loss_name, const char *error_name) {
+                           const Point *point, const char *name) {
     enum { PART = 100, INPUTS = 784, CLASSES = 10 };
     static float x[PART * INPUTS];
     uint16_t labels[PART];
     double loss = 0;
-    int64_t errors = 0;
+    int64_t errors = 0, top_errors = 0;
     for (int64_t start = 0; start < count; start += PART) {
         batch_gather(data, section, indices + start, PART, x, labels);
         const float *logits = model_forward(trainer_model(trainer), x, PART);
         for (int i = 0; i < PART; i++, logits += CLASSES) {
             double sum = 0;
-            int best = 0;
+            int best = 0, likelier = 0;
             for (int c = 0; c < CLASSES; c++) {
                 sum += exp((double)logits[c]);
                 best = logits[c] > logits[best] ? c : best;
+                likelier += logits[c] > logits[labels[i]];
             }
             loss += log(sum) - (double)logits[labels[i]];
             errors += best != labels[i];
+            top_errors += likelier >= 5;
         }
     }
     /* Another batch size may round two nearly equal logits the other way. */
-    assert_true(fabs(point_metric(point, error_name) - (double)errors / (double)count) < 2.5 / (double)count);
-    assert_true(fabs(point_metric(point, loss_name) - loss / (double)count) < 1e-5);
+    assert_true(fabs(named_metric(point, name, "error") - (double)errors / (double)count) < 2.5 / (double)count);
+    assert_true(fabs(named_metric(point, name, "top5_error") - (double)top_errors / (double)count) < 2.5 / (double)count);
+    assert_true(fabs(named_metric(point, name, "loss") - loss / (double)count) < 1e-5);
 }
 
 static void assert_evaluation(Trainer *trainer, const Point *point) {
@@ -44,9 +53,9 @@ static void assert_evaluation(Trainer *trainer, const Point *point) {
         test[i] = i;
     assert_int_equal(dataset_open(&data, fixture_home, run->data_name, run->data_digest, &error), 0);
     assert_int_equal(split_make(&split, data, run->validation, run->examples, run->subset_seed, &error), 0);
-    assert_metrics(trainer, data, DATA_TRAIN, split.train, split.train_count, point, "train_loss", "train_error");
-    assert_metrics(trainer, data, DATA_TRAIN, split.validation, split.validation_count, point, "validation_loss", "validation_error");
-    assert_metrics(trainer, data, DATA_TEST, test, 10000, point, "test_loss", "test_error");
+    assert_metrics(trainer, data, DATA_TRAIN, split.train, split.train_count, point, "train");
+    assert_metrics(trainer, data, DATA_TRAIN, split.validation, split.validation_count, point, "validation");
+    assert_metrics(trainer, data, DATA_TEST, test, 10000, point, "test");
     split_deinit(&split);
     dataset_free(data);
 }
