@@ -44,8 +44,8 @@ typedef struct DataInfo {
 
 /* Opens the pack with this name and digest: HOME/data/NAME-<digest>.pack, or HOME/data/NAME.pack when its digest is this. Where neither is
  * there, a known name is packed first (atomically; concurrent makers are harmless) from its source: fashion-mnist from
- * $SWEEPD_DATA/fashion-mnist or /usr/share/datasets/fashion-mnist. A digest other than `digest` is DATA_REFUSED. The bytes are verified,
- * once per process as long as the file is not written. From one thread. */
+ * $SWEEPD_DATA/fashion-mnist or /usr/share/datasets/fashion-mnist. A digest other than `digest` is DATA_REFUSED. The bytes are verified
+ * once, which PATH.verified remembers for every process as long as the file is not written. From one thread. */
 int dataset_open(DatasetMap **out, const char *home, const char *name, const char *digest, Error *error);
 /* The same, for the path of the pack, which is absolute. */
 int dataset_locate(char path[PATH_TEXT_MAX], const char *home, const char *name, const char *digest, Error *error);

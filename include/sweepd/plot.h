@@ -16,7 +16,8 @@ typedef struct PlotCurve {
 /* One of several studies that are laid beside each other. */
 typedef struct PlotSeries {
     const char *name;
-    const Fit *fit; /* with a frontier */
+    const char *metric; /* that is fitted */
+    const Fit *fit;     /* with a frontier */
     const FitPoint *points;
     size_t point_count;
 } PlotSeries;

@@ -8,10 +8,12 @@ vit:      patches of 4 x 4, width the size of a token, depth the blocks, a head 
 mixer:    patches of 4 x 4, width the size of a token, depth the blocks; tokens are mixed in half of the width, channels in four times it.
 
 Training as the run says: AdamW or SGD, its schedule, label smoothing; the subset is the first `examples` of an order that subset_seed shuffles.
-FLOPs are those of convolutions and products, 2 for a multiply-add, backward as twice forward. State is kept at every point."""
+FLOPs are those of convolutions and products, 2 for a multiply-add, backward as twice forward. State is kept at every point, and when the
+program is told to stop; train_ metrics are those of the first 2000 examples."""
 import json
 import math
 import os
+import signal
 import struct
 import sys
 
@@ -20,6 +22,7 @@ from torch import nn
 from torch.nn import functional as F
 
 PATCH = 4
+TRAIN_MEASURED = 2000
 
 
 def load_pack(path):
@@ -171,8 +174,7 @@ def make_optimizer(model, settings):
     if settings["name"] == "adamw":
         return torch.optim.AdamW(model.parameters(), settings["lr"], (settings["beta1"], settings["beta2"]), settings["epsilon"],
                                  settings["weight_decay"])
-    print(f"optimizer {settings['name']}: this trainer has adamw and sgd", file=sys.stderr)
-    sys.exit(78)
+    refuse(f"optimizer {settings['name']}: this trainer has adamw and sgd")
 
 
 def measure(model, images, labels):
@@ -188,56 +190,84 @@ def measure(model, images, labels):
     return loss / len(labels), wrong / len(labels)
 
 
+def refuse(text):
+    print(text, file=sys.stderr)
+    sys.exit(78)
+
+
+def save(path, step, model, optimizer):
+    torch.save({"step": step, "model": model.state_dict(), "optimizer": optimizer.state_dict(), "random": torch.get_rng_state()}, path + ".new")
+    os.replace(path + ".new", path)
+
+
+def load(path, model, optimizer):
+    """The step of the state that was kept, or 0."""
+    if not os.path.exists(path):
+        return 0
+    state = torch.load(path)
+    model.load_state_dict(state["model"])
+    optimizer.load_state_dict(state["optimizer"])
+    torch.set_rng_state(state["random"])
+    return state["step"]
+
+
+def tell(step, model, test, train=None):
+    """A point: the metrics of each part that is given."""
+    point = {"step": step}
+    for name, part in (("test", test), ("train", train)):
+        if part:
+            point[name + "_loss"], point[name + "_error"] = measure(model, *part)
+    print(json.dumps(point), flush=True)
+
+
 def main():
     name = sys.argv[1]
     spec = json.load(open(os.environ["SWEEPD_SPEC"]))
-    train, count = spec["train"], spec["examples"]
+    train, count, told = spec["train"], spec["examples"], int(os.environ["SWEEPD_STEP"])
     torch.set_num_threads(int(os.environ["SWEEPD_THREADS"]))
     torch.manual_seed(spec["seed"])
     images, labels, test_images, test_labels, mean, deviation = load_pack(os.environ["SWEEPD_DATA"])
+    channels, height, width = images.shape[1:]
+    if height != width or (name != "resnet18" and height % PATCH):
+        refuse(f"images of {width} x {height}: this trainer needs square ones, and for {name} a side that {PATCH} divides")
 
     order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(spec["data"]["subset_seed"]))[:count]
     x, y = (images[order].float() / 255 - mean) / deviation, labels[order]
-    test_x = (test_images.float() / 255 - mean) / deviation
-    model = make_model(name, *x.shape[1:3], spec["model"]["classes"], spec["model"]["width"], spec["model"]["depth"])
+    test = ((test_images.float() / 255 - mean) / deviation, test_labels)
+    model = make_model(name, channels, height, spec["model"]["classes"], spec["model"]["width"], spec["model"]["depth"])
     batch = min(train["batch"], count)
     an_epoch = count // batch
     steps = an_epoch * train["epochs"]
     flops = 6 * forward_macs(model, x) * batch * steps
     print(json.dumps({"params": sum(p.numel() for p in model.parameters()), "flops": flops, "steps": steps}), flush=True)
 
+    stopping = []
+    signal.signal(signal.SIGTERM, lambda *_: stopping.append(True))
     optimizer = make_optimizer(model, train["optimizer"])
-    points = {round(an_epoch * train["epochs"] ** (i / max(1, train["evaluations"] - 1))) for i in range(train["evaluations"])} | {steps}
+    points = {round(an_epoch * train["epochs"] ** (i / max(1, train["evaluations"] - 1))) for i in range(train["evaluations"] - 1)} | {steps}
     kept = os.path.join(os.environ["SWEEPD_RUN_DIR"], "state.pt")
-    done = 0
-    if os.path.exists(kept):
-        state = torch.load(kept)
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        torch.set_rng_state(state["random"])
-        done = state["step"]
+    done = load(kept, model, optimizer)
+    if done == steps > told:  # killed between its state and its last line
+        tell(steps, model, test)
     model.train()
+    shuffled = None
     for step in range(done, steps):
         epoch, place = divmod(step, an_epoch)
-        shuffled = torch.randperm(count, generator=torch.Generator().manual_seed(spec["seed"] * 1000003 + epoch)) if place == 0 or step == done else shuffled
+        if place == 0 or shuffled is None:
+            shuffled = torch.randperm(count, generator=torch.Generator().manual_seed(spec["seed"] * 1000003 + epoch))
         chosen = shuffled[place * batch:(place + 1) * batch]
         for group in optimizer.param_groups:
             group["lr"] = train["optimizer"]["lr"] * rate(train["schedule"], step, steps)
         loss = F.cross_entropy(model(x[chosen]), y[chosen], label_smoothing=train["label_smoothing"])
-        optimizer.zero_grad()
+        optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
+        if step + 1 in points or stopping:
+            save(kept, step + 1, model, optimizer)
         if step + 1 in points or not math.isfinite(loss.item()):
-            test_loss, test_error = measure(model, test_x, test_labels)
-            train_loss, train_error = measure(model, x[:10000], y[:10000])
-            torch.save({"step": step + 1, "model": model.state_dict(), "optimizer": optimizer.state_dict(), "random": torch.get_rng_state()},
-                       kept + ".new")
-            os.replace(kept + ".new", kept)
-            print(json.dumps({"step": step + 1, "test_loss": test_loss, "test_error": test_error, "train_loss": train_loss,
-                              "train_error": train_error}), flush=True)
-    if done == steps > int(os.environ["SWEEPD_STEP"]):  # killed between its state and its last line
-        test_loss, test_error = measure(model, test_x, test_labels)
-        print(json.dumps({"step": steps, "test_loss": test_loss, "test_error": test_error}), flush=True)
+            tell(step + 1, model, test, (x[:TRAIN_MEASURED], y[:TRAIN_MEASURED]))
+        if stopping and step + 1 < steps:
+            sys.exit(143)
     if os.path.exists(kept):
         os.remove(kept)
 

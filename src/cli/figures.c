@@ -165,8 +165,8 @@ int figures_compare(const Fits *fits, size_t count, const char *directory, bool 
     if (!series)
         return error_set(error, "out of memory");
     for (size_t i = 0; i < count; i++)
-        series[i] =
-            (PlotSeries){last_part(fits[i].study->name), fits_find(&fits[i], method), fits[i].study->points, fits[i].study->point_count};
+        series[i] = (PlotSeries){last_part(fits[i].study->name), fits[i].study->options.metric, fits_find(&fits[i], method),
+                                 fits[i].study->points, fits[i].study->point_count};
     snprintf(title, sizeof title, "frontiers of %zu studies (%s)", count, fit_method_text(method));
     const Curves none = {0};
     PlotStudy plot = describe(&fits[0], &none);

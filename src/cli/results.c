@@ -1,6 +1,6 @@
 /* The results of a study as one table: a row for each model and each of the settings that differ within a model, a column for each number
- * of examples, so that in a cell the runs differ in their seed alone; the cell is their mean. When the columns do not fit side by side the
- * table goes on below, with the models repeated. */
+ * of examples, so that in a cell the runs differ in their seed alone; the cell is their mean, with their standard deviation. When the
+ * columns do not fit side by side the table goes on below, with the models repeated. */
 #include "format.h"
 #include "settings.h"
 #include "table.h"
@@ -9,10 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SIZES_MAX = 256, LABEL_WIDTH = 26, CELL_WIDTH = 10, COLUMNS_MAX = 38 };
+enum { SIZES_MAX = 256, LABEL_WIDTH = 26, CELL_WIDTH = 10, SPREAD_WIDTH = 9, COLUMNS_MAX = 38 };
 
 typedef struct Cell {
-    double sum;
+    double mean, squares; /* of those that finished; squared distances from the mean, summed */
     int64_t finished, other;
     const char *note; /* why a cell has no number */
 } Cell;
@@ -71,18 +71,23 @@ static const char *state_note(RunState state) {
 
 static void cell_add(Cell *cell, const StudyRun *run) {
     if (isfinite(run->metric)) {
-        cell->sum += run->metric;
-        cell->finished++;
+        double off = run->metric - cell->mean;
+        cell->mean += off / (double)++cell->finished;
+        cell->squares += off * (run->metric - cell->mean);
     } else {
         cell->other++;
         cell->note = state_note(run->state);
     }
 }
 
-static void cell_print(Table *table, const Cell *cell, const char *metric) {
-    char text[FORMAT_MAX];
-    if (cell->finished)
-        table_cell(table, "%s%s", format_metric(metric, cell->sum / (double)cell->finished, text), cell->other ? "*" : "");
+static void cell_print(Table *table, const Cell *cell, const char *metric, bool spread) {
+    char mean[FORMAT_MAX], deviation[FORMAT_MAX];
+    format_metric(metric, cell->mean, mean);
+    if (cell->finished > 1 && spread)
+        table_cell(table, "%s (%s)%s", mean, format_metric(metric, sqrt(cell->squares / (double)(cell->finished - 1)), deviation),
+                   cell->other ? "*" : "");
+    else if (cell->finished)
+        table_cell(table, "%s%s", mean, cell->other ? "*" : "");
     else
         table_cell(table, "%s", cell->note ? cell->note : "-");
     if (cell->other)
@@ -150,7 +155,7 @@ static int print_block(const Study *study, const Cli *cli, const Layout *layout,
                     cell_add(&cells[i - first], layout->sorted[end]);
         row_print(table, study, layout, layout->sorted[row]);
         for (size_t i = first; i < last; i++)
-            cell_print(table, &cells[i - first], study->options.metric);
+            cell_print(table, &cells[i - first], study->options.metric, study->settings != NULL);
     }
     int result = table_print(table, error);
     table_free(table);
@@ -162,11 +167,12 @@ int study_print(const Study *study, const Cli *cli, Error *error) {
     if (layout_make(&layout, study, error))
         return -1;
     size_t label = LABEL_WIDTH + layout.settings_width, columns = COLUMNS_MAX;
+    size_t width = CELL_WIDTH + (layout.means && study->settings ? SPREAD_WIDTH : 0);
     if (cli->width)
-        columns = (size_t)cli->width > label + CELL_WIDTH ? ((size_t)cli->width - label) / CELL_WIDTH : 1;
+        columns = (size_t)cli->width > label + width ? ((size_t)cli->width - label) / width : 1;
     columns = columns < COLUMNS_MAX ? columns : COLUMNS_MAX;
     /* Without the settings a cell may hold more than seeds. */
-    const char *mean = !layout.means ? "" : study->settings ? ", mean over seeds" : ", mean over all runs of a cell";
+    const char *mean = !layout.means ? "" : study->settings ? ", mean over seeds (standard deviation)" : ", mean over all runs of a cell";
     printf("%s by model%s and number of training examples%s\n\n", study->options.metric, layout.settings.count ? ", settings" : "", mean);
     int result = 0;
     for (size_t first = 0; first < layout.size_count && !result; first += columns) {

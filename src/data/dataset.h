@@ -47,7 +47,7 @@ bool pack_scale_is_usable(const DataInfo *info);
 typedef struct FileIdentity {
     dev_t device;
     ino_t number;
-    struct timespec written;
+    struct timespec written, changed;
 } FileIdentity;
 
 struct DatasetMap {
@@ -63,6 +63,12 @@ struct DatasetMap {
     size_t size;
     FileIdentity identity;
 };
+
+/* Maps a pack and checks its digest, unless a process has before. */
+int dataset_map_once(DatasetMap **out, const char *path, Error *error);
+/* Whether the file was found right, and that it was. */
+bool stamp_holds(const DatasetMap *data, const char *path);
+void stamp_write(const DatasetMap *data, const char *path);
 
 static inline uint16_t label_at(const uint8_t *labels, int label_bytes, int64_t index) {
     if (label_bytes == 1)

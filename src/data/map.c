@@ -99,7 +99,7 @@ static int file_map(DatasetMap *data, const char *path, Error *error) {
         result = data_refuse(error, "%s: not a packed data set: no file of at least %d bytes", path, PACK_PAGE);
     } else {
         data->size = (size_t)status.st_size;
-        data->identity = (FileIdentity){status.st_dev, status.st_ino, status.st_mtim};
+        data->identity = (FileIdentity){status.st_dev, status.st_ino, status.st_mtim, status.st_ctim};
         data->address = mmap(NULL, data->size, PROT_READ, MAP_SHARED, descriptor, 0);
         if (data->address == MAP_FAILED) {
             data->address = NULL;
@@ -127,6 +127,21 @@ int dataset_map(DatasetMap **out, const char *path, bool verify, Error *error) {
     }
     access_advise(data);
     *out = data;
+    return 0;
+}
+
+int dataset_map_once(DatasetMap **out, const char *path, Error *error) {
+    int result = dataset_map(out, path, false, error);
+    if (result || stamp_holds(*out, path))
+        return result;
+    result = digest_check(*out, path, error);
+    if (result) {
+        dataset_free(*out);
+        *out = NULL;
+        return result;
+    }
+    access_advise(*out);
+    stamp_write(*out, path);
     return 0;
 }
 

@@ -102,7 +102,7 @@ static int open_found(DatasetMap **out, const char *home, const char *name, cons
         return -1;
     int result = pack_find(root, name, digest, path, error);
     if (!result)
-        result = dataset_map(out, path, true, error);
+        result = dataset_map_once(out, path, error);
     if (result)
         return result;
     const DataInfo *info = dataset_info(*out);

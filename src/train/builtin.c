@@ -24,6 +24,8 @@ static void batch_prepare(Builtin *builtin) {
     if (epoch != builtin->epoch) {
         epoch_order(builtin->base.run.seed, epoch, builtin->order, builtin->split.train_count);
         builtin->epoch = epoch;
+        batch_index(builtin, place); /* no step before has asked for it */
+        batch_expect(builtin->data, DATA_TRAIN, builtin->indices, builtin->batch);
     }
     if (place + 1 < builtin->steps_per_epoch) {
         batch_index(builtin, place + 1);

@@ -30,6 +30,18 @@ int builtin_evaluation_prepare(Builtin *builtin, Error *error) {
     return 0;
 }
 
+/* Sets the batch from `start` on; returns its size, 0 past the end. */
+static int64_t batch_choose(Builtin *builtin, const uint32_t *indices, int64_t start, int64_t count) {
+    int64_t batch = count - start < builtin->evaluation_batch ? count - start : builtin->evaluation_batch;
+    for (int64_t i = 0; i < batch; i++)
+        builtin->indices[i] = indices ? indices[start + i] : (uint32_t)(start + i);
+    return batch > 0 ? batch : 0;
+}
+
+static void batch_ask(Builtin *builtin, DataSection section, const uint32_t *indices, int64_t start, int64_t count) {
+    batch_expect(builtin->data, section, builtin->indices, batch_choose(builtin, indices, start, count));
+}
+
 static void evaluation_set(Point *out, const char *section, const char *measure, double value) {
     char metric[METRIC_NAME_MAX];
     snprintf(metric, sizeof metric, "%s_%s", section, measure);
@@ -41,10 +53,10 @@ static void section_evaluate(Builtin *builtin, DataSection section, const uint32
     double loss_sum = 0;
     int64_t errors = 0, top_errors = 0;
     bool has_top = builtin->base.run.model.classes > EVALUATION_TOP;
+    batch_ask(builtin, section, indices, 0, count);
     for (int64_t start = 0; start < count; start += builtin->evaluation_batch) {
-        int64_t batch = count - start < builtin->evaluation_batch ? count - start : builtin->evaluation_batch;
-        for (int64_t i = 0; i < batch; i++)
-            builtin->indices[i] = indices ? indices[start + i] : (uint32_t)(start + i);
+        batch_ask(builtin, section, indices, start + builtin->evaluation_batch, count);
+        int64_t batch = batch_choose(builtin, indices, start, count);
         builtin_gather(builtin, section, batch);
         model_evaluate(builtin->model, builtin->x, builtin->labels, batch, &loss_sum, &errors);
         if (has_top)

@@ -486,7 +486,7 @@ static void test_results(void **state) {
     buffer_init(&text, 1 << 20);
     make_study(RUNS);
     print_results(&text);
-    assert_says(&text, "validation_error by model and number of training examples, mean over seeds\n");
+    assert_says(&text, "validation_error by model and number of training examples, mean over seeds (standard deviation)\n");
     assert_null(strstr(text.data, "lr"));
     assert_says(&text, "50.82 %"); /* of B_1-Wi_8 and 1000 examples */
     buffer_clear(&text);

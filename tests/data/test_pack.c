@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <glob.h>
 #include <sys/wait.h>
+#include <time.h>
 
 static const uint8_t labels[] = {0, 1, 2, 3, 0, 1, 2, 3, 0, 1};
 enum { TRAIN = 10, TEST = 4, PAGE = 4096 };
@@ -200,6 +201,57 @@ static void test_open_verifies_the_bytes(void **state) {
     unlink(path);
 }
 
+static void write_stamp(const char *path, const char *digest, int64_t more) {
+    char stamp[PATH_TEXT_MAX], text[512];
+    struct stat status;
+    Error error = {0};
+    assert_int_equal(stat(path, &status), 0);
+    assert_int_equal(path_format(stamp, &error, "%s.verified", path), 0);
+    int size = snprintf(text, sizeof text, "sweepd verified 1\n%s\nfile %ju, %jd bytes, written %jd.%09ld, changed %jd.%09ld\n", digest,
+                        (uintmax_t)status.st_ino, (intmax_t)(status.st_size + more), (intmax_t)status.st_mtim.tv_sec,
+                        status.st_mtim.tv_nsec, (intmax_t)status.st_ctim.tv_sec, status.st_ctim.tv_nsec);
+    assert_int_equal(file_write_atomic(stamp, text, (size_t)size, 0644, &error), 0);
+}
+
+/* A stamp spares the hashing of the very file that it describes, and of no other. */
+static void test_stamp(void **state) {
+    (void)state;
+    DatasetMap *data;
+    Error error = {0};
+    char digest[SHA256_HEX_MAX], path[PATH_TEXT_MAX], stamp[PATH_TEXT_MAX];
+    const char *packed = fixture_pack("g.pack", labels, TRAIN, TEST);
+    assert_int_equal(dataset_map(&data, packed, false, &error), 0);
+    text_copy(digest, sizeof digest, dataset_info(data)->digest);
+    dataset_free(data);
+    assert_true(directory_make(fixture_path("data"), 0755, &error) >= 0);
+    assert_int_equal(path_format(path, &error, "%s/data/small-%s.pack", fixture_root, digest), 0);
+    assert_int_equal(path_format(stamp, &error, "%s.verified", path), 0);
+    assert_int_equal(rename(packed, path), 0);
+    unlink(stamp);
+    assert_int_equal(dataset_open(&data, fixture_root, "small", digest, &error), 0);
+    dataset_free(data);
+    assert_false(file_exists(stamp)); /* the file is too new to tell it from one that is written a moment later */
+    const struct timespec pause = {1, 100000000};
+    nanosleep(&pause, NULL);
+    assert_int_equal(dataset_open(&data, fixture_root, "small", digest, &error), 0);
+    dataset_free(data);
+    assert_true(file_exists(stamp));
+
+    const struct timespec later = {2000, 0};
+    overwrite(path, PAGE, 9, &later);
+    assert_int_equal(dataset_open(&data, fixture_root, "small", digest, &error), DATA_REFUSED);
+    write_stamp(path, digest, 0); /* as if it had been right so */
+    assert_int_equal(dataset_open(&data, fixture_root, "small", digest, &error), 0);
+    dataset_free(data);
+    assert_int_equal(dataset_map(&data, path, true, &error), DATA_REFUSED);
+    write_stamp(path, digest, 1);
+    assert_int_equal(dataset_open(&data, fixture_root, "small", digest, &error), DATA_REFUSED);
+    write_stamp(path, "another digest", 0);
+    assert_int_equal(dataset_open(&data, fixture_root, "small", digest, &error), DATA_REFUSED);
+    unlink(path);
+    unlink(stamp);
+}
+
 static const char fashion_digest[] = "ca3ab2a37f845e1b8ae23cab1b51749a3011ba3bf1d9016176d75cbaabac376f";
 
 static void test_open_refuses(void **state) {
@@ -283,7 +335,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_round_trip),      cmocka_unit_test(test_damaged_packs), cmocka_unit_test(test_version_1),
         cmocka_unit_test(test_refused_sources), cmocka_unit_test(test_open_refuses),  cmocka_unit_test(test_open_verifies_the_bytes),
-        cmocka_unit_test(test_fashion_mnist),
+        cmocka_unit_test(test_stamp),           cmocka_unit_test(test_fashion_mnist),
     };
     return cmocka_run_group_tests(tests, fixture_setup, fixture_teardown);
 }

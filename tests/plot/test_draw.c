@@ -67,8 +67,9 @@ static int set_up(void **state) {
     fit_options_default(&options);
     options.resamples = 40;
     options.threads = 2;
-    series[0] = (PlotSeries){"one study", &parametric, points, COUNT};
-    series[1] = (PlotSeries){"a/path/to/another whose name is longer than a line of the legend.csv", &isoflop, budgets, COUNT};
+    series[0] = (PlotSeries){"one study", "test_error", &parametric, points, COUNT};
+    series[1] =
+        (PlotSeries){"a/path/to/another whose name is longer than a line of the legend.csv", "test_error", &isoflop, budgets, COUNT};
     return fit_make(&parametric, FIT_PARAMETRIC, points, COUNT, &options, NULL) != 0 ||
            fit_make(&vpnls, FIT_VPNLS, points, COUNT, &options, NULL) != 0 ||
            fit_make(&power, FIT_POWER, points, COUNT, &options, NULL) != 0 ||
@@ -166,7 +167,7 @@ static void test_draws_every_kind(void **state) {
     PlotStudy study = make_study();
     static const size_t tables[PLOT_KINDS] = {
         [PLOT_ERROR_COMPUTE] = 3, [PLOT_FRONTIER] = 2, [PLOT_CURVES] = 1,  [PLOT_ISOFLOP] = 3,   [PLOT_CONTOURS] = 4,
-        [PLOT_RESIDUALS] = 1,     [PLOT_CLOUD] = 1,    [PLOT_HOLDOUT] = 2, [PLOT_COMPARISON] = 1};
+        [PLOT_RESIDUALS] = 1,     [PLOT_CLOUD] = 1,    [PLOT_HOLDOUT] = 2, [PLOT_COMPARISON] = 2};
     for (int kind = 0; kind < PLOT_KINDS; kind++) {
         assert_int_equal(draw(&study, (PlotKind)kind), 3 + tables[kind]);
     }
@@ -473,6 +474,44 @@ static void test_residuals(void **state) {
     buffer_deinit(&table);
 }
 
+/* Laws of one metric are laid together by what they reach, too; a fit without a law, or of another metric, leaves that panel out. */
+static void test_comparison(void **state) {
+    (void)state;
+    PlotStudy study = make_study();
+    PlotSeries two[] = {series[0], series[0]};
+    Buffer table;
+    size_t rows = 0;
+    draw(&study, PLOT_COMPARISON);
+    assert_figure_says("-comparison.svg", "the lowest by the fitted law", false);
+    two[1].metric = "test_loss";
+    study.series = two;
+    draw(&study, PLOT_COMPARISON);
+    assert_figure_says("-comparison.svg", "the lowest by the fitted law", false);
+    two[1].metric = "test_error";
+    draw(&study, PLOT_COMPARISON);
+    assert_figure_says("-comparison.svg", "the lowest by the fitted law", true);
+    read_figure("-comparison.tsv", &table);
+    for (char *at = strchr(table.data, '\n') + 1; *at != '\0';) {
+        double cells[11];
+        if (read_row(&at, cells, 11) != 11)
+            continue;
+        assert_true(fabs(cells[8] / fit_loss_at(&parametric, cells[2], cells[5]) - 1) < 1e-9);
+        assert_true(cells[9] < cells[8] * 1.001 && cells[10] > cells[8] * 0.999);
+        rows++;
+    }
+    assert_true(rows > 2 * 100);
+    buffer_deinit(&table);
+    read_figure("-comparison-runs.tsv", &table);
+    rows = 0;
+    for (char *at = strchr(table.data, '\n') + 1; *at != '\0'; rows++) {
+        double cells[5];
+        assert_int_equal(read_row(&at, cells, 5), 5);
+        assert_true(cells[3] == points[rows % COUNT].flops && cells[4] == points[rows % COUNT].loss);
+    }
+    assert_int_equal(rows, 2 * COUNT);
+    buffer_deinit(&table);
+}
+
 /* Names are data: nothing in them is run, and no file appears outside the directory. */
 static void test_hostile_names(void **state) {
     (void)state;
@@ -484,7 +523,7 @@ static void test_hostile_names(void **state) {
     study.data_title = "it's \"100 %\" {/*9 big} \\ $(touch x) _^@&~";
     study.metric = "weird'metric";
     study.flops_text = "'; exit; '";
-    const PlotSeries hostile = {name, &parametric, points, COUNT};
+    const PlotSeries hostile = {name, "test_error", &parametric, points, COUNT};
     study.series = &hostile;
     study.series_count = 1;
     study.refusals[FIT_ISOFLOP] = name;
@@ -570,6 +609,7 @@ int main(void) {
         cmocka_unit_test(test_refusal_on_the_figure),
         cmocka_unit_test(test_contours),
         cmocka_unit_test(test_residuals),
+        cmocka_unit_test(test_comparison),
         cmocka_unit_test(test_hostile_names),
         cmocka_unit_test(test_nothing_to_draw),
         cmocka_unit_test(test_without_gnuplot),
