@@ -45,6 +45,7 @@ typedef struct Program {
 typedef struct Resources {
     int64_t cpus;
     double memory; /* bytes */
+    int64_t gpus;  /* devices; 0: none */
 } Resources;
 
 /* Everything that decides a run's result; and, no part of its key, what it may take to come to it: program.directory, program.time_limit

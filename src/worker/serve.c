@@ -11,7 +11,7 @@ static const double SERVE_CALL_SECONDS = 30;
 enum { SERVE_TOKEN_FILE_MAX = 4096, SERVE_THREADS_MAX = 1024 };
 
 static const char serve_help[] = "Usage: sweep-worker serve [--home DIR] [--socket PATH | --url URL --token-file FILE]\n"
-                                 "                          [--name NAME] [--threads N] [--checkpoint-seconds S] [--once]\n"
+                                 "                          [--name NAME] [--threads N] [--gpus N|LIST] [--checkpoint-seconds S] [--once]\n"
                                  "Lease runs from the daemon, train them and report, until told to leave.\n"
                                  "\n"
                                  "  --home DIR               directory of the daemon's data (SWEEPD_HOME, ~/.local/share/sweepd)\n"
@@ -20,6 +20,8 @@ static const char serve_help[] = "Usage: sweep-worker serve [--home DIR] [--sock
                                  "  --token-file FILE        holds the token that TCP needs\n"
                                  "  --name NAME              name by which the daemon's executor knows this worker\n"
                                  "  --threads N              threads of the matrix products (default: as the daemon says with each run)\n"
+                                 "  --gpus N|LIST            GPUs of this machine: how many, or which, as 0,1,3 (default: those of\n"
+                                 "                           CUDA_VISIBLE_DEVICES, else all); the daemon knows its own machine's\n"
                                  "  --checkpoint-seconds S   time between checkpoints (SWEEPD_CHECKPOINT_SECONDS, 60)\n"
                                  "  --once                   leave after one run, or when there is none\n"
                                  "\n"
@@ -30,6 +32,8 @@ typedef struct ServeState {
     WorkerSettings settings;
     char home[PATH_TEXT_MAX], socket[PATH_TEXT_MAX], token[WIRE_TOKEN_MAX];
     const char *home_given, *socket_given, *token_file;
+    bool gpus_given;
+    GpuSet gpus;
     HttpClient *client;
     Machine machine;
     LeaseAnswer leases;
@@ -67,6 +71,11 @@ static int serve_read_option(ServeState *state, int option) {
             return worker_fail(WORKER_EXIT_USAGE, "--threads %s: a whole number from 1 to %d is wanted", optarg, SERVE_THREADS_MAX);
         state->settings.threads = (int)number;
         return 0;
+    case 'g':
+        state->gpus_given = true;
+        if (gpus_read_option(optarg, &state->gpus))
+            return worker_fail(WORKER_EXIT_USAGE, "--gpus %s: a number of GPUs is wanted, or their numbers, as 0,1,3", optarg);
+        return 0;
     case 'c':
         if (worker_read_seconds(optarg, 0.01, WORKER_CHECKPOINT_SECONDS_MAX, &state->settings.checkpoint_seconds))
             return worker_fail(WORKER_EXIT_USAGE, "--checkpoint-seconds %s: a number from 0.01 to %d is wanted", optarg,
@@ -79,11 +88,17 @@ static int serve_read_option(ServeState *state, int option) {
 
 static int serve_read_options(ServeState *state, int argc, char **argv, bool *help) {
     static const struct option options[] = {
-        {"home", required_argument, NULL, 'H'}, {"socket", required_argument, NULL, 's'},
-        {"url", required_argument, NULL, 'u'},  {"token-file", required_argument, NULL, 'f'},
-        {"name", required_argument, NULL, 'n'}, {"threads", required_argument, NULL, 't'},
-        {"once", no_argument, NULL, 'o'},       {"checkpoint-seconds", required_argument, NULL, 'c'},
-        {"help", no_argument, NULL, 'h'},       {0},
+        {"home", required_argument, NULL, 'H'},
+        {"socket", required_argument, NULL, 's'},
+        {"url", required_argument, NULL, 'u'},
+        {"token-file", required_argument, NULL, 'f'},
+        {"name", required_argument, NULL, 'n'},
+        {"threads", required_argument, NULL, 't'},
+        {"once", no_argument, NULL, 'o'},
+        {"checkpoint-seconds", required_argument, NULL, 'c'},
+        {"gpus", required_argument, NULL, 'g'},
+        {"help", no_argument, NULL, 'h'},
+        {0},
     };
     int option, code;
     while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
@@ -141,7 +156,8 @@ static int serve_ask(ServeState *state, Error *error) {
                             .runs_max = state->settings.once ? 1 : (int64_t)state->runs_max,
                             .sweep_id = state->sweep_id,
                             .cores = state->machine.cores,
-                            .memory_bytes = state->machine.memory_bytes};
+                            .memory_bytes = state->machine.memory_bytes,
+                            .gpus = state->gpus_given ? state->gpus : state->machine.gpus};
     text_copy(request.worker, sizeof request.worker, state->settings.name);
     Buffer body, answer;
     int status = 0;
