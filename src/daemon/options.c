@@ -25,6 +25,7 @@ static const char help_text[] = "Usage: sweepd [OPTION]...\n"
                                 "                          the machine's, less a tenth, at most 1 GiB of it\n"
                                 "  --gpus N|LIST           GPUs to use: how many, or which, as 0,1,3; default: those of\n"
                                 "                          CUDA_VISIBLE_DEVICES, else all\n"
+                                "  --no-pin                workers do not tie each run to cores of its own\n"
                                 "  --listen ADDRESS:PORT   serve TCP too; needs --token-file\n"
                                 "  --token-file FILE       holds the token that every TCP request must carry\n"
                                 "  --lease-seconds S       a run whose worker is silent for S seconds goes to another;\n"
@@ -49,6 +50,7 @@ enum {
     OPTION_CORES,
     OPTION_MEMORY,
     OPTION_GPUS,
+    OPTION_NO_PIN,
     OPTION_LISTEN,
     OPTION_TOKEN_FILE,
     OPTION_LEASE,
@@ -68,6 +70,7 @@ static const struct option option_table[] = {
     {"cores", required_argument, NULL, OPTION_CORES},
     {"memory", required_argument, NULL, OPTION_MEMORY},
     {"gpus", required_argument, NULL, OPTION_GPUS},
+    {"no-pin", no_argument, NULL, OPTION_NO_PIN},
     {"listen", required_argument, NULL, OPTION_LISTEN},
     {"token-file", required_argument, NULL, OPTION_TOKEN_FILE},
     {"lease-seconds", required_argument, NULL, OPTION_LEASE},
@@ -149,6 +152,9 @@ static int read_option(DaemonOptions *out, Given *given, int option, Error *erro
         return gpus_read_option(optarg, &out->queue.room.gpus) == 0
                    ? 0
                    : usage(error, "--gpus", optarg, "must be a number of GPUs, or their numbers, as 0,1,3");
+    case OPTION_NO_PIN:
+        out->unpinned = true;
+        return 0;
     case OPTION_LISTEN:
         given->listen = optarg;
         return 0;

@@ -296,6 +296,7 @@ int attempt_run(const WorkerSettings *settings, Reporter *reporter, const Lease 
     attempt->lease = lease;
     attempt->reporter = reporter;
     attempt->begun = clock_monotonic();
+    cores_pin((int)lease->threads);
     if (!attempt_prepare(attempt, directory))
         attempt_train(attempt);
     int result = attempt_finish(attempt, error);

@@ -11,7 +11,8 @@ static const double SERVE_CALL_SECONDS = 30;
 enum { SERVE_TOKEN_FILE_MAX = 4096, SERVE_THREADS_MAX = 1024 };
 
 static const char serve_help[] = "Usage: sweep-worker serve [--home DIR] [--socket PATH | --url URL --token-file FILE]\n"
-                                 "                          [--name NAME] [--threads N] [--gpus N|LIST] [--checkpoint-seconds S] [--once]\n"
+                                 "                          [--name NAME] [--threads N] [--gpus N|LIST] [--no-pin]\n"
+                                 "                          [--checkpoint-seconds S] [--once]\n"
                                  "Lease runs from the daemon, train them and report, until told to leave.\n"
                                  "\n"
                                  "  --home DIR               directory of the daemon's data (SWEEPD_HOME, ~/.local/share/sweepd)\n"
@@ -22,6 +23,7 @@ static const char serve_help[] = "Usage: sweep-worker serve [--home DIR] [--sock
                                  "  --threads N              threads of the matrix products (default: as the daemon says with each run)\n"
                                  "  --gpus N|LIST            GPUs of this machine: how many, or which, as 0,1,3 (default: those of\n"
                                  "                           CUDA_VISIBLE_DEVICES, else all); the daemon knows its own machine's\n"
+                                 "  --no-pin                 do not tie each run to cores of its own\n"
                                  "  --checkpoint-seconds S   time between checkpoints (SWEEPD_CHECKPOINT_SECONDS, 60)\n"
                                  "  --once                   leave after one run, or when there is none\n"
                                  "\n"
@@ -32,7 +34,7 @@ typedef struct ServeState {
     WorkerSettings settings;
     char home[PATH_TEXT_MAX], socket[PATH_TEXT_MAX], token[WIRE_TOKEN_MAX];
     const char *home_given, *socket_given, *token_file;
-    bool gpus_given;
+    bool gpus_given, unpinned;
     GpuSet gpus;
     HttpClient *client;
     Machine machine;
@@ -63,6 +65,9 @@ static int serve_read_option(ServeState *state, int option) {
     case 'n':
         state->settings.name = optarg;
         return 0;
+    case 'p':
+        state->unpinned = true;
+        return 0;
     case 'o':
         state->settings.once = true;
         return 0;
@@ -88,17 +93,12 @@ static int serve_read_option(ServeState *state, int option) {
 
 static int serve_read_options(ServeState *state, int argc, char **argv, bool *help) {
     static const struct option options[] = {
-        {"home", required_argument, NULL, 'H'},
-        {"socket", required_argument, NULL, 's'},
-        {"url", required_argument, NULL, 'u'},
-        {"token-file", required_argument, NULL, 'f'},
-        {"name", required_argument, NULL, 'n'},
-        {"threads", required_argument, NULL, 't'},
-        {"once", no_argument, NULL, 'o'},
-        {"checkpoint-seconds", required_argument, NULL, 'c'},
-        {"gpus", required_argument, NULL, 'g'},
-        {"help", no_argument, NULL, 'h'},
-        {0},
+        {"home", required_argument, NULL, 'H'}, {"socket", required_argument, NULL, 's'},
+        {"url", required_argument, NULL, 'u'},  {"token-file", required_argument, NULL, 'f'},
+        {"name", required_argument, NULL, 'n'}, {"threads", required_argument, NULL, 't'},
+        {"once", no_argument, NULL, 'o'},       {"checkpoint-seconds", required_argument, NULL, 'c'},
+        {"gpus", required_argument, NULL, 'g'}, {"no-pin", no_argument, NULL, 'p'},
+        {"help", no_argument, NULL, 'h'},       {0},
     };
     int option, code;
     while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
@@ -194,6 +194,7 @@ static int serve_turn(ServeState *state, Error *error) {
     state->heard_at = clock_monotonic();
     backoff_reset(&state->backoff);
     if (!state->leases.count) {
+        cores_pin(0);
         if (state->leases.leave || state->settings.once)
             return ATTEMPT_LEAVE;
         double wait = state->leases.retry_seconds;
@@ -212,6 +213,7 @@ static int serve_loop(ServeState *state, Error *error) {
     if (stop_init(error) || serve_connect(state, error))
         return -1;
     machine_read(&state->machine);
+    cores_init(!state->unpinned);
     worker_environment(state->settings.threads, &state->settings.environment);
     state->runs_max = 1;
     state->heard_at = clock_monotonic();

@@ -1,4 +1,5 @@
-/* What the runs of an external program are given of a machine: GPUs of their own. The GPUs are numbers alone: no test needs any. */
+/* What the runs of an external program are given of a machine: GPUs and cores of their own. The GPUs are numbers alone: no test needs any.
+ */
 #include "harness.h"
 
 #include <stdio.h>
@@ -112,6 +113,52 @@ static void test_too_few_gpus_are_told_of(void **state) {
     assert_int_equal(site_count("taken", "done"), 4);
 }
 
+/* Each run says how many cores it may use, and which; both wait for the other. */
+static const char looking[] = "sed -n 's/^Cpus_allowed_list:[[:space:]]*//p' /proc/self/status >> \"$1/had\"\n"
+                              "while [ ! -e \"$1/go\" ]; do sleep 0.02; done\n"
+                              "echo '{\"step\": 1, \"test_error\": 0.5}'\n";
+
+static bool two_have_looked(void *context) {
+    (void)context;
+    char path[PATH_TEXT_MAX];
+    size_t lines = 0;
+    Buffer text;
+    buffer_init(&text, 1 << 16);
+    site_path(path, "had");
+    if (file_read(path, text.max, &text, NULL) == 0)
+        for (const char *at = strchr(text.data, '\n'); at; at = strchr(at + 1, '\n'))
+            lines++;
+    buffer_deinit(&text);
+    return lines >= 2;
+}
+
+static void test_each_run_has_cores_of_its_own(void **state) {
+    (void)state;
+    char path[PATH_TEXT_MAX];
+    Machine machine;
+    machine_read(&machine);
+    if (machine.cores < 2)
+        skip();
+    setenv("SWEEPD_CORE_LOCKS", strrchr(site_home(), '-'), 1); /* other tests' workers are of another machine */
+    site_start("sweepd", "--home", site_home(), "--workers", "2", "--cores", "2", NULL);
+    site_await_daemon();
+    unsetenv("SWEEPD_CORE_LOCKS");
+    submit(looking, "");
+    site_until(two_have_looked, NULL, "two runs have told their cores");
+    Buffer text;
+    buffer_init(&text, 1 << 16);
+    site_path(path, "had");
+    assert_int_equal(file_read(path, text.max, &text, NULL), 0);
+    int first = -1, second = -1, size = -1;
+    assert_int_equal(sscanf(text.data, "%d %d%n", &first, &second, &size), 2);
+    assert_int_equal(size, text.size - 1); /* single numbers, no ranges */
+    assert_int_not_equal(first, second);
+    buffer_deinit(&text);
+    site_write("go", "");
+    site_until(all_done, NULL, "all runs are over");
+    assert_int_equal(site_count("taken", "done"), 4);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, site_set_up, site_tear_down)
 
 int main(void) {
@@ -119,6 +166,7 @@ int main(void) {
         CASE(test_each_run_has_a_gpu_of_its_own),
         CASE(test_with_one_gpu_runs_take_turns),
         CASE(test_too_few_gpus_are_told_of),
+        CASE(test_each_run_has_cores_of_its_own),
     };
     return cmocka_run_group_tests_name("resources", tests, NULL, NULL);
 }
