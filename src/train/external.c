@@ -386,7 +386,7 @@ static int external_run(Trainer *trainer, const TrainLoop *loop, Error *error) {
     session->external = external;
     session->loop = loop;
     session->log = -1;
-    session->process = (Process){.output = -1, .errors = -1};
+    session->process = process_none;
     buffer_init(&session->line, 2 * EXTERNAL_LINE_MAX);
     external->begun = clock_monotonic();
     double limit = trainer->run.program.time_limit;
