@@ -95,5 +95,8 @@ int queue_waiting(Queue *queue, Need needed, char out[RECORD_TEXT_MAX], Error *e
 /* The same of the sweep's largest pending run: "run 7 needs ..."; and how many of its pending runs are too large for every such host. */
 int queue_sweep_waiting(Queue *queue, int64_t sweep_id, char out[RECORD_TEXT_MAX], int64_t *oversized, Error *error);
 
+/* Whether a pending run of an active sweep would fit on a host that asked so far, were nothing else there; true while none has asked. */
+int queue_can_go_on(Queue *queue, bool *can, Error *error);
+
 /* How many more workers are worth starting, given how many an executor may have and has. */
 int queue_workers_wanted(Queue *queue, size_t alive, size_t capacity, double now, size_t *wanted, Error *error);

@@ -190,3 +190,14 @@ int queue_sweep_waiting(Queue *queue, int64_t sweep_id, char out[RECORD_TEXT_MAX
     }
     return 0;
 }
+
+int queue_can_go_on(Queue *queue, bool *can, Error *error) {
+    int64_t count = 0;
+    *can = queue->host_count == 0;
+    for (size_t i = 0; i < queue->host_count && !*can; i++) {
+        if (store_fitting_count(queue->store, room_whole(&queue->hosts[i].room), 1, &count, error) < 0)
+            return -1;
+        *can = count > 0;
+    }
+    return 0;
+}

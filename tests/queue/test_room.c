@@ -292,6 +292,25 @@ static void test_no_two_runs_share_a_gpu(void **state) {
     close_queue(queue, store);
 }
 
+/* What fits nowhere is nothing to stay for; a host that could take it is. */
+static void test_what_fits_nowhere_keeps_nobody(void **state) {
+    Store *store = store_at(*state);
+    Queue *queue;
+    QueueSettings settings = {0};
+    QueueLease lease;
+    bool can;
+    assert_int_equal(queue_new(&queue, store, &settings, 0, NULL), 0);
+    submit_on_gpus(store, "large", 2, "[9]");
+    assert_int_equal(queue_can_go_on(queue, &can, NULL), 0);
+    assert_true(can); /* nobody knows yet */
+    assert_int_equal(ask_with_gpus(queue, 1, 0x01, 10, &lease), QUEUE_EMPTY);
+    assert_int_equal(queue_can_go_on(queue, &can, NULL), 0);
+    assert_false(can);
+    assert_int_equal(ask_with_gpus(queue, 1, 0x03, 11, &lease), 0);
+    assert_int_equal(lease.gpus, 0x03);
+    close_queue(queue, store);
+}
+
 /* A run that wants more than there is stays, and says why; those without GPUs go past it for ever, those with only while there is patience.
  */
 static void test_runs_wait_for_gpus(void **state) {
@@ -301,6 +320,7 @@ static void test_runs_wait_for_gpus(void **state) {
     QueueLease one, other;
     char text[RECORD_TEXT_MAX];
     int64_t oversized;
+    bool can;
     assert_int_equal(queue_new(&queue, store, &settings, 0, NULL), 0);
     submit_on_gpus(store, "small", 1, "[1, 2]");
     submit_on_gpus(store, "large", 2, "[9]");
@@ -309,6 +329,8 @@ static void test_runs_wait_for_gpus(void **state) {
     assert_int_equal(one.run_id, 2);
     assert_int_equal(queue_sweep_waiting(queue, 2, text, &oversized, NULL), 0);
     assert_string_equal(text, "run 3 needs 2 GPUs, more than the 1 GPU of here");
+    assert_int_equal(queue_can_go_on(queue, &can, NULL), 0);
+    assert_true(can);
     assert_int_equal(oversized, 1);
     assert_int_equal(ask_with_gpus(queue, 2, 0x03, 11, &other), 0); /* the other GPU comes: it is not enough for the large one */
     assert_int_equal(other.run_id, 5);
@@ -366,6 +388,7 @@ int main(void) {
         cmocka_unit_test(test_what_gpus_are_there),
         cmocka_unit_test_setup_teardown(test_no_two_runs_share_a_gpu, home_setup, home_teardown),
         cmocka_unit_test_setup_teardown(test_runs_wait_for_gpus, home_setup, home_teardown),
+        cmocka_unit_test_setup_teardown(test_what_fits_nowhere_keeps_nobody, home_setup, home_teardown),
         cmocka_unit_test_setup_teardown(test_the_daemons_own_machine, home_setup, home_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
