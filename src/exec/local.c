@@ -67,6 +67,7 @@ static int command_init(Command *command, LocalExecutor *local, Error *error) {
                                       "--name",       command->name, "--threads", command->threads, NULL};
     size_t count = local->threads > 0 ? 10 : 8;
     arguments[count] = local->unpinned ? "--no-pin" : NULL;
+    arguments[count + 1] = NULL;
     memcpy(command->arguments, arguments, sizeof arguments);
     return command_environment(command, local->threads > 0 ? local->threads : 1, error);
 }

@@ -159,6 +159,16 @@ static void test_each_run_has_cores_of_its_own(void **state) {
     assert_int_equal(site_count("taken", "done"), 4);
 }
 
+static void test_workers_that_pin_nothing(void **state) {
+    (void)state;
+    site_start("sweepd", "--home", site_home(), "--workers", "2", "--no-pin", NULL);
+    site_await_daemon();
+    submit(looking, "");
+    site_write("go", "");
+    site_until(all_done, NULL, "all runs are over");
+    assert_int_equal(site_count("taken", "done"), 4);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, site_set_up, site_tear_down)
 
 int main(void) {
@@ -167,6 +177,7 @@ int main(void) {
         CASE(test_with_one_gpu_runs_take_turns),
         CASE(test_too_few_gpus_are_told_of),
         CASE(test_each_run_has_cores_of_its_own),
+        CASE(test_workers_that_pin_nothing),
     };
     return cmocka_run_group_tests_name("resources", tests, NULL, NULL);
 }
