@@ -139,6 +139,23 @@ double clock_monotonic(void); /* for durations */
 /* "2026-11-23T18:20:05Z"; out holds at least 32 bytes. */
 void clock_text(double unix_seconds, char out[32]);
 
+/* ---- GPUs: the numbered devices of a machine, as CUDA_VISIBLE_DEVICES names them ---- */
+
+enum { GPUS_MAX = 64, GPUS_TEXT_MAX = 256 };
+
+typedef uint64_t GpuSet; /* bit i: device i */
+
+/* "0,1,3"; "": none. 0, or 1 when it is no such list. */
+int gpus_parse(const char *text, GpuSet *out);
+/* As an option's value: how many, "2" for devices 0 and 1, or which, "0,1,3"; a list of one ends with a comma, "3,". 0 or 1. */
+int gpus_read_option(const char *text, GpuSet *out);
+const char *gpus_text(GpuSet set, char out[GPUS_TEXT_MAX]); /* "0,1,3"; returns out */
+int64_t gpus_count(GpuSet set);
+/* Its first `count`; fewer where it has fewer. */
+GpuSet gpus_first(GpuSet set, int64_t count);
+/* Those that CUDA_VISIBLE_DEVICES names by number; without that variable, as many as there are files /dev/nvidia0, /dev/nvidia1, ... */
+GpuSet gpus_of_machine(void);
+
 /* ---- machine and build ---- */
 
 enum { MACHINE_TEXT_MAX = 128 };
@@ -148,6 +165,7 @@ typedef struct Machine {
     char cpu[MACHINE_TEXT_MAX]; /* the processor's own model name, with its vector extensions: "AMD EPYC (avx2 avx512)" */
     int cores;                  /* that this process may use (affinity) */
     double memory_bytes;        /* that its control groups allow */
+    GpuSet gpus;                /* gpus_of_machine */
 } Machine;
 
 void machine_read(Machine *machine);

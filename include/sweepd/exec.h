@@ -38,6 +38,7 @@ typedef struct ExecLocalSettings {
     const char *home;
     const char *socket_path;
     int threads;          /* per worker; 0: it is told with each run */
+    bool unpinned;        /* workers do not tie their runs to cores */
     const char *log_path; /* workers' stdout and stderr are appended here */
 } ExecLocalSettings;
 

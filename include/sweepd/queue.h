@@ -43,7 +43,7 @@ typedef struct QueueRequest {
     const char *worker; /* the executor's name for it, or "" */
     size_t runs_max;    /* that it would take at once from the sweep `sweep_id`, 1 to QUEUE_LEASES_MAX; of another sweep it takes one */
     int64_t sweep_id;   /* that its last runs came from; 0: none */
-    RoomHost host;      /* cores and memory of its machine, as it says; zeros: not known */
+    RoomHost host;      /* of its machine, as it says; cores and memory 0: not known */
     size_t workers;     /* that may ask besides, as far as the caller knows; those that hold leases are known here */
 } QueueRequest;
 
@@ -52,15 +52,17 @@ typedef struct QueueLease {
     char token[SHA256_HEX_MAX];
     char key[RUN_KEY_MAX];
     int64_t threads; /* to train with */
+    GpuSet gpus;     /* that no other run of the host has meanwhile */
     Run run;
 } QueueLease;
 
 /* The next runs: of the active sweep with the fewest under way, its dearest, so that a later one of several is no dearer than the first. At
  * most runs_max, and at most half of an even share of what the sweep has pending, so that at the end nobody waits for one worker's pile. A
- * run that was tried before goes alone: what ended its worker may have been this run, or another that was leased with it. Runs that would
- * not fit in the memory that the others on the host leave are passed over (src/queue/hosts.c). Threads: as the run's last attempt had, so
- * that its numbers do not depend on an interruption; else as the worker was told; else room_threads. A worker that has leases and asks
- * again gives those up (matched by its name, host and pid). 0 with out[*count] and the sweep set; QUEUE_EMPTY. */
+ * run that was tried before goes alone: what ended its worker may have been this run, or another that was leased with it; so does one that
+ * has GPUs. Runs that would not fit in the memory and the GPUs that the others on the host leave are passed over (src/queue/hosts.c).
+ * Threads: as the run's last attempt had, so that its numbers do not depend on an interruption; else as the worker was told; else
+ * room_threads. A worker that has leases and asks again gives those up (matched by its name, host and pid). 0 with out[*count] and the
+ * sweep set; QUEUE_EMPTY. */
 int queue_lease(Queue *queue, const QueueRequest *request, double now, QueueLease *out, size_t *count, int64_t *sweep_id, Error *error);
 
 /* A worker that holds no run, since it asks for some, and gets none: an attempt that is open in its name is one whose lease never reached
@@ -88,10 +90,13 @@ int queue_extend(Queue *queue, double now, Error *error);
 /* Asks every running attempt to checkpoint and stop at its next heartbeat (shutdown). */
 void queue_drain(Queue *queue);
 
-/* Why a run that needs so much memory finds no room on any host that asked so far: "" when it would. */
-int queue_waiting(Queue *queue, double needed, char out[RECORD_TEXT_MAX], Error *error);
+/* Why a run that needs so much finds no room on any host that asked so far: "" when it would. */
+int queue_waiting(Queue *queue, Need needed, char out[RECORD_TEXT_MAX], Error *error);
 /* The same of the sweep's largest pending run: "run 7 needs ..."; and how many of its pending runs are too large for every such host. */
 int queue_sweep_waiting(Queue *queue, int64_t sweep_id, char out[RECORD_TEXT_MAX], int64_t *oversized, Error *error);
+
+/* Whether a pending run of an active sweep would fit on a host that asked so far, were nothing else there; true while none has asked. */
+int queue_can_go_on(Queue *queue, bool *can, Error *error);
 
 /* How many more workers are worth starting, given how many an executor may have and has. */
 int queue_workers_wanted(Queue *queue, size_t alive, size_t capacity, double now, size_t *wanted, Error *error);

@@ -70,6 +70,7 @@ typedef struct AttemptRecord {
     Outcome outcome;
     char detail[RECORD_TEXT_MAX]; /* why, for people: "signal 9 (Killed)" */
     Environment environment;
+    GpuSet gpus; /* of its host, that it has to itself */
     double started_at, ended_at, expires_at;
     double step, flops; /* progress as last heard */
 } AttemptRecord;
@@ -92,6 +93,7 @@ typedef struct RunRecord {
     Point last;                    /* the latest point */
     char detail[RECORD_TEXT_MAX];  /* of the last attempt: why it failed, diverged or was handed back; "" when done */
     double memory_bytes;           /* that it is given room for; 0: not known */
+    int64_t gpus;                  /* that it needs */
     char waiting[RECORD_TEXT_MAX]; /* pending: why no machine has room for it; "" when one has. The daemon's to say, not the store's */
 } RunRecord;
 
@@ -108,7 +110,7 @@ typedef struct SweepRecord {
     double planned_flops; /* exact, what done_flops comes to in the end: a run that was cut short counts what it executed */
     double first_started_at, last_ended_at;
     char waiting[RECORD_TEXT_MAX]; /* why one of its runs finds no room: "run 7 needs ..."; "" when none has to wait for that */
-    int64_t oversized;             /* pending runs that need more memory than any machine has that workers asked from */
+    int64_t oversized;             /* pending runs that need more memory or GPUs than any machine has that workers asked from */
 } SweepRecord;
 
 /* Something that a person may want to know later; kind: "lease_expired", ... (docs/database.md). */

@@ -86,33 +86,42 @@ typedef struct AttemptStart {
     char token[SHA256_HEX_MAX];    /* fencing token, chosen by the queue */
     char worker[MACHINE_TEXT_MAX]; /* the executor's name for the worker, or "" */
     double reserved_bytes;         /* of memory that the run is given room for */
+    GpuSet gpus;
 } AttemptStart;
+
+/* What a run needs of a host beside cores, or the most that it may need. */
+typedef struct Need {
+    double memory_bytes; /* 0: not known */
+    int64_t gpus;
+} Need;
 
 /* No run needs more. */
 #define STORE_ANY_BYTES 9e18
+#define STORE_ANY       ((Need){STORE_ANY_BYTES, GPUS_MAX})
 
-/* The active sweep whose turn it is: of those with pending runs that need at most most_bytes the one with the fewest under way, the oldest
- * of equals; *pending is how many it has in all. 0, or STORE_NONE. */
-int store_next_sweep(Store *store, double most_bytes, int64_t *sweep_id, int64_t *pending, Error *error);
+/* The active sweep whose turn it is: of those with pending runs that need at most `most` the one with the fewest under way, the oldest of
+ * equals; *pending is how many it has in all. 0, or STORE_NONE. */
+int store_next_sweep(Store *store, Need most, int64_t *sweep_id, int64_t *pending, Error *error);
 
 typedef struct PendingRun {
     int64_t run_id, attempts; /* that were made */
     char key[RUN_KEY_MAX];
     Run run;
-    double memory_bytes; /* that it needs; 0: not known */
-    int64_t threads;     /* of its last attempt; 0: it had none */
-    bool readable;       /* false: another version left it, `problem` says what is wrong with its spec */
+    Need need;
+    int64_t threads; /* of its last attempt; 0: it had none */
+    bool readable;   /* false: another version left it, `problem` says what is wrong with its spec */
     Error problem;
 } PendingRun;
 
-/* The sweep's pending run with the most planned exact flops that needs at most most_bytes. 0, or STORE_NONE. */
-int store_next_pending(Store *store, int64_t sweep_id, double most_bytes, PendingRun *out, Error *error);
-/* Its pending run that needs the most. 0, or STORE_NONE. */
-int store_largest_pending(Store *store, int64_t sweep_id, int64_t *run_id, double *memory_bytes, Error *error);
-/* How many of its pending runs need more than that. */
-int store_larger_count(Store *store, int64_t sweep_id, double bytes, int64_t *count, Error *error);
-/* Pending runs of active sweeps that need at most most_bytes, counted no further than limit. */
-int store_fitting_count(Store *store, double most_bytes, int64_t limit, int64_t *count, Error *error);
+/* The sweep's pending run with the most planned exact flops that needs at most `most`. 0, or STORE_NONE. */
+int store_next_pending(Store *store, int64_t sweep_id, Need most, PendingRun *out, Error *error);
+/* Its pending run that needs the most memory; of those that need GPUs, the one that needs the most of them. 0, or STORE_NONE. */
+int store_largest_pending(Store *store, int64_t sweep_id, int64_t *run_id, Need *need, Error *error);
+int store_largest_pending_of_gpus(Store *store, int64_t sweep_id, int64_t *run_id, Need *need, Error *error);
+/* How many of its pending runs need more of either than that. */
+int store_larger_count(Store *store, int64_t sweep_id, Need most, int64_t *count, Error *error);
+/* Pending runs of active sweeps that need at most `most`, counted no further than limit. */
+int store_fitting_count(Store *store, Need most, int64_t limit, int64_t *count, Error *error);
 /* What a run needs, for one that an earlier version left without. */
 int store_run_set_memory(Store *store, int64_t run_id, double tensor_bytes, double memory_bytes, Error *error);
 /* What its tensors take; 0: not known, or it has none. */
@@ -125,6 +134,7 @@ typedef struct HostWorker {
     int64_t run_id; /* one of its runs */
     int64_t threads;
     double memory_bytes;
+    GpuSet gpus;
 } HostWorker;
 
 /* The workers of the host that hold leases, at most capacity. */

@@ -45,6 +45,7 @@ typedef struct Program {
 typedef struct Resources {
     int64_t cpus;
     double memory; /* bytes */
+    int64_t gpus;  /* devices; 0: none */
 } Resources;
 
 /* ---- transfer: what the trained model comes to on other data ---- */

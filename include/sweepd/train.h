@@ -54,6 +54,7 @@ struct Trainer {
 typedef struct TrainerOptions {
     const char *home; /* for data; see path_home */
     int threads;
+    GpuSet gpus;              /* that an external program may use */
     const char *init_weights; /* safetensors to start from, or NULL */
     const char *backend;      /* as backend_choose_named; NULL: the fastest. Builtin trainer only */
 } TrainerOptions;

@@ -24,6 +24,7 @@ typedef struct LeaseRequest {      /* POST /v1/leases */
     int64_t sweep_id;    /* that its last runs came from; 0: none */
     int64_t cores;       /* of its machine, that it may use */
     double memory_bytes; /* of its machine, that its control groups allow */
+    GpuSet gpus;         /* of its machine, that it may use */
 } LeaseRequest;
 
 typedef struct Lease {
@@ -31,6 +32,7 @@ typedef struct Lease {
     char token[WIRE_TOKEN_MAX];
     char key[RUN_KEY_MAX];
     int64_t threads; /* to train with */
+    GpuSet gpus;     /* that the run has to itself */
     Run run;
 } Lease;
 

@@ -83,6 +83,7 @@ void machine_read(Machine *machine) {
     if (!sched_getaffinity(0, sizeof set, &set) && CPU_COUNT(&set) > 0)
         machine->cores = CPU_COUNT(&set);
     machine->memory_bytes = memory_total();
+    machine->gpus = gpus_of_machine();
 }
 
 VectorLevel machine_vector_level(void) {

@@ -197,7 +197,7 @@ const Command cli_commands[] = {
      "On a terminal one block that is drawn anew, in a pipe a line every ten seconds. Ctrl-C stops watching, not the sweep."},
     {"wait", verb_wait, "wait, without a display, until a sweep has finished", SWEEP(true), wait_options,
      "Exit code 0 when every run is done or has diverged, which is a result; 3 when some failed or were cancelled, or what is left needs "
-     "more memory than any machine has; 124 when the time was up."},
+     "more memory or GPUs than any machine has; 124 when the time was up."},
     {"runs", verb_runs, "the runs of a sweep", SWEEP(true), runs_options, NULL},
     {"show", verb_show, "everything known about one run", RUN, show_options,
      "Its specification, its attempts with the environment of each, its points, and its events. RUN is an id or the first digits of a "

@@ -55,7 +55,8 @@ int progress_exit(Source *source, const SweepRecord *sweep, Error *error) {
     Error ignored = {0};
     long long failed = (long long)sweep->by_state[RUN_FAILED], cancelled = (long long)sweep->by_state[RUN_CANCELLED];
     if (failed == 0 && progress_stuck(sweep)) {
-        error_set(error, "%lld run%s more memory than any machine here has and stay%s pending; see 'sweepctl runs %s --state pending'",
+        error_set(error,
+                  "%lld run%s more memory or GPUs than any machine here has and stay%s pending; see 'sweepctl runs %s --state pending'",
                   (long long)sweep->oversized, sweep->oversized == 1 ? " needs" : "s need", sweep->oversized == 1 ? "s" : "", sweep->name);
         return CLI_RUNS_FAILED;
     }

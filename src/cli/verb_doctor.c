@@ -128,10 +128,13 @@ static CheckResult check_disk(Doctor *doctor, char text[ERROR_TEXT_MAX]) {
 
 static CheckResult check_machine(Doctor *doctor, char text[ERROR_TEXT_MAX]) {
     Machine machine;
-    char memory[FORMAT_MAX];
+    char memory[FORMAT_MAX], devices[GPUS_TEXT_MAX], gpus[GPUS_TEXT_MAX + 16] = "no GPU";
     (void)doctor;
     machine_read(&machine);
-    return say(CHECK_OK, text, "%d core%s, %s of memory, %s", machine.cores, machine.cores == 1 ? "" : "s",
+    if (machine.gpus)
+        snprintf(gpus, sizeof gpus, "%lld GPU%s (%s)", (long long)gpus_count(machine.gpus), gpus_count(machine.gpus) == 1 ? "" : "s",
+                 gpus_text(machine.gpus, devices));
+    return say(CHECK_OK, text, "%d core%s, %s, %s of memory, %s", machine.cores, machine.cores == 1 ? "" : "s", gpus,
                format_scaled(machine.memory_bytes, "B", memory), machine.cpu);
 }
 

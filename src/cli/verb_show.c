@@ -101,13 +101,15 @@ static void print_record(const RunRecord *record, const Run *run, const Cli *cli
         cli_say_row(cli, "waiting", "%s", record->waiting);
     else if (record->state == RUN_PENDING && record->memory_bytes > 0)
         cli_say_row(cli, "memory", "%s wanted", bytes_text(record->memory_bytes, text));
+    if (record->gpus > 0)
+        cli_say_row(cli, "GPUs", "%lld", (long long)record->gpus);
     if (record->has_point)
         cli_say_row(cli, "took", "%s of training", format_duration(record->seconds, text));
 }
 
 static int print_attempts(const RunDetail *detail, const Cli *cli, Error *error) {
     Table *table;
-    char text[FORMAT_MAX];
+    char text[FORMAT_MAX], gpus[GPUS_TEXT_MAX];
     if (detail->attempt_count == 0)
         return 0;
     if (table_new(&table, cli, error) < 0)
@@ -119,6 +121,7 @@ static int print_attempts(const RunDetail *detail, const Cli *cli, Error *error)
     table_column(table, "Host", TABLE_LEFT, 2);
     table_column(table, "Process", TABLE_RIGHT, 3);
     table_column(table, "Threads", TABLE_RIGHT, 3);
+    table_column(table, "GPUs", TABLE_LEFT, 3);
     table_column(table, "Memory", TABLE_RIGHT, 2);
     table_column(table, "Version", TABLE_LEFT, 2);
     table_column(table, "Backend", TABLE_LEFT, 2);
@@ -133,6 +136,7 @@ static int print_attempts(const RunDetail *detail, const Cli *cli, Error *error)
         table_cell(table, "%s", attempt->environment.host);
         table_cell(table, "%lld", (long long)attempt->environment.pid);
         table_cell(table, "%lld", (long long)attempt->environment.threads);
+        table_cell(table, "%s", attempt->gpus ? gpus_text(attempt->gpus, gpus) : "-");
         table_cell(table, "%s", attempt->environment.memory_bytes > 0 ? bytes_text(attempt->environment.memory_bytes, text) : "-");
         table_cell(table, "%s", attempt->environment.version);
         table_cell(table, "%s", attempt->environment.backend);

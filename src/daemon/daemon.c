@@ -77,14 +77,16 @@ static void expire_leases(Daemon *daemon) {
         complain(&error);
 }
 
+/* Runs that no machine has room for do not keep it: they stay pending for the next daemon. */
 static void leave_if_idle(Daemon *daemon) {
     Error error = {0};
     int64_t pending = 0, running = 0;
+    bool can_go_on = true;
     if (!daemon->leave_when_idle || daemon->draining || clock_monotonic() - daemon->heard_at < IDLE_SECONDS)
         return;
-    if (store_pending_count(daemon->store, 1, &pending, &running, &error) != 0)
+    if (store_pending_count(daemon->store, 1, &pending, &running, &error) != 0 || queue_can_go_on(daemon->queue, &can_go_on, &error) != 0)
         complain(&error);
-    else if (pending == 0 && running == 0)
+    else if (running == 0 && (pending == 0 || !can_go_on))
         daemon_drain(daemon, "the last run");
 }
 

@@ -17,6 +17,7 @@ typedef struct DaemonOptions {
     char home[PATH_TEXT_MAX];
     int workers;       /* local ones at most; 0: none are started */
     int threads;       /* per worker; 0: as many for each run as end its sweep soonest */
+    bool unpinned;     /* its workers do not tie their runs to cores */
     char address[256]; /* of TCP; "" when there is none */
     int port;
     char token[WIRE_TOKEN_MAX];

@@ -29,7 +29,7 @@ int fleet_init(Fleet *fleet, const DaemonOptions *options, const char *socket_pa
         log_write(LOG_ERROR, "%s", error->text);
         return 0;
     }
-    ExecLocalSettings settings = {program, options->home, socket_path, options->threads, fleet->log_path};
+    ExecLocalSettings settings = {program, options->home, socket_path, options->threads, options->unpinned, fleet->log_path};
     return exec_local_new(&fleet->executor, &settings, error);
 }
 

@@ -23,6 +23,9 @@ static const char help_text[] = "Usage: sweepd [OPTION]...\n"
                                 "  --cores N               cores to use; default: all\n"
                                 "  --memory SIZE           memory that workers may take together, as 16G or 900M; default:\n"
                                 "                          the machine's, less a tenth, at most 1 GiB of it\n"
+                                "  --gpus N|LIST           GPUs to use: how many, or which, as 0,1,3; default: those of\n"
+                                "                          CUDA_VISIBLE_DEVICES, else all\n"
+                                "  --no-pin                workers do not tie each run to cores of its own\n"
                                 "  --listen ADDRESS:PORT   serve TCP too; needs --token-file\n"
                                 "  --token-file FILE       holds the token that every TCP request must carry\n"
                                 "  --lease-seconds S       a run whose worker is silent for S seconds goes to another;\n"
@@ -46,6 +49,8 @@ enum {
     OPTION_THREADS,
     OPTION_CORES,
     OPTION_MEMORY,
+    OPTION_GPUS,
+    OPTION_NO_PIN,
     OPTION_LISTEN,
     OPTION_TOKEN_FILE,
     OPTION_LEASE,
@@ -64,6 +69,8 @@ static const struct option option_table[] = {
     {"threads", required_argument, NULL, OPTION_THREADS},
     {"cores", required_argument, NULL, OPTION_CORES},
     {"memory", required_argument, NULL, OPTION_MEMORY},
+    {"gpus", required_argument, NULL, OPTION_GPUS},
+    {"no-pin", no_argument, NULL, OPTION_NO_PIN},
     {"listen", required_argument, NULL, OPTION_LISTEN},
     {"token-file", required_argument, NULL, OPTION_TOKEN_FILE},
     {"lease-seconds", required_argument, NULL, OPTION_LEASE},
@@ -79,7 +86,7 @@ static const struct option option_table[] = {
 
 typedef struct Given {
     const char *home, *token_file, *listen;
-    bool workers;
+    bool workers, gpus;
 } Given;
 
 static int usage(Error *error, const char *option, const char *value, const char *wanted) {
@@ -140,6 +147,14 @@ static int read_option(DaemonOptions *out, Given *given, int option, Error *erro
         return result;
     case OPTION_MEMORY:
         return read_size("--memory", optarg, &out->queue.room.memory_bytes, error);
+    case OPTION_GPUS:
+        given->gpus = true;
+        return gpus_read_option(optarg, &out->queue.room.gpus) == 0
+                   ? 0
+                   : usage(error, "--gpus", optarg, "must be a number of GPUs, or their numbers, as 0,1,3");
+    case OPTION_NO_PIN:
+        out->unpinned = true;
+        return 0;
     case OPTION_LISTEN:
         given->listen = optarg;
         return 0;
@@ -220,6 +235,8 @@ static void read_machine(DaemonOptions *out, const Given *given) {
         room->cores = machine.cores;
     if (room->memory_bytes == 0)
         room->memory_bytes = room_of_machine(machine.memory_bytes);
+    if (!given->gpus)
+        room->gpus = machine.gpus;
     if (!given->workers) {
         int64_t places = room->cores / (out->threads > 0 ? out->threads : 1);
         out->workers = places < 1 ? 1 : places > FLEET_MAX ? FLEET_MAX : (int)places;

@@ -33,7 +33,8 @@ static int answer_leases(const Daemon *daemon, const QueueLease *leases, size_t 
     for (answer.count = 0; answer.count < count; answer.count++) {
         const QueueLease *from = &leases[answer.count];
         Lease *lease = &answer.leases[answer.count];
-        *lease = (Lease){from->attempt_id, from->run_id, from->attempt_number, .threads = from->threads, .run = from->run};
+        *lease =
+            (Lease){from->attempt_id, from->run_id, from->attempt_number, .threads = from->threads, .gpus = from->gpus, .run = from->run};
         text_copy(lease->token, sizeof lease->token, from->token);
         text_copy(lease->key, sizeof lease->key, from->key);
     }
@@ -47,7 +48,7 @@ static int grant(Daemon *daemon, const LeaseRequest *request, bool local, HttpRe
                            .worker = request->worker,
                            .runs_max = (size_t)request->runs_max,
                            .sweep_id = request->sweep_id,
-                           .host = {request->cores, request->memory_bytes},
+                           .host = {request->cores, request->memory_bytes, request->gpus},
                            .workers = daemon->fleet.capacity};
     QueueLease *leases = calloc(wanted.runs_max, sizeof *leases);
     size_t count;

@@ -54,9 +54,9 @@ static int tell_waiting(Daemon *daemon, RunRecord *records, size_t count, Error 
         RunRecord *record = &records[i];
         if (record->state != RUN_PENDING)
             continue;
-        if (told && told->memory_bytes == record->memory_bytes)
+        if (told && told->memory_bytes == record->memory_bytes && told->gpus == record->gpus)
             text_copy(record->waiting, sizeof record->waiting, told->waiting);
-        else if (queue_waiting(daemon->queue, record->memory_bytes, record->waiting, error) < 0)
+        else if (queue_waiting(daemon->queue, (Need){record->memory_bytes, record->gpus}, record->waiting, error) < 0)
             return -1;
         told = record;
     }

@@ -23,6 +23,7 @@ typedef struct LocalExecutor {
     Executor base;
     char program[PATH_TEXT_MAX], home[PATH_TEXT_MAX], socket_path[PATH_TEXT_MAX], log_path[PATH_TEXT_MAX];
     int threads;
+    bool unpinned;
     int64_t started; /* numbers the names */
     ExecWorker workers[LOCAL_WORKERS_MAX];
     size_t count;
@@ -64,8 +65,9 @@ static int command_init(Command *command, LocalExecutor *local, Error *error) {
     snprintf(command->threads, sizeof command->threads, "%d", local->threads);
     char *arguments[ARGUMENTS_MAX] = {local->program, "serve",       "--home",    local->home,      "--socket", local->socket_path,
                                       "--name",       command->name, "--threads", command->threads, NULL};
-    if (local->threads == 0)
-        arguments[8] = NULL;
+    size_t count = local->threads > 0 ? 10 : 8;
+    arguments[count] = local->unpinned ? "--no-pin" : NULL;
+    arguments[count + 1] = NULL;
     memcpy(command->arguments, arguments, sizeof arguments);
     return command_environment(command, local->threads > 0 ? local->threads : 1, error);
 }
@@ -210,6 +212,7 @@ int exec_local_new(Executor **out, const ExecLocalSettings *settings, Error *err
         return error_set(error, "out of memory");
     local->base.interface = &local_interface;
     local->threads = settings->threads;
+    local->unpinned = settings->unpinned;
     if (!text_copy(local->program, sizeof local->program, settings->program) ||
         !text_copy(local->home, sizeof local->home, settings->home) ||
         !text_copy(local->socket_path, sizeof local->socket_path, settings->socket_path) ||

@@ -6,6 +6,7 @@
  * many have ended that it fits. */
 #include "private.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -14,7 +15,7 @@ const QueueHost *host_note(Queue *queue, const char *name, const RoomHost *room)
     for (size_t i = 0; i < queue->host_count; i++)
         if (!strcmp(queue->hosts[i].name, name)) {
             if (!own)
-                queue->hosts[i].room = (RoomHost){room->cores, room_of_machine(room->memory_bytes)};
+                queue->hosts[i].room = (RoomHost){room->cores, room_of_machine(room->memory_bytes), room->gpus};
             return &queue->hosts[i];
         }
     if (queue->host_count == QUEUE_HOSTS_MAX) {
@@ -22,7 +23,7 @@ const QueueHost *host_note(Queue *queue, const char *name, const RoomHost *room)
         memmove(queue->hosts + 1, queue->hosts + 2, (QUEUE_HOSTS_MAX - 2) * sizeof *queue->hosts);
     }
     QueueHost *host = &queue->hosts[queue->host_count++];
-    *host = (QueueHost){.room = own ? queue->settings.room : (RoomHost){room->cores, room_of_machine(room->memory_bytes)}};
+    *host = (QueueHost){.room = own ? queue->settings.room : (RoomHost){room->cores, room_of_machine(room->memory_bytes), room->gpus}};
     text_copy(host->name, sizeof host->name, name);
     return host;
 }
@@ -32,14 +33,15 @@ int host_read(Queue *queue, const QueueHost *host, HostRoom *out, Error *error) 
     if (store_host_workers(queue->store, host->name, out->workers, QUEUE_WORKERS_MAX, &out->count, error) < 0)
         return -1;
     out->free_cores = room_free_cores(&host->room, out->workers, out->count);
-    out->free_bytes = host->room.memory_bytes > 0 ? room_free_bytes(&host->room, out->workers, out->count) : STORE_ANY_BYTES;
+    out->free_gpus = room_free_gpus(&host->room, out->workers, out->count);
+    out->left = room_left(&host->room, out->workers, out->count);
     return 0;
 }
 
-int host_next(Queue *queue, int64_t sweep_id, double most_bytes, PendingRun *out, Error *error) {
+int host_next(Queue *queue, int64_t sweep_id, Need most, PendingRun *out, Error *error) {
     for (;;) {
-        int result = store_next_pending(queue->store, sweep_id, most_bytes, out, error);
-        if (result != 0 || !out->readable || out->memory_bytes > 0)
+        int result = store_next_pending(queue->store, sweep_id, most, out, error);
+        if (result != 0 || !out->readable || out->need.memory_bytes > 0)
             return result;
         if (store_run_set_memory(queue->store, out->run_id, run_tensor_bytes(&out->run), run_memory_bytes(&out->run), error) < 0)
             return -1;
@@ -49,7 +51,7 @@ int host_next(Queue *queue, int64_t sweep_id, double most_bytes, PendingRun *out
 /* ---- whose turn it is ---- */
 
 /* Whether it is pending still, and in a sweep that is not paused. */
-static int run_still_waits(Queue *queue, int64_t run_id, bool *waits, double *needed, Error *error) {
+static int run_still_waits(Queue *queue, int64_t run_id, bool *waits, Need *needed, Error *error) {
     RunRecord run;
     bool wanted, paused;
     int result = store_run_get(queue->store, run_id, &run, error);
@@ -59,14 +61,15 @@ static int run_still_waits(Queue *queue, int64_t run_id, bool *waits, double *ne
     if (store_run_wanted(queue->store, run_id, &wanted, &paused, error) < 0)
         return -1;
     *waits = run.state == RUN_PENDING && wanted && !paused;
-    *needed = run.memory_bytes;
+    *needed = (Need){run.memory_bytes, run.gpus};
     return 0;
 }
 
-/* `run_id` does not fit now. 0: smaller ones may go past; QUEUE_EMPTY: no longer. */
-static int host_pass(Queue *queue, const HostRoom *room, int64_t run_id, double now, Error *error) {
+/* `run_id` does not fit now. 0: those that need at most *most may go past, which no longer has GPUs where they are all that is missing;
+ * QUEUE_EMPTY: none may. */
+static int host_pass(Queue *queue, const HostRoom *room, int64_t run_id, double now, Need *most, Error *error) {
     bool waits = false;
-    double needed = 0;
+    Need needed = {0};
     if (queue->passed_run && run_still_waits(queue, queue->passed_run, &waits, &needed, error) < 0)
         return -1;
     if (!waits) {
@@ -74,20 +77,24 @@ static int host_pass(Queue *queue, const HostRoom *room, int64_t run_id, double 
         queue->passed_since = now;
         return 0;
     }
-    bool could_fit = needed <= room->host->room.memory_bytes, patient = now - queue->passed_since < queue->settings.patience_seconds;
-    return patient || !could_fit || needed <= room->free_bytes ? 0 : QUEUE_EMPTY;
+    bool could_fit = room_holds(room_whole(&room->host->room), needed);
+    bool patient = now - queue->passed_since < queue->settings.patience_seconds;
+    if (patient || !could_fit || room_holds(room->left, needed))
+        return 0;
+    most->gpus = 0;
+    return needed.memory_bytes <= room->left.memory_bytes ? 0 : QUEUE_EMPTY;
 }
 
-int host_turn(Queue *queue, const HostRoom *room, double now, double *most_bytes, int64_t *sweep_id, int64_t *pending, Error *error) {
+int host_turn(Queue *queue, const HostRoom *room, double now, Need *most, int64_t *sweep_id, int64_t *pending, Error *error) {
     PendingRun first;
-    double all = room->host->room.memory_bytes > 0 ? room->host->room.memory_bytes : STORE_ANY_BYTES;
-    *most_bytes = room->free_bytes;
-    int result = store_next_sweep(queue->store, all, sweep_id, pending, error);
-    if (result == 0 && room->free_bytes < all) {
-        result = host_next(queue, *sweep_id, all, &first, error);
-        if (result == 0 && first.memory_bytes > room->free_bytes) {
-            result = host_pass(queue, room, first.run_id, now, error);
-            result = result ? result : store_next_sweep(queue->store, room->free_bytes, sweep_id, pending, error);
+    Need whole = room_whole(&room->host->room);
+    *most = room->left;
+    int result = store_next_sweep(queue->store, whole, sweep_id, pending, error);
+    if (result == 0 && !room_holds(room->left, whole)) {
+        result = host_next(queue, *sweep_id, whole, &first, error);
+        if (result == 0 && !room_holds(room->left, first.need)) {
+            result = host_pass(queue, room, first.run_id, now, most, error);
+            result = result ? result : store_next_sweep(queue->store, *most, sweep_id, pending, error);
         }
     }
     return result == STORE_NONE ? QUEUE_EMPTY : result;
@@ -101,24 +108,34 @@ int host_threads(Queue *queue, const HostRoom *room, const PendingRun *run, int6
     if (*threads <= 1)
         return 0;
     /* It is pending itself still. */
-    double left = room->free_bytes - run->memory_bytes;
+    Need left = {room->left.memory_bytes - run->need.memory_bytes, room->left.gpus - run->need.gpus};
     if (store_fitting_count(queue->store, left, room->free_cores + 1, &others, error) < 0)
         return -1;
-    others -= run->memory_bytes <= left;
+    others -= room_holds(left, run->need);
     *threads = room_threads(&run->run, room->free_cores, others > 0 ? others : 0);
     return 0;
 }
 
 /* ---- why runs wait ---- */
 
-static void describe_on(const HostRoom *room, bool own, double needed, char out[RECORD_TEXT_MAX]) {
+static void describe_on(const HostRoom *room, bool own, Need needed, char out[RECORD_TEXT_MAX]) {
     room_describe(&room->host->room, room->workers, room->count, needed, own ? "this machine" : room->host->name, out);
 }
 
-int queue_waiting(Queue *queue, double needed, char out[RECORD_TEXT_MAX], Error *error) {
+/* Of two hosts, neither of which has room for it now, the one to tell of: where it will fit, then one with enough GPUs, then memory. */
+static bool is_nearer(const RoomHost *a, RoomVerdict verdict, const RoomHost *b, RoomVerdict other, Need needed) {
+    Need has = room_whole(a), had = room_whole(b);
+    if (verdict != other)
+        return verdict < other;
+    if ((has.gpus >= needed.gpus) != (had.gpus >= needed.gpus))
+        return has.gpus >= needed.gpus;
+    return has.memory_bytes > had.memory_bytes;
+}
+
+int queue_waiting(Queue *queue, Need needed, char out[RECORD_TEXT_MAX], Error *error) {
     static HostRoom room;
+    const QueueHost *nearest = NULL;
     RoomVerdict best = ROOM_NEVER;
-    double best_bytes = -1;
     *out = '\0';
     for (size_t i = 0; i < queue->host_count; i++) {
         const QueueHost *host = &queue->hosts[i];
@@ -129,38 +146,58 @@ int queue_waiting(Queue *queue, double needed, char out[RECORD_TEXT_MAX], Error 
             *out = '\0';
             return 0;
         }
-        /* The host where it will fit, else the largest. */
-        if (verdict < best || (verdict == best && host->room.memory_bytes > best_bytes)) {
+        if (!nearest || is_nearer(&host->room, verdict, &nearest->room, best, needed)) {
+            nearest = host;
             best = verdict;
-            best_bytes = host->room.memory_bytes;
             describe_on(&room, !strcmp(host->name, queue->settings.host), needed, out);
         }
     }
     return 0;
 }
 
-/* The most that any host has; STORE_ANY_BYTES where one does not say, or none has asked. */
-static double largest_room(const Queue *queue) {
-    double most = 0;
+/* The most GPUs that any host has, and the most memory that one with the GPUs of `needed` has: runs of a sweep need as many, as a rule. */
+static Need largest_room(const Queue *queue, Need needed) {
+    Need most = {0}, any = {0};
     for (size_t i = 0; i < queue->host_count; i++) {
-        double has = queue->hosts[i].room.memory_bytes;
-        most = has <= 0 ? STORE_ANY_BYTES : has > most ? has : most;
+        Need has = room_whole(&queue->hosts[i].room);
+        any = (Need){fmax(any.memory_bytes, has.memory_bytes), has.gpus > any.gpus ? has.gpus : any.gpus};
+        if (has.gpus >= needed.gpus)
+            most.memory_bytes = fmax(most.memory_bytes, has.memory_bytes);
     }
-    return most > 0 ? most : STORE_ANY_BYTES;
+    return (Need){most.memory_bytes > 0 ? most.memory_bytes : any.memory_bytes, any.gpus};
 }
 
+typedef int (*LargestRun)(Store *store, int64_t sweep_id, int64_t *run_id, Need *need, Error *error);
+
 int queue_sweep_waiting(Queue *queue, int64_t sweep_id, char out[RECORD_TEXT_MAX], int64_t *oversized, Error *error) {
-    int64_t run_id;
-    double needed;
-    char reason[RECORD_TEXT_MAX];
+    static const LargestRun kinds[] = {store_largest_pending, store_largest_pending_of_gpus};
     *out = '\0';
     *oversized = 0;
-    int result = store_largest_pending(queue->store, sweep_id, &run_id, &needed, error);
-    if (result != 0)
-        return result < 0 ? -1 : 0;
-    if (queue_waiting(queue, needed, reason, error) < 0)
-        return -1;
-    if (*reason)
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds && !*out; i++) {
+        int64_t run_id;
+        Need needed;
+        char reason[RECORD_TEXT_MAX];
+        int result = kinds[i](queue->store, sweep_id, &run_id, &needed, error);
+        if (result != 0 && result != STORE_NONE)
+            return -1;
+        if (result == 0 && queue_waiting(queue, needed, reason, error) < 0)
+            return -1;
+        if (result != 0 || !*reason)
+            continue;
         snprintf(out, RECORD_TEXT_MAX, "run %lld %.220s", (long long)run_id, reason);
-    return *reason ? store_larger_count(queue->store, sweep_id, largest_room(queue), oversized, error) : 0;
+        if (store_larger_count(queue->store, sweep_id, largest_room(queue, needed), oversized, error) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+int queue_can_go_on(Queue *queue, bool *can, Error *error) {
+    int64_t count = 0;
+    *can = queue->host_count == 0;
+    for (size_t i = 0; i < queue->host_count && !*can; i++) {
+        if (store_fitting_count(queue->store, room_whole(&queue->hosts[i].room), 1, &count, error) < 0)
+            return -1;
+        *can = count > 0;
+    }
+    return 0;
 }

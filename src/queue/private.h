@@ -20,12 +20,33 @@ struct Queue {
     double passed_since;
 };
 
+/* ---- how an attempt ends (queue.c) ---- */
+
+typedef struct Ending {
+    int64_t attempt_id, run_id;
+    Outcome outcome;
+    RunState result; /* when ok */
+    const char *detail;
+    double now;
+    const Environment *environment; /* as a result says; NULL: nothing new */
+    double step, flops;             /* as the result's last point says */
+} Ending;
+
+/* event: NULL, or what to record beside it. */
+int attempt_finish(Queue *queue, const Ending *ending, const char *event, Error *error);
+/* Ends what is open in the worker's name. `several`: the outcome where that is more than one. */
+int worker_give_up(Queue *queue, const char *worker, const Environment *at, Ending ending, Outcome several, const char *event,
+                   Error *error);
+
+/* ---- hosts (hosts.c) ---- */
+
 /* A host and who is at work there. */
 typedef struct HostRoom {
     const QueueHost *host;
     HostWorker workers[QUEUE_WORKERS_MAX];
     size_t count;
-    double free_bytes; /* STORE_ANY_BYTES where no limit is known */
+    Need left;
+    GpuSet free_gpus;
     int64_t free_cores;
 } HostRoom;
 
@@ -35,8 +56,8 @@ int host_read(Queue *queue, const QueueHost *host, HostRoom *out, Error *error);
 
 /* The sweep whose turn it is on this host, and the most that a run may need: a run that needs more than is left is passed over. 0,
  * QUEUE_EMPTY, -1. */
-int host_turn(Queue *queue, const HostRoom *room, double now, double *most_bytes, int64_t *sweep_id, int64_t *pending, Error *error);
+int host_turn(Queue *queue, const HostRoom *room, double now, Need *most, int64_t *sweep_id, int64_t *pending, Error *error);
 /* The sweep's next run; one from an earlier version learns what it needs. 0, STORE_NONE, -1. */
-int host_next(Queue *queue, int64_t sweep_id, double most_bytes, PendingRun *out, Error *error);
+int host_next(Queue *queue, int64_t sweep_id, Need most, PendingRun *out, Error *error);
 /* How many threads it gets there. */
 int host_threads(Queue *queue, const HostRoom *room, const PendingRun *run, int64_t *threads, Error *error);

@@ -23,6 +23,9 @@ int attempt_read(sqlite3_stmt *row, AttemptRecord *out, Error *error) {
     column_copy(row, 7, out->environment.version, sizeof out->environment.version);
     column_copy(row, 8, out->environment.backend, sizeof out->environment.backend);
     column_copy(row, 9, out->environment.data_digest, sizeof out->environment.data_digest);
+    char gpus[GPUS_TEXT_MAX];
+    column_copy(row, 18, gpus, sizeof gpus);
+    gpus_parse(gpus, &out->gpus);
     const char *outcome = (const char *)sqlite3_column_text(row, 3);
     if (!outcome || outcome_find(outcome, &out->outcome) != 0)
         return error_set(error, "attempt %lld has the unknown outcome '%s'", (long long)out->id, outcome ? outcome : "");
@@ -108,13 +111,14 @@ int store_attempt_latest_of_worker(Store *store, const char *worker, AttemptReco
 
 static int attempt_insert(Store *store, const AttemptStart *start, int64_t number, Error *error) {
     const Environment *at = &start->environment;
+    char gpus[GPUS_TEXT_MAX];
     return statement_run(
         store, error, NULL,
         "INSERT INTO attempts (run_id, number, token, outcome, worker, host, cpu, version, backend, data_digest, pid, threads, "
-        "started_at, expires_at, reserved_bytes) VALUES (?, ?, ?, 'open', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "started_at, expires_at, reserved_bytes, gpus) VALUES (?, ?, ?, 'open', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         VALUES(integer(start->run_id), integer(number), text(start->token), text(start->worker), text(at->host), text(at->cpu),
                text(at->version), text(at->backend), text(at->data_digest), integer(at->pid), integer(at->threads), real(start->now),
-               real(start->expires_at), integer((int64_t)start->reserved_bytes)));
+               real(start->expires_at), integer((int64_t)start->reserved_bytes), text(gpus_text(start->gpus, gpus))));
 }
 
 static int attempt_begin(Store *store, const AttemptStart *start, AttemptRecord *out, Error *error) {
@@ -135,6 +139,7 @@ static int attempt_begin(Store *store, const AttemptStart *start, AttemptRecord 
                            .run_id = start->run_id,
                            .number = number,
                            .environment = start->environment,
+                           .gpus = start->gpus,
                            .started_at = start->now,
                            .expires_at = start->expires_at};
     return 0;

@@ -22,7 +22,7 @@ static const Invariant invariants[] = {
      "WHERE abs(p - planned) > 1e-9 * scale OR abs(d - done) > 1e-9 * scale"},
     {"runs whose state or needs differ in a sweep's list",
      "SELECT count(*) FROM sweep_runs m JOIN runs r ON r.id = m.run_id WHERE m.state <> r.state OR m.flops_exact <> r.flops_exact "
-     "OR m.memory_bytes <> r.memory_bytes"},
+     "OR m.memory_bytes <> r.memory_bytes OR m.gpus <> r.gpus"},
     {"runs that are running without an open attempt, or the reverse",
      "SELECT count(*) FROM runs r WHERE (r.state = 'running') <> EXISTS (SELECT 1 FROM attempts a WHERE a.run_id = r.id AND a.outcome = "
      "'open')"},

@@ -2,13 +2,13 @@
  * so that runs that would find no room are passed over within it. */
 #include "private.h"
 
-int store_next_sweep(Store *store, double most_bytes, int64_t *sweep_id, int64_t *pending, Error *error) {
+int store_next_sweep(Store *store, Need most, int64_t *sweep_id, int64_t *pending, Error *error) {
     sqlite3_stmt *row = NULL;
     if (statement_query(store, error, &row,
                         "SELECT id, pending FROM sweeps s WHERE state = 'active' AND pending > 0 AND EXISTS "
-                        "(SELECT 1 FROM sweep_runs p WHERE p.sweep_id = s.id AND p.state = 'pending' AND p.memory_bytes <= ?) "
-                        "ORDER BY running, id LIMIT 1",
-                        VALUES(real(most_bytes))) < 0)
+                        "(SELECT 1 FROM sweep_runs p WHERE p.sweep_id = s.id AND p.state = 'pending' AND p.memory_bytes <= ? "
+                        "AND p.gpus <= ?) ORDER BY running, id LIMIT 1",
+                        VALUES(real(most.memory_bytes), integer(most.gpus))) < 0)
         return -1;
     int result = statement_next(store, row, error);
     if (result <= 0)
@@ -19,24 +19,24 @@ int store_next_sweep(Store *store, double most_bytes, int64_t *sweep_id, int64_t
     return 0;
 }
 
-/* The plus keeps SQLite from the index on memory_bytes, by which it would gather all pending runs and sort them, for each that is leased.
- */
-int store_next_pending(Store *store, int64_t sweep_id, double most_bytes, PendingRun *out, Error *error) {
+/* The pluses keep SQLite from the indexes on memory_bytes and gpus, by which it would gather all pending runs and sort them, for each that
+ * is leased. */
+int store_next_pending(Store *store, int64_t sweep_id, Need most, PendingRun *out, Error *error) {
     sqlite3_stmt *row = NULL;
     if (statement_query(store, error, &row,
                         "SELECT r.id, r.attempts, r.key, r.spec, r.memory_bytes, iif(r.attempts > 0, coalesce("
-                        "(SELECT a.threads FROM attempts a WHERE a.run_id = r.id AND a.number = r.attempts), 0), 0) "
+                        "(SELECT a.threads FROM attempts a WHERE a.run_id = r.id AND a.number = r.attempts), 0), 0), r.gpus "
                         "FROM runs r WHERE r.id = "
                         "(SELECT run_id FROM sweep_runs WHERE sweep_id = ? AND state = 'pending' AND +memory_bytes <= ? "
-                        "ORDER BY flops_exact DESC, run_id LIMIT 1)",
-                        VALUES(integer(sweep_id), real(most_bytes))) < 0)
+                        "AND +gpus <= ? ORDER BY flops_exact DESC, run_id LIMIT 1)",
+                        VALUES(integer(sweep_id), real(most.memory_bytes), integer(most.gpus))) < 0)
         return -1;
     int result = statement_next(store, row, error);
     if (result <= 0)
         return result < 0 ? -1 : STORE_NONE;
     *out = (PendingRun){.run_id = sqlite3_column_int64(row, 0),
                         .attempts = sqlite3_column_int64(row, 1),
-                        .memory_bytes = sqlite3_column_double(row, 4),
+                        .need = {sqlite3_column_double(row, 4), sqlite3_column_int64(row, 6)},
                         .threads = sqlite3_column_int64(row, 5)};
     column_copy(row, 2, out->key, sizeof out->key);
     const char *spec = (const char *)sqlite3_column_text(row, 3);
@@ -45,46 +45,63 @@ int store_next_pending(Store *store, int64_t sweep_id, double most_bytes, Pendin
     return 0;
 }
 
-int store_largest_pending(Store *store, int64_t sweep_id, int64_t *run_id, double *memory_bytes, Error *error) {
+static int largest_read(Store *store, const char *sql, int64_t sweep_id, int64_t *run_id, Need *need, Error *error) {
     sqlite3_stmt *row = NULL;
-    if (statement_query(store, error, &row,
-                        "SELECT run_id, memory_bytes FROM sweep_runs WHERE sweep_id = ? AND state = 'pending' "
-                        "ORDER BY memory_bytes DESC LIMIT 1",
-                        VALUES(integer(sweep_id))) < 0)
+    if (statement_query(store, error, &row, sql, VALUES(integer(sweep_id))) < 0)
         return -1;
     int result = statement_next(store, row, error);
     if (result <= 0)
         return result < 0 ? -1 : STORE_NONE;
     *run_id = sqlite3_column_int64(row, 0);
-    *memory_bytes = sqlite3_column_double(row, 1);
+    *need = (Need){sqlite3_column_double(row, 1), sqlite3_column_int64(row, 2)};
     statement_reset(row);
     return 0;
 }
 
-int store_larger_count(Store *store, int64_t sweep_id, double bytes, int64_t *count, Error *error) {
-    return statement_integer(store, error, count,
-                             "SELECT count(*) FROM sweep_runs WHERE sweep_id = ? AND state = 'pending' AND memory_bytes > ?",
-                             VALUES(integer(sweep_id), real(bytes)));
+int store_largest_pending(Store *store, int64_t sweep_id, int64_t *run_id, Need *need, Error *error) {
+    return largest_read(store,
+                        "SELECT run_id, memory_bytes, gpus FROM sweep_runs WHERE sweep_id = ? AND state = 'pending' "
+                        "ORDER BY memory_bytes DESC LIMIT 1",
+                        sweep_id, run_id, need, error);
 }
 
-int store_fitting_count(Store *store, double most_bytes, int64_t limit, int64_t *count, Error *error) {
+int store_largest_pending_of_gpus(Store *store, int64_t sweep_id, int64_t *run_id, Need *need, Error *error) {
+    return largest_read(store,
+                        "SELECT run_id, memory_bytes, gpus FROM sweep_runs WHERE sweep_id = ? AND state = 'pending' AND gpus > 0 "
+                        "ORDER BY gpus DESC, memory_bytes DESC LIMIT 1",
+                        sweep_id, run_id, need, error);
+}
+
+int store_larger_count(Store *store, int64_t sweep_id, Need most, int64_t *count, Error *error) {
     return statement_integer(store, error, count,
-                             "SELECT count(*) FROM (SELECT DISTINCT p.run_id FROM sweeps s CROSS JOIN sweep_runs p ON p.sweep_id = s.id "
-                             "WHERE s.state = 'active' AND s.pending > 0 AND p.state = 'pending' AND p.memory_bytes <= ? LIMIT ?)",
-                             VALUES(real(most_bytes), integer(limit)));
+                             "SELECT count(*) FROM sweep_runs WHERE sweep_id = ? AND state = 'pending' AND (memory_bytes > ? OR gpus > ?)",
+                             VALUES(integer(sweep_id), real(most.memory_bytes), integer(most.gpus)));
+}
+
+int store_fitting_count(Store *store, Need most, int64_t limit, int64_t *count, Error *error) {
+    return statement_integer(
+        store, error, count,
+        "SELECT count(*) FROM (SELECT DISTINCT p.run_id FROM sweeps s CROSS JOIN sweep_runs p ON p.sweep_id = s.id "
+        "WHERE s.state = 'active' AND s.pending > 0 AND p.state = 'pending' AND p.memory_bytes <= ? AND p.gpus <= ? LIMIT ?)",
+        VALUES(real(most.memory_bytes), integer(most.gpus), integer(limit)));
 }
 
 int store_host_workers(Store *store, const char *host, HostWorker *out, size_t capacity, size_t *count, Error *error) {
     sqlite3_stmt *row = NULL;
+    char gpus[GPUS_TEXT_MAX];
     int result;
     *count = 0;
     if (statement_query(store, error, &row,
-                        "SELECT min(run_id), max(threads), max(reserved_bytes) FROM attempts WHERE outcome = 'open' AND host = ? "
-                        "GROUP BY worker, pid LIMIT ?",
+                        "SELECT min(run_id), max(threads), max(reserved_bytes), group_concat(nullif(gpus, '')) FROM attempts "
+                        "WHERE outcome = 'open' AND host = ? GROUP BY worker, pid LIMIT ?",
                         VALUES(text(host), integer((int64_t)capacity))) < 0)
         return -1;
-    while ((result = statement_next(store, row, error)) > 0)
-        out[(*count)++] = (HostWorker){sqlite3_column_int64(row, 0), sqlite3_column_int64(row, 1), sqlite3_column_double(row, 2)};
+    while ((result = statement_next(store, row, error)) > 0) {
+        HostWorker *worker = &out[(*count)++];
+        *worker = (HostWorker){sqlite3_column_int64(row, 0), sqlite3_column_int64(row, 1), sqlite3_column_double(row, 2), 0};
+        column_copy(row, 3, gpus, sizeof gpus);
+        gpus_parse(gpus, &worker->gpus);
+    }
     return result;
 }
 

@@ -68,6 +68,6 @@ void column_copy(sqlite3_stmt *statement, int column, char *out, size_t capacity
 /* The columns that attempt_read expects, for a SELECT. */
 #define ATTEMPT_COLUMNS                                                                                                                    \
     "id, run_id, number, outcome, detail, host, cpu, version, backend, data_digest, pid, threads, started_at, ended_at, expires_at, "      \
-    "step, flops, memory_bytes"
+    "step, flops, memory_bytes, gpus"
 
 int attempt_read(sqlite3_stmt *statement, AttemptRecord *out, Error *error);

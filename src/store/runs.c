@@ -41,7 +41,7 @@ int store_point_list(Store *store, int64_t run_id, Point *out, size_t capacity, 
 
 #define RUN_COLUMNS                                                                                                                        \
     "r.id, r.key, r.state, r.attempts, r.failures, r.model, r.params, r.params_body, r.depth, r.width, r.examples, r.seed, r.lr, "         \
-    "r.flops_exact, r.flops_gemm, r.flops_paper, r.flops_6nd, r.done_flops, r.started_at, r.ended_at, r.detail, r.memory_bytes"
+    "r.flops_exact, r.flops_gemm, r.flops_paper, r.flops_6nd, r.done_flops, r.started_at, r.ended_at, r.detail, r.memory_bytes, r.gpus"
 
 static void run_read(sqlite3_stmt *row, RunRecord *out) {
     *out = (RunRecord){.id = sqlite3_column_int64(row, 0),
@@ -61,7 +61,8 @@ static void run_read(sqlite3_stmt *row, RunRecord *out) {
                        .done_flops = sqlite3_column_double(row, 17),
                        .started_at = sqlite3_column_double(row, 18),
                        .ended_at = sqlite3_column_double(row, 19),
-                       .memory_bytes = sqlite3_column_double(row, 21)};
+                       .memory_bytes = sqlite3_column_double(row, 21),
+                       .gpus = sqlite3_column_int64(row, 22)};
     column_copy(row, 1, out->key, sizeof out->key);
     column_copy(row, 5, out->model, sizeof out->model);
     column_copy(row, 20, out->detail, sizeof out->detail);

@@ -40,15 +40,15 @@ static int submit_insert_run(Submission *submission, const Run *run, const char 
     return statement_run(
         submission->store, error, added,
         "INSERT INTO runs (key, spec, model, kind, depth, width, examples, seed, lr, params, params_body, steps, flops_exact, "
-        "flops_gemm, flops_paper, flops_6nd, tensor_bytes, memory_bytes, state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
-        "?17, "
-        "coalesce((SELECT memory_bytes FROM memory_peaks WHERE tensor_bytes = ?17), ?18), 'pending') "
+        "flops_gemm, flops_paper, flops_6nd, tensor_bytes, memory_bytes, gpus, state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
+        "?, ?, ?17, coalesce((SELECT memory_bytes FROM memory_peaks WHERE tensor_bytes = ?17), ?18), ?19, 'pending') "
         "ON CONFLICT (key) DO NOTHING",
         VALUES(text(key), text(submission->spec.data), text(model),
                text(run->trainer == TRAINER_EXTERNAL ? "external" : model_kind_text(run->model.kind)), integer(run->model.depth),
                integer(run->model.width), integer(run->examples), integer((int64_t)run->seed), real(run->optimizer.lr),
                integer(run_params(run)), integer(run_params_body(run)), integer(run_steps(run)), real(flops.exact), real(flops.gemm),
-               real(flops.paper), real(flops.nd6), integer((int64_t)run_tensor_bytes(run)), integer((int64_t)run_memory_bytes(run))));
+               real(flops.paper), real(flops.nd6), integer((int64_t)run_tensor_bytes(run)), integer((int64_t)run_memory_bytes(run)),
+               integer(run->resources.gpus)));
 }
 
 /* The run is in the store: one that was cancelled is wanted again, and what it may take is as this file says. */
@@ -56,9 +56,9 @@ static int submit_share_run(Submission *submission, const Run *run, const char *
     if (statement_integer(submission->store, error, run_id, "SELECT id FROM runs WHERE key = ?", VALUES(text(key))) != 0 ||
         statement_run(submission->store, error, NULL,
                       "UPDATE runs SET spec = ?2, tensor_bytes = ?3, memory_bytes = coalesce((SELECT memory_bytes FROM memory_peaks WHERE "
-                      "tensor_bytes = ?3), ?4) WHERE id = ?1 AND spec <> ?2",
+                      "tensor_bytes = ?3), ?4), gpus = ?5 WHERE id = ?1 AND spec <> ?2",
                       VALUES(integer(*run_id), text(submission->spec.data), integer((int64_t)run_tensor_bytes(run)),
-                             integer((int64_t)run_memory_bytes(run)))) < 0)
+                             integer((int64_t)run_memory_bytes(run)), integer(run->resources.gpus))) < 0)
         return -1;
     return statement_run(submission->store, error, NULL,
                          "UPDATE runs SET state = iif(state = 'cancelled', 'pending', state), cancelling = 0 "
@@ -82,8 +82,8 @@ static int submit_run(Submission *submission, const Run *run, Error *error) {
     submission->record->shared += added == 0;
     return statement_run(
         store, error, NULL,
-        "INSERT INTO sweep_runs (sweep_id, run_id, position, submission, state, flops_exact, memory_bytes) "
-        "SELECT ?1, id, ?3, ?4, state, flops_exact, memory_bytes FROM runs WHERE id = ?2 "
+        "INSERT INTO sweep_runs (sweep_id, run_id, position, submission, state, flops_exact, memory_bytes, gpus) "
+        "SELECT ?1, id, ?3, ?4, state, flops_exact, memory_bytes, gpus FROM runs WHERE id = ?2 "
         "ON CONFLICT (sweep_id, run_id) DO UPDATE SET position = ?3, submission = ?4",
         VALUES(integer(submission->sweep_id), integer(run_id), integer(submission->position), integer(submission->number)));
 }

@@ -9,7 +9,7 @@
 static const double LARGEST = 9.0e18; /* that a 64-bit count holds */
 
 /* What the worker knows and a run does not. */
-static const char *const places[] = {"spec", "data", "run_dir", "threads", "steps"};
+static const char *const places[] = {"spec", "data", "run_dir", "threads", "gpus", "steps"};
 
 static int refuse(char *reason, size_t capacity, const char *what, const char *name) {
     if (reason)
@@ -29,7 +29,7 @@ static int expand_name(const char **at, CommandValue value, void *context, Buffe
         return 0;
     return refuse(
         reason, capacity,
-        "expected spec, data, run_dir, threads, steps, depth, width, expansion, inputs, classes, examples, seed or a key of train in "
+        "expected spec, data, run_dir, threads, gpus, steps, depth, width, expansion, inputs, classes, examples, seed or a key of train in "
         "braces, found \"",
         name);
 }

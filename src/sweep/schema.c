@@ -153,6 +153,9 @@ const Field schema_fields[FIELDS] = {
                     .limit = true, .meaning = "cores that a run is given"},
     [FIELD_MEMORY] = {"resources.memory", "resources.memory", TYPE_NUMBER, AT(run.resources.memory), .low = 0, .high = 1e15,
                       .low_open = true, .optional = true, .limit = true, .meaning = "bytes of memory that a run is given room for"},
+    [FIELD_GPUS] = {"resources.gpus", "resources.gpus", TYPE_INTEGER, AT(run.resources.gpus), .least = 0, .most = GPUS_MAX,
+                    .optional = true, .limit = true, .chooser = FIELD_TRAINER, .chosen = ON_EXTERNAL,
+                    .meaning = "GPUs that a run is given"},
 
     [FIELD_DESIGN] = {"design.kind", NULL, TYPE_CHOICE, AT(design.kind), .choices = designs, .required = true, .within = "design",
                       .meaning = "how examples are chosen in place of grid.examples"},

@@ -21,7 +21,7 @@ extern char **environ;
 static const double TURN_SECONDS = 0.05; /* between two looks at the world */
 static const double GRACE_SECONDS = 5;   /* from SIGTERM to SIGKILL */
 static const double DRAIN_SECONDS = 0.2; /* for output that is on its way when the program has ended */
-enum { READ_MAX = 1 << 16, SETTINGS_MAX = 10, ENVIRONMENT_TEXT_MAX = PATH_TEXT_MAX + 32 };
+enum { READ_MAX = 1 << 16, SETTINGS_MAX = 12, ENVIRONMENT_TEXT_MAX = PATH_TEXT_MAX + 32 };
 
 /* One attempt's run of the program. */
 typedef struct Session {
@@ -45,6 +45,7 @@ typedef struct Session {
 static bool place_value(void *context, const char *name, Buffer *out) {
     const Session *session = context;
     const External *external = session->external;
+    char gpus[GPUS_TEXT_MAX];
     if (!strcmp(name, "spec"))
         buffer_printf(out, "%s/spec.json", session->directory);
     else if (!strcmp(name, "run_dir"))
@@ -53,6 +54,8 @@ static bool place_value(void *context, const char *name, Buffer *out) {
         buffer_append_text(out, external->data_path);
     else if (!strcmp(name, "threads"))
         buffer_printf(out, "%lld", (long long)external->base.environment.threads);
+    else if (!strcmp(name, "gpus"))
+        buffer_append_text(out, gpus_text(external->gpus, gpus));
     else if (!strcmp(name, "steps"))
         buffer_printf(out, "%lld", (long long)external->base.steps);
     else
@@ -119,6 +122,17 @@ static bool is_replaced(const Settings *settings, const char *variable) {
     return false;
 }
 
+/* The numbers are those of nvidia-smi, by place on the bus; left to itself, CUDA counts from the fastest. A run that was given none sees
+ * none: the others of the machine may have them. */
+static void settings_add_gpus(GpuSet gpus, Settings *out) {
+    char text[GPUS_TEXT_MAX];
+    gpus_text(gpus, text);
+    setting_add(out, "SWEEPD_GPUS", text);
+    setting_add(out, "CUDA_VISIBLE_DEVICES", text);
+    if (gpus && !getenv("CUDA_DEVICE_ORDER"))
+        setting_add(out, "CUDA_DEVICE_ORDER", "PCI_BUS_ID");
+}
+
 static int settings_make(const Session *session, Settings *out, Error *error) {
     static const char *const threads[] = {"SWEEPD_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"};
     const External *external = session->external;
@@ -133,6 +147,7 @@ static int settings_make(const Session *session, Settings *out, Error *error) {
     snprintf(text, sizeof text, "%lld", (long long)external->base.environment.threads);
     for (size_t i = 0; i < sizeof threads / sizeof *threads; i++)
         setting_add(out, threads[i], text);
+    settings_add_gpus(external->gpus, out);
     while (environ[count])
         count++;
     out->list = calloc(count + SETTINGS_MAX + 1, sizeof *out->list);
@@ -371,7 +386,7 @@ static int external_run(Trainer *trainer, const TrainLoop *loop, Error *error) {
     session->external = external;
     session->loop = loop;
     session->log = -1;
-    session->process = (Process){.output = -1, .errors = -1};
+    session->process = process_none;
     buffer_init(&session->line, 2 * EXTERNAL_LINE_MAX);
     external->begun = clock_monotonic();
     double limit = trainer->run.program.time_limit;
@@ -466,7 +481,11 @@ int external_new(Trainer **out, const Run *run, const TrainerOptions *options, E
     external->params = (double)run_params(run);
     external->run_flops = run_flops(run).exact;
     external->last_step = -1;
+    external->gpus = options->gpus;
     int result = external->base.steps < 1 ? train_refuse(error, "the run has no steps: epochs, batch and examples are at least 1") : 0;
+    if (!result && gpus_count(options->gpus) < run->resources.gpus)
+        result = train_refuse(error, "the run needs %lld GPUs, and has been given %lld", (long long)run->resources.gpus,
+                              (long long)gpus_count(options->gpus));
     if (!result && *run->data_digest)
         result = dataset_locate(external->data_path, options->home, run->data_name, run->data_digest, error);
     if (result) {

@@ -1,9 +1,10 @@
 /* Everything that may fail or allocate happens before fork; between fork and exec the child calls async-signal-safe functions only. A
  * failed exec is told through a pipe that closes by itself when exec succeeds.
  *
- * The program leads a process group, so that what it starts is ended with it. It is killed by the kernel when the thread that started it
- * ends, which holds for a worker that is killed too; its children, which the kernel does not tell, see their parent end. */
+ * The program leads a process group, so that what it starts is ended with it; a guard stands over it, which ends what is left of it when it
+ * has ended, and all of it when this process has, in whatever way. */
 #include "process.h"
+#include "guard.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,6 +17,8 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+const Process process_none = {.reports = -1, .lifeline = -1, .output = -1, .errors = -1};
 
 /* ---- start ---- */
 
@@ -30,11 +33,12 @@ typedef struct Start {
     const char *program, *directory;
     char *const *arguments;
     char *const *environment;
-    pid_t parent;
-    int output[2], errors[2], report[2]; /* pipes */
+    int output[2], errors[2], report[2], lifeline[2], guard[2]; /* pipes */
 } Start;
 
-static void child_run(const Start *start) {
+/* In the program's own process, below the guard, with whom it ends. */
+static void child_run(const void *context) {
+    const Start *start = context;
     sigset_t none;
     sigemptyset(&none);
     struct sigaction action = {.sa_handler = SIG_DFL};
@@ -43,8 +47,6 @@ static void child_run(const Start *start) {
     sigprocmask(SIG_SETMASK, &none, NULL);
     setpgid(0, 0);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != start->parent) /* it ended before that */
-        _exit(127);
     int empty = open("/dev/null", O_RDONLY | O_CLOEXEC);
     if (empty < 0 || dup2(empty, STDIN_FILENO) < 0 || dup2(start->output[1], STDOUT_FILENO) < 0 ||
         dup2(start->errors[1], STDERR_FILENO) < 0 || chdir(start->directory) != 0)
@@ -54,22 +56,30 @@ static void child_run(const Start *start) {
     report_and_exit(start->report[1]);
 }
 
+/* What is written to a pipe at once is read at once. */
+static bool read_whole(int descriptor, void *out, size_t size) {
+    ssize_t got;
+    do
+        got = read(descriptor, out, size);
+    while (got < 0 && errno == EINTR);
+    return got == (ssize_t)size;
+}
+
 /* 0 when exec succeeded in the child; its errno otherwise. */
 static int read_report(int report) {
     int number = 0;
-    ssize_t got;
-    do
-        got = read(report, &number, sizeof number);
-    while (got < 0 && errno == EINTR);
-    return got == (ssize_t)sizeof number ? number : 0;
+    return read_whole(report, &number, sizeof number) ? number : 0;
+}
+
+static void close_end(int *descriptor) {
+    if (*descriptor >= 0)
+        close(*descriptor);
+    *descriptor = -1;
 }
 
 static void close_pipe(int pipe[2]) {
-    for (int i = 0; i < 2; i++) {
-        if (pipe[i] >= 0)
-            close(pipe[i]);
-        pipe[i] = -1;
-    }
+    close_end(&pipe[0]);
+    close_end(&pipe[1]);
 }
 
 /* A name without a slash is looked for along PATH; with one, it is relative to the directory where the program is started. */
@@ -88,21 +98,30 @@ static int find_program(const char *name, char out[PATH_TEXT_MAX], Error *error)
 }
 
 static int start_child(Start *start, Process *out, Error *error) {
-    pid_t pid = fork();
-    if (pid == 0)
-        child_run(start);
-    if (pid < 0)
+    GuardReport begun = {0};
+    pid_t guard = fork();
+    if (guard == 0) {
+        close(start->lifeline[1]);
+        guard_run(start->lifeline[0], start->guard[1], child_run, start);
+    }
+    if (guard < 0)
         return error_set_errno(error, errno, "fork");
-    setpgid(pid, pid); /* as the child does: whichever comes first */
-    close(start->report[1]);
-    start->report[1] = -1;
+    close_end(&start->report[1]);
+    close_end(&start->guard[1]);
+    close_end(&start->lifeline[0]);
     int number = read_report(start->report[0]);
-    if (number == 0) {
-        out->pid = pid;
+    bool told = read_whole(start->guard[0], &begun, sizeof begun);
+    if (number == 0 && told) {
+        *out = (Process){
+            .pid = begun.pid, .guard = guard, .reports = start->guard[0], .lifeline = start->lifeline[1], .output = -1, .errors = -1};
+        start->guard[0] = start->lifeline[1] = -1;
         return 0;
     }
-    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+    close_end(&start->lifeline[1]);
+    while (waitpid(guard, NULL, 0) < 0 && errno == EINTR)
         ;
+    if (number == 0)
+        return error_set(error, "a process cannot be started");
     error_set_errno(error, number, "cannot start %.500s in %.500s", start->program, start->directory);
     return PROCESS_MISSING;
 }
@@ -113,15 +132,17 @@ int process_start(Process *out, char *const *arguments, char *const *environment
                    .directory = directory,
                    .arguments = arguments,
                    .environment = environment,
-                   .parent = getpid(),
                    .output = {-1, -1},
                    .errors = {-1, -1},
-                   .report = {-1, -1}};
-    *out = (Process){.output = -1, .errors = -1};
+                   .report = {-1, -1},
+                   .lifeline = {-1, -1},
+                   .guard = {-1, -1}};
+    *out = process_none;
     int result = find_program(arguments[0], program, error);
     if (result)
         return result;
-    if (pipe2(start.output, O_CLOEXEC) || pipe2(start.errors, O_CLOEXEC) || pipe2(start.report, O_CLOEXEC))
+    if (pipe2(start.output, O_CLOEXEC) || pipe2(start.errors, O_CLOEXEC) || pipe2(start.report, O_CLOEXEC) ||
+        pipe2(start.lifeline, O_CLOEXEC) || pipe2(start.guard, O_CLOEXEC))
         result = error_set_errno(error, errno, "pipe");
     else
         result = start_child(&start, out, error);
@@ -135,6 +156,8 @@ int process_start(Process *out, char *const *arguments, char *const *environment
     close_pipe(start.output);
     close_pipe(start.errors);
     close_pipe(start.report);
+    close_pipe(start.lifeline);
+    close_pipe(start.guard);
     return result;
 }
 
@@ -159,34 +182,38 @@ size_t process_read(int *descriptor, char *out, size_t capacity) {
 }
 
 bool process_ended(Process *process) {
-    struct rusage usage;
-    if (process->pid == 0)
-        return true;
-    /* Looked at, and its group ended, before it is waited for: until then nobody else can have its number. */
+    GuardReport ended = {.status = SIGKILL};
     siginfo_t seen = {0};
-    if (waitid(P_PID, (id_t)process->pid, &seen, WEXITED | WNOHANG | WNOWAIT) == 0 && seen.si_pid == 0)
+    if (process->guard == 0)
+        return true;
+    if (waitid(P_PID, (id_t)process->guard, &seen, WEXITED | WNOHANG | WNOWAIT) == 0 && seen.si_pid == 0)
         return false;
-    kill(-process->pid, SIGKILL);
-    if (wait4(process->pid, &process->status, 0, &usage) == process->pid)
-        process->memory_bytes = 1024.0 * (double)usage.ru_maxrss;
+    /* A guard that was killed itself says nothing: the kernel has ended the program with it. */
+    if (!read_whole(process->reports, &ended, sizeof ended))
+        ended.status = SIGKILL;
+    process->status = ended.status;
+    process->memory_bytes = ended.memory_bytes;
+    while (waitpid(process->guard, NULL, 0) < 0 && errno == EINTR)
+        ;
+    close_end(&process->reports);
+    close_end(&process->lifeline);
+    process->guard = 0;
     process->pid = 0;
     return true;
 }
 
+/* While the guard is there, nobody else can have the program's number but for the moment in which it leaves. */
 void process_signal(const Process *process, int number) {
     if (process->pid > 0)
         kill(-process->pid, number);
 }
 
 void process_deinit(Process *process) {
-    process_signal(process, SIGKILL);
+    close_end(&process->lifeline); /* at which the guard ends them all */
     while (!process_ended(process))
         usleep(1000);
-    if (process->output >= 0)
-        close(process->output);
-    if (process->errors >= 0)
-        close(process->errors);
-    process->output = process->errors = -1;
+    close_end(&process->output);
+    close_end(&process->errors);
 }
 
 void process_describe(const Process *process, char *out, size_t capacity) {

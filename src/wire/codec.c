@@ -368,6 +368,17 @@ const CodecField codec_point_fields[] = {
     CODEC_END,
 };
 
+void codec_encode_gpus(const void *gpus, Buffer *out) {
+    char text[GPUS_TEXT_MAX];
+    buffer_append_json(out, gpus_text(*(const GpuSet *)gpus, text));
+}
+
+int codec_decode_gpus(Decoder *decoder, void *gpus, const json_t *json) {
+    if (json_is_string(json) && gpus_parse(json_string_value(json), gpus) == 0)
+        return 0;
+    return decoder_fail(decoder, "must be a list of GPUs, as \"0,1\", or \"\"");
+}
+
 void codec_encode_run(const void *run, Buffer *out) {
     Error error;
     Buffer text;

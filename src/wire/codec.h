@@ -77,6 +77,9 @@ extern const CodecField codec_environment_fields[];
 extern const CodecField codec_point_fields[];
 extern const CodecField codec_run_record_fields[];
 
+/* A GpuSet: "0,1". */
+void codec_encode_gpus(const void *gpus, Buffer *out);
+int codec_decode_gpus(Decoder *decoder, void *gpus, const json_t *json);
 void codec_encode_run(const void *run, Buffer *out);
 int codec_decode_run(Decoder *decoder, void *run, const json_t *json);
 /* A JSON array whose items a table describes. */

@@ -5,12 +5,19 @@
 #include <stdlib.h>
 
 static const CodecField attempt_fields[] = {
-    CODEC_MEMBER(AttemptRecord, id, CODEC_INTEGER),        CODEC_MEMBER(AttemptRecord, run_id, CODEC_INTEGER),
-    CODEC_MEMBER(AttemptRecord, number, CODEC_INTEGER),    CODEC_MEMBER(AttemptRecord, outcome, CODEC_OUTCOME),
-    CODEC_MEMBER(AttemptRecord, detail, CODEC_TEXT),       CODEC_NESTED(AttemptRecord, environment, codec_environment_fields),
-    CODEC_MEMBER(AttemptRecord, started_at, CODEC_NUMBER), CODEC_MEMBER(AttemptRecord, ended_at, CODEC_NUMBER),
-    CODEC_MEMBER(AttemptRecord, expires_at, CODEC_NUMBER), CODEC_MEMBER(AttemptRecord, step, CODEC_NUMBER),
-    CODEC_MEMBER(AttemptRecord, flops, CODEC_NUMBER),      CODEC_END,
+    CODEC_MEMBER(AttemptRecord, id, CODEC_INTEGER),
+    CODEC_MEMBER(AttemptRecord, run_id, CODEC_INTEGER),
+    CODEC_MEMBER(AttemptRecord, number, CODEC_INTEGER),
+    CODEC_MEMBER(AttemptRecord, outcome, CODEC_OUTCOME),
+    CODEC_MEMBER(AttemptRecord, detail, CODEC_TEXT),
+    CODEC_NESTED(AttemptRecord, environment, codec_environment_fields),
+    CODEC_CUSTOM(AttemptRecord, gpus, codec_encode_gpus, codec_decode_gpus),
+    CODEC_MEMBER(AttemptRecord, started_at, CODEC_NUMBER),
+    CODEC_MEMBER(AttemptRecord, ended_at, CODEC_NUMBER),
+    CODEC_MEMBER(AttemptRecord, expires_at, CODEC_NUMBER),
+    CODEC_MEMBER(AttemptRecord, step, CODEC_NUMBER),
+    CODEC_MEMBER(AttemptRecord, flops, CODEC_NUMBER),
+    CODEC_END,
 };
 
 static const CodecField event_fields[] = {

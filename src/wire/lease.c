@@ -17,6 +17,7 @@ static const CodecField lease_request_fields[] = {
     CODEC_MEMBER(LeaseRequest, sweep_id, CODEC_INTEGER),
     CODEC_MEMBER(LeaseRequest, cores, CODEC_INTEGER),
     CODEC_MEMBER(LeaseRequest, memory_bytes, CODEC_NUMBER),
+    CODEC_CUSTOM(LeaseRequest, gpus, codec_encode_gpus, codec_decode_gpus),
     CODEC_END,
 };
 
@@ -27,6 +28,7 @@ static const CodecField lease_fields[] = {
     CODEC_MEMBER(Lease, token, CODEC_TEXT),
     CODEC_MEMBER(Lease, key, CODEC_TEXT),
     CODEC_AT_LEAST(Lease, threads, 1),
+    CODEC_CUSTOM(Lease, gpus, codec_encode_gpus, codec_decode_gpus),
     CODEC_CUSTOM(Lease, run, codec_encode_run, codec_decode_run),
     CODEC_END,
 };

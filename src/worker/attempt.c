@@ -203,7 +203,7 @@ static int attempt_find_files(Attempt *attempt, const char *directory, Error *er
 static int attempt_prepare(Attempt *attempt, const char *directory) {
     Error error = {0};
     bool resumed = false;
-    TrainerOptions options = {.home = attempt->settings->home, .threads = (int)attempt->lease->threads};
+    TrainerOptions options = {.home = attempt->settings->home, .threads = (int)attempt->lease->threads, .gpus = attempt->lease->gpus};
     int result = attempt_find_files(attempt, directory, &error);
     if (!result)
         result = run_files_trainer(&attempt->files, &attempt->lease->run, &options, &attempt->trainer, &resumed, &error);
@@ -296,6 +296,7 @@ int attempt_run(const WorkerSettings *settings, Reporter *reporter, const Lease 
     attempt->lease = lease;
     attempt->reporter = reporter;
     attempt->begun = clock_monotonic();
+    cores_pin((int)lease->threads);
     if (!attempt_prepare(attempt, directory))
         attempt_train(attempt);
     int result = attempt_finish(attempt, error);

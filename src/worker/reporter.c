@@ -324,6 +324,7 @@ static void reporter_exchange(Reporter *reporter) {
 }
 
 static void *reporter_main(void *context) {
+    cores_free_thread(); /* it has its own pace, and little to do */
     Reporter *reporter = context;
     pthread_mutex_lock(&reporter->lock);
     while (!reporter->leaving && reporter->state == REPORTER_RUNNING) {

@@ -11,7 +11,8 @@ static const double SERVE_CALL_SECONDS = 30;
 enum { SERVE_TOKEN_FILE_MAX = 4096, SERVE_THREADS_MAX = 1024 };
 
 static const char serve_help[] = "Usage: sweep-worker serve [--home DIR] [--socket PATH | --url URL --token-file FILE]\n"
-                                 "                          [--name NAME] [--threads N] [--checkpoint-seconds S] [--once]\n"
+                                 "                          [--name NAME] [--threads N] [--gpus N|LIST] [--no-pin]\n"
+                                 "                          [--checkpoint-seconds S] [--once]\n"
                                  "Lease runs from the daemon, train them and report, until told to leave.\n"
                                  "\n"
                                  "  --home DIR               directory of the daemon's data (SWEEPD_HOME, ~/.local/share/sweepd)\n"
@@ -20,6 +21,9 @@ static const char serve_help[] = "Usage: sweep-worker serve [--home DIR] [--sock
                                  "  --token-file FILE        holds the token that TCP needs\n"
                                  "  --name NAME              name by which the daemon's executor knows this worker\n"
                                  "  --threads N              threads of the matrix products (default: as the daemon says with each run)\n"
+                                 "  --gpus N|LIST            GPUs of this machine: how many, or which, as 0,1,3 (default: those of\n"
+                                 "                           CUDA_VISIBLE_DEVICES, else all); the daemon knows its own machine's\n"
+                                 "  --no-pin                 do not tie each run to cores of its own\n"
                                  "  --checkpoint-seconds S   time between checkpoints (SWEEPD_CHECKPOINT_SECONDS, 60)\n"
                                  "  --once                   leave after one run, or when there is none\n"
                                  "\n"
@@ -30,6 +34,8 @@ typedef struct ServeState {
     WorkerSettings settings;
     char home[PATH_TEXT_MAX], socket[PATH_TEXT_MAX], token[WIRE_TOKEN_MAX];
     const char *home_given, *socket_given, *token_file;
+    bool gpus_given, unpinned;
+    GpuSet gpus;
     HttpClient *client;
     Machine machine;
     LeaseAnswer leases;
@@ -59,6 +65,9 @@ static int serve_read_option(ServeState *state, int option) {
     case 'n':
         state->settings.name = optarg;
         return 0;
+    case 'p':
+        state->unpinned = true;
+        return 0;
     case 'o':
         state->settings.once = true;
         return 0;
@@ -66,6 +75,11 @@ static int serve_read_option(ServeState *state, int option) {
         if (worker_read_integer(optarg, 1, SERVE_THREADS_MAX, &number))
             return worker_fail(WORKER_EXIT_USAGE, "--threads %s: a whole number from 1 to %d is wanted", optarg, SERVE_THREADS_MAX);
         state->settings.threads = (int)number;
+        return 0;
+    case 'g':
+        state->gpus_given = true;
+        if (gpus_read_option(optarg, &state->gpus))
+            return worker_fail(WORKER_EXIT_USAGE, "--gpus %s: a number of GPUs is wanted, or their numbers, as 0,1,3", optarg);
         return 0;
     case 'c':
         if (worker_read_seconds(optarg, 0.01, WORKER_CHECKPOINT_SECONDS_MAX, &state->settings.checkpoint_seconds))
@@ -83,6 +97,7 @@ static int serve_read_options(ServeState *state, int argc, char **argv, bool *he
         {"url", required_argument, NULL, 'u'},  {"token-file", required_argument, NULL, 'f'},
         {"name", required_argument, NULL, 'n'}, {"threads", required_argument, NULL, 't'},
         {"once", no_argument, NULL, 'o'},       {"checkpoint-seconds", required_argument, NULL, 'c'},
+        {"gpus", required_argument, NULL, 'g'}, {"no-pin", no_argument, NULL, 'p'},
         {"help", no_argument, NULL, 'h'},       {0},
     };
     int option, code;
@@ -141,7 +156,8 @@ static int serve_ask(ServeState *state, Error *error) {
                             .runs_max = state->settings.once ? 1 : (int64_t)state->runs_max,
                             .sweep_id = state->sweep_id,
                             .cores = state->machine.cores,
-                            .memory_bytes = state->machine.memory_bytes};
+                            .memory_bytes = state->machine.memory_bytes,
+                            .gpus = state->gpus_given ? state->gpus : state->machine.gpus};
     text_copy(request.worker, sizeof request.worker, state->settings.name);
     Buffer body, answer;
     int status = 0;
@@ -178,6 +194,7 @@ static int serve_turn(ServeState *state, Error *error) {
     state->heard_at = clock_monotonic();
     backoff_reset(&state->backoff);
     if (!state->leases.count) {
+        cores_pin(0);
         if (state->leases.leave || state->settings.once)
             return ATTEMPT_LEAVE;
         double wait = state->leases.retry_seconds;
@@ -196,6 +213,7 @@ static int serve_loop(ServeState *state, Error *error) {
     if (stop_init(error) || serve_connect(state, error))
         return -1;
     machine_read(&state->machine);
+    cores_init(!state->unpinned);
     worker_environment(state->settings.threads, &state->settings.environment);
     state->runs_max = 1;
     state->heard_at = clock_monotonic();

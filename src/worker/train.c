@@ -12,26 +12,30 @@
 
 enum { TRAIN_THREADS_MAX = 1024, TRAIN_RESULT_MAX = 1 << 16 };
 
-static const char train_help[] = "Usage: sweep-worker train SPEC --out DIR [--init FILE] [--save FILE] [--threads N]\n"
-                                 "                          [--backend NAME] [--home DIR] [--checkpoint-seconds S] [--json]\n"
-                                 "Train one run with no daemon. SPEC is a run's JSON, or a sweep file (.yaml, .yml) of exactly one run.\n"
-                                 "\n"
-                                 "  --out DIR                takes spec.json, points.jsonl, result.json and, while it trains, a\n"
-                                 "                           checkpoint, from which the same command goes on\n"
-                                 "  --init FILE              start from these weights (safetensors, float32)\n"
-                                 "  --save FILE              write the final weights (safetensors, float32)\n"
-                                 "  --threads N              threads of the matrix products (default 1)\n"
-                                 "  --backend NAME           openblas (fp32 only) or onednn (default: the faster one here)\n"
-                                 "  --home DIR               where packed data is kept (SWEEPD_HOME, ~/.local/share/sweepd)\n"
-                                 "  --checkpoint-seconds S   time between checkpoints (SWEEPD_CHECKPOINT_SECONDS, 60)\n"
-                                 "  --json                   print result.json at the end in place of the table\n"
-                                 "\n"
-                                 "Exit codes: 0 trained, finished before, or diverged (and says so); 1 error, or stopped by a signal\n"
-                                 "after a checkpoint; 2 usage or bad SPEC.\n";
+static const char train_help[] =
+    "Usage: sweep-worker train SPEC --out DIR [--init FILE] [--save FILE] [--threads N]\n"
+    "                          [--backend NAME] [--gpus N|LIST] [--home DIR] [--checkpoint-seconds S] [--json]\n"
+    "Train one run with no daemon. SPEC is a run's JSON, or a sweep file (.yaml, .yml) of exactly one run.\n"
+    "\n"
+    "  --out DIR                takes spec.json, points.jsonl, result.json and, while it trains, a\n"
+    "                           checkpoint, from which the same command goes on\n"
+    "  --init FILE              start from these weights (safetensors, float32)\n"
+    "  --save FILE              write the final weights (safetensors, float32)\n"
+    "  --threads N              threads of the matrix products (default 1)\n"
+    "  --backend NAME           openblas (fp32 only) or onednn (default: the faster one here)\n"
+    "  --gpus N|LIST            GPUs to take the run's from: how many, or which, as 0,1,3 (default: those\n"
+    "                           of CUDA_VISIBLE_DEVICES, else all)\n"
+    "  --home DIR               where packed data is kept (SWEEPD_HOME, ~/.local/share/sweepd)\n"
+    "  --checkpoint-seconds S   time between checkpoints (SWEEPD_CHECKPOINT_SECONDS, 60)\n"
+    "  --json                   print result.json at the end in place of the table\n"
+    "\n"
+    "Exit codes: 0 trained, finished before, or diverged (and says so); 1 error, or stopped by a signal\n"
+    "after a checkpoint; 2 usage or bad SPEC.\n";
 
 typedef struct HandRun {
     const char *spec, *out, *init, *save, *home_given, *backend;
     int threads;
+    GpuSet gpus;
     double checkpoint_seconds;
     bool json;
 
@@ -77,6 +81,10 @@ static int train_read_option(HandRun *hand, int option) {
             return worker_fail(WORKER_EXIT_USAGE, "--threads %s: a whole number from 1 to %d is wanted", optarg, TRAIN_THREADS_MAX);
         hand->threads = (int)number;
         return 0;
+    case 'g':
+        if (gpus_read_option(optarg, &hand->gpus))
+            return worker_fail(WORKER_EXIT_USAGE, "--gpus %s: a number of GPUs is wanted, or their numbers, as 0,1,3", optarg);
+        return 0;
     case 'c':
         if (worker_read_seconds(optarg, 0.01, WORKER_CHECKPOINT_SECONDS_MAX, &hand->checkpoint_seconds))
             return worker_fail(WORKER_EXIT_USAGE, "--checkpoint-seconds %s: a number from 0.01 to %d is wanted", optarg,
@@ -94,6 +102,7 @@ static int train_read_options(HandRun *hand, int argc, char **argv, bool *help) 
         {"save", required_argument, NULL, 's'},
         {"threads", required_argument, NULL, 't'},
         {"backend", required_argument, NULL, 'b'},
+        {"gpus", required_argument, NULL, 'g'},
         {"home", required_argument, NULL, 'H'},
         {"checkpoint-seconds", required_argument, NULL, 'c'},
         {"json", no_argument, NULL, 'j'},
@@ -307,7 +316,11 @@ static int train_open_points(HandRun *hand, bool resumed, Error *error) {
 
 static int train_loop(HandRun *hand, Error *error) {
     bool resumed;
-    TrainerOptions options = {.home = hand->home, .threads = hand->threads, .init_weights = hand->init, .backend = hand->backend};
+    TrainerOptions options = {.home = hand->home,
+                              .threads = hand->threads,
+                              .gpus = gpus_first(hand->gpus, hand->run.resources.gpus),
+                              .init_weights = hand->init,
+                              .backend = hand->backend};
     int result = run_files_trainer(&hand->files, &hand->run, &options, &hand->trainer, &resumed, error);
     if (!result)
         result = train_open_points(hand, resumed, error);
@@ -379,6 +392,7 @@ int worker_train(int argc, char **argv) {
     if (!hand)
         return worker_fail(WORKER_EXIT_ERROR, "out of memory");
     hand->threads = 1;
+    hand->gpus = gpus_of_machine();
     hand->checkpoint_seconds = worker_checkpoint_seconds();
     int code = train_read_options(hand, argc, argv, &help);
     if (help)

@@ -38,6 +38,16 @@ bool stop_requested(void);
 /* Sleeps until a stop is requested, `descriptor` (or -1) becomes readable, or the time is over. */
 void stop_wait(int descriptor, double seconds);
 
+/* ---- the cores of this process ---- */
+
+/* Once per process; not enabled: the others do nothing. */
+void cores_init(bool enabled);
+/* Keeps every thread of this process on so many cores, which no other worker of the machine has meanwhile; on any core where so many are
+ * not to be had. 0: on any. Calls with the same number keep the cores. */
+void cores_pin(int count);
+/* Lets the calling thread run anywhere. */
+void cores_free_thread(void);
+
 /* ---- points in memory, on their way to the daemon ---- */
 
 typedef struct PointList {

@@ -219,7 +219,8 @@ static void assert_says_once(const Output *output, int code, const char *text) {
 
 static void test_a_run_that_never_fits_is_not_waited_for(void **state) {
     (void)state;
-    static const char reason[] = "more than the 90 MiB of this machine", left[] = "1 run needs more memory than any machine here has";
+    static const char reason[] = "more than the 90 MiB of this machine",
+                      left[] = "1 run needs more memory or GPUs than any machine here has";
     char path[PATH_TEXT_MAX];
     start_small_daemon();
     sweep_file(path, "mixed", "[8, 2048]", 2);

@@ -52,7 +52,7 @@ static void make_executor(Fixture *fixture, const char *script) {
     Error error = {0};
     if (script != NULL)
         assert_int_equal(file_write_atomic(fixture->program, script, strlen(script), 0700, &error), 0);
-    ExecLocalSettings settings = {fixture->program, "/a home/$(x)", "/a socket", 3, fixture->log};
+    ExecLocalSettings settings = {fixture->program, "/a home/$(x)", "/a socket", 3, false, fixture->log};
     assert_int_equal(exec_local_new(&fixture->executor, &settings, &error), 0);
 }
 

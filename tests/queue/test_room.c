@@ -7,20 +7,20 @@ static const double GIB = 0x1p30;
 static void test_what_fits_waits_or_never_fits(void **state) {
     (void)state;
     char text[RECORD_TEXT_MAX];
-    const RoomHost host = {4, 24 * GIB}, unknown = {0, 0};
-    const HostWorker workers[] = {{11, 1, 2 * GIB}, {12, 2, 20 * GIB}};
-    assert_int_equal(room_check(&host, workers, 2, 2 * GIB), ROOM_FITS);
-    room_describe(&host, workers, 2, 2 * GIB, "this machine", text);
+    const RoomHost host = {4, 24 * GIB, 0}, unknown = {0};
+    const HostWorker workers[] = {{11, 1, 2 * GIB, 0}, {12, 2, 20 * GIB, 0}};
+    assert_int_equal(room_check(&host, workers, 2, (Need){2 * GIB, 0}), ROOM_FITS);
+    room_describe(&host, workers, 2, (Need){2 * GIB, 0}, "this machine", text);
     assert_string_equal(text, "");
-    assert_int_equal(room_check(&host, workers, 2, 3.1 * GIB), ROOM_WAITS);
-    room_describe(&host, workers, 2, 3.1 * GIB, "this machine", text);
+    assert_int_equal(room_check(&host, workers, 2, (Need){3.1 * GIB, 0}), ROOM_WAITS);
+    room_describe(&host, workers, 2, (Need){3.1 * GIB, 0}, "this machine", text);
     assert_string_equal(text, "needs 3.1 GiB; 2.0 GiB of the 24.0 GiB of this machine are free until run 11 ends");
-    room_describe(&host, workers, 2, 23 * GIB, "node7", text);
+    room_describe(&host, workers, 2, (Need){23 * GIB, 0}, "node7", text);
     assert_string_equal(text, "needs 23.0 GiB; 2.0 GiB of the 24.0 GiB of node7 are free until several runs end");
-    assert_int_equal(room_check(&host, NULL, 0, 40 * GIB), ROOM_NEVER);
-    room_describe(&host, NULL, 0, 40 * GIB, "this machine", text);
+    assert_int_equal(room_check(&host, NULL, 0, (Need){40 * GIB, 0}), ROOM_NEVER);
+    room_describe(&host, NULL, 0, (Need){40 * GIB, 0}, "this machine", text);
     assert_string_equal(text, "needs 40.0 GiB, more than the 24.0 GiB of this machine");
-    assert_int_equal(room_check(&unknown, workers, 2, 40 * GIB), ROOM_FITS);
+    assert_int_equal(room_check(&unknown, workers, 2, (Need){40 * GIB, 0}), ROOM_FITS);
     assert_int_equal(room_free_cores(&host, workers, 2), 1);
     assert_int_equal(room_free_cores(&unknown, workers, 2), 0);
 }
@@ -42,7 +42,7 @@ static void test_threads(void **state) {
 }
 
 static int ask_as(Queue *queue, const Environment *environment, double memory, double now, QueueLease *out) {
-    QueueRequest request = {.environment = environment, .worker = "w", .runs_max = 1, .host = {2, memory}};
+    QueueRequest request = {.environment = environment, .worker = "w", .runs_max = 1, .host = {2, memory, 0}};
     size_t count;
     int64_t sweep_id;
     return queue_lease(queue, &request, now, out, &count, &sweep_id, NULL);
@@ -216,11 +216,147 @@ static void test_leases_leave_cores(void **state) {
     store_free(store);
 }
 
+/* ---- GPUs ---- */
+
+static void submit_on_gpus(Store *store, const char *name, int gpus, const char *widths) {
+    static const char format[] = "version: 1\nname: %s\ndata: {inputs: 4, classes: 2, examples: 100}\nmodel: {name: %s}\n"
+                                 "trainer: {kind: external, command: [prog], params: width, flops: 1e8 * width, steps: 20}\n"
+                                 "resources: {memory: 1e6, gpus: %d}\ngrid: {depth: 1, width: %s, examples: 50}\n"
+                                 "train: {epochs: 2, batch: 10, optimizer: {name: sgd, lr: 0.1}}\n";
+    char text[1024];
+    Sweep *sweep;
+    SubmitRecord record;
+    Error error = {0};
+    int size = snprintf(text, sizeof text, format, name, name, gpus, widths);
+    assert_int_equal(sweep_parse(&sweep, text, (size_t)size, "t", &error), 0);
+    assert_int_equal(store_sweep_submit(store, sweep, text, (size_t)size, 1, &record, &error), 0);
+    sweep_free(sweep);
+}
+
+static int ask_with_gpus(Queue *queue, int64_t pid, GpuSet gpus, double now, QueueLease *out) {
+    QueueRequest request = {.environment = &(Environment){.host = "here", .pid = pid}, .worker = "w", .runs_max = 8, .sweep_id = 1};
+    QueueLease leases[8];
+    size_t count;
+    int64_t sweep_id;
+    request.host.gpus = gpus;
+    int result = queue_lease(queue, &request, now, leases, &count, &sweep_id, NULL);
+    if (result == 0) {
+        assert_int_equal(count, 1);
+        *out = leases[0];
+    }
+    return result;
+}
+
+static void test_what_gpus_are_there(void **state) {
+    (void)state;
+    char text[RECORD_TEXT_MAX];
+    const RoomHost host = {4, 24 * GIB, 0x0b}, none = {0};
+    const HostWorker workers[] = {{11, 1, GIB, 0x02}, {12, 1, GIB, 0x08}};
+    assert_int_equal(room_free_gpus(&host, workers, 2), 0x01);
+    assert_int_equal(room_check(&host, workers, 2, (Need){GIB, 1}), ROOM_FITS);
+    assert_int_equal(room_check(&host, workers, 2, (Need){GIB, 2}), ROOM_WAITS);
+    room_describe(&host, workers, 2, (Need){GIB, 2}, "this machine", text);
+    assert_string_equal(text, "needs 2 GPUs; 1 GPU of the 3 GPUs of this machine are free until run 11 ends");
+    room_describe(&host, workers, 2, (Need){GIB, 3}, "node7", text);
+    assert_string_equal(text, "needs 3 GPUs; 1 GPU of the 3 GPUs of node7 are free until several runs end");
+    room_describe(&host, workers, 2, (Need){23 * GIB, 1}, "node7", text);
+    assert_string_equal(text, "needs 23.0 GiB; 22.0 GiB of the 24.0 GiB of node7 are free until run 11 ends");
+    room_describe(&none, NULL, 0, (Need){GIB, 1}, "this machine", text);
+    assert_string_equal(text, "needs 1 GPU, more than the 0 GPUs of this machine");
+}
+
+/* Each goes alone, on devices of its own, also after the daemon was begun again; the third waits for an end. */
+static void test_no_two_runs_share_a_gpu(void **state) {
+    Store *store = store_at(*state);
+    Queue *queue;
+    QueueSettings settings = {0};
+    QueueLease first, second, third;
+    char text[RECORD_TEXT_MAX];
+    int64_t oversized;
+    assert_int_equal(queue_new(&queue, store, &settings, 0, NULL), 0);
+    submit_on_gpus(store, "a", 1, "[7, 8, 9]");
+    assert_int_equal(ask_with_gpus(queue, 1, 0x0a, 10, &first), 0);
+    assert_int_equal(first.gpus, 0x02);
+    queue_free(queue);
+    assert_int_equal(queue_new(&queue, store, &settings, 11, NULL), 0);
+    assert_int_equal(ask_with_gpus(queue, 2, 0x0a, 12, &second), 0);
+    assert_int_equal(second.gpus, 0x08);
+    assert_int_equal(ask_with_gpus(queue, 3, 0x0a, 13, &third), QUEUE_EMPTY);
+    assert_int_equal(queue_sweep_waiting(queue, 1, text, &oversized, NULL), 0);
+    assert_string_equal(text, "run 1 needs 1 GPU; 0 GPUs of the 2 GPUs of here are free until run 3 ends");
+    assert_int_equal(oversized, 0);
+    assert_int_equal(queue_expire(queue, 500, NULL), 0); /* both are lost */
+    assert_int_equal(ask_with_gpus(queue, 3, 0x0a, 501, &third), 0);
+    assert_int_equal(third.gpus, 0x02);
+    assert_int_equal(third.attempt_number, 2);
+    close_queue(queue, store);
+}
+
+/* What fits nowhere is nothing to stay for; a host that could take it is. */
+static void test_what_fits_nowhere_keeps_nobody(void **state) {
+    Store *store = store_at(*state);
+    Queue *queue;
+    QueueSettings settings = {0};
+    QueueLease lease;
+    bool can;
+    assert_int_equal(queue_new(&queue, store, &settings, 0, NULL), 0);
+    submit_on_gpus(store, "large", 2, "[9]");
+    assert_int_equal(queue_can_go_on(queue, &can, NULL), 0);
+    assert_true(can); /* nobody knows yet */
+    assert_int_equal(ask_with_gpus(queue, 1, 0x01, 10, &lease), QUEUE_EMPTY);
+    assert_int_equal(queue_can_go_on(queue, &can, NULL), 0);
+    assert_false(can);
+    assert_int_equal(ask_with_gpus(queue, 1, 0x03, 11, &lease), 0);
+    assert_int_equal(lease.gpus, 0x03);
+    close_queue(queue, store);
+}
+
+/* A run that wants more than there is stays, and says why; those without GPUs go past it for ever, those with only while there is patience.
+ */
+static void test_runs_wait_for_gpus(void **state) {
+    Store *store = store_at(*state);
+    Queue *queue;
+    QueueSettings settings = {.patience_seconds = 100};
+    QueueLease one, other;
+    char text[RECORD_TEXT_MAX];
+    int64_t oversized;
+    bool can;
+    assert_int_equal(queue_new(&queue, store, &settings, 0, NULL), 0);
+    submit_on_gpus(store, "small", 1, "[1, 2]");
+    submit_on_gpus(store, "large", 2, "[9]");
+    submit_on_gpus(store, "none", 0, "[3, 4]");
+    assert_int_equal(ask_with_gpus(queue, 1, 0x01, 10, &one), 0); /* of the sweep `small`, run 2 */
+    assert_int_equal(one.run_id, 2);
+    assert_int_equal(queue_sweep_waiting(queue, 2, text, &oversized, NULL), 0);
+    assert_string_equal(text, "run 3 needs 2 GPUs, more than the 1 GPU of here");
+    assert_int_equal(queue_can_go_on(queue, &can, NULL), 0);
+    assert_true(can);
+    assert_int_equal(oversized, 1);
+    assert_int_equal(ask_with_gpus(queue, 2, 0x03, 11, &other), 0); /* the other GPU comes: it is not enough for the large one */
+    assert_int_equal(other.run_id, 5);
+    assert_int_equal(other.gpus, 0);
+    assert_int_equal(queue_sweep_waiting(queue, 2, text, &oversized, NULL), 0);
+    assert_int_equal(oversized, 0);
+    assert_int_equal(end(queue, &other, 0, 12), 0);
+    assert_int_equal(ask_with_gpus(queue, 2, 0x03, 200, &other), 0); /* no patience: run 1 would fit, and is not let past */
+    assert_int_equal(other.run_id, 4);
+    assert_int_equal(end(queue, &other, 0, 201), 0);
+    assert_int_equal(ask_with_gpus(queue, 2, 0x03, 202, &other), QUEUE_EMPTY);
+    assert_int_equal(end(queue, &one, 0, 203), 0);
+    assert_int_equal(ask_with_gpus(queue, 2, 0x03, 204, &other), 0);
+    assert_int_equal(other.run_id, 1); /* both are free, and it is of the older sweep */
+    assert_int_equal(end(queue, &other, 0, 205), 0);
+    assert_int_equal(ask_with_gpus(queue, 2, 0x03, 206, &other), 0);
+    assert_int_equal(other.run_id, 3);
+    assert_int_equal(other.gpus, 0x03);
+    close_queue(queue, store);
+}
+
 /* A daemon that starts no workers says nothing of what fits: those to come may be on larger machines. */
 static void test_the_daemons_own_machine(void **state) {
     Store *store = store_at(*state);
     Queue *queue;
-    QueueSettings settings = {.host = "own", .room = {2, 50 * MIB}};
+    QueueSettings settings = {.host = "own", .room = {2, 50 * MIB, 0}};
     char text[RECORD_TEXT_MAX];
     int64_t oversized;
     size_t wanted;
@@ -249,6 +385,10 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_a_run_keeps_its_threads, home_setup, home_teardown),
         cmocka_unit_test_setup_teardown(test_two_hosts, home_setup, home_teardown),
         cmocka_unit_test_setup_teardown(test_leases_leave_cores, home_setup, home_teardown),
+        cmocka_unit_test(test_what_gpus_are_there),
+        cmocka_unit_test_setup_teardown(test_no_two_runs_share_a_gpu, home_setup, home_teardown),
+        cmocka_unit_test_setup_teardown(test_runs_wait_for_gpus, home_setup, home_teardown),
+        cmocka_unit_test_setup_teardown(test_what_fits_nowhere_keeps_nobody, home_setup, home_teardown),
         cmocka_unit_test_setup_teardown(test_the_daemons_own_machine, home_setup, home_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

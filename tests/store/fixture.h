@@ -129,8 +129,8 @@ static inline AttemptRecord begin_next(Store *store, char letter, double now) {
     PendingRun next;
     int64_t sweep_id, pending;
     memset(start.token, letter, SHA256_HEX_MAX - 1);
-    assert_int_equal(store_next_sweep(store, STORE_ANY_BYTES, &sweep_id, &pending, NULL), 0);
-    assert_int_equal(store_next_pending(store, sweep_id, STORE_ANY_BYTES, &next, NULL), 0);
+    assert_int_equal(store_next_sweep(store, STORE_ANY, &sweep_id, &pending, NULL), 0);
+    assert_int_equal(store_next_pending(store, sweep_id, STORE_ANY, &next, NULL), 0);
     assert_true(next.readable && pending > 0);
     start.run_id = next.run_id;
     assert_int_equal(store_attempt_begin(store, &start, &attempt, NULL), 0);

@@ -126,8 +126,8 @@ static void use_everything(Store *store) {
     store_point_list(store, 6, points, 4, &count, &error);
     store_sweep_text(store, 1, &out, &error);
     PendingRun pending;
-    store_next_sweep(store, STORE_ANY_BYTES, &id, &next, &error);
-    store_next_pending(store, 1, STORE_ANY_BYTES, &pending, &error);
+    store_next_sweep(store, STORE_ANY, &id, &next, &error);
+    store_next_pending(store, 1, STORE_ANY, &pending, &error);
     store_retry(store, 1, 0, 9, &next, &error);
     store_check(store, &out, &error);
     buffer_deinit(&out);

@@ -78,7 +78,7 @@ static void test_pause_and_cancel(void **state) {
     assert_true(wanted && paused);
     assert_int_equal(store_sweep_set_state(store, b, "paused", 104, &changed, NULL), 0);
     int64_t sweep_id, pending;
-    assert_int_equal(store_next_sweep(store, STORE_ANY_BYTES, &sweep_id, &pending, NULL), STORE_NONE);
+    assert_int_equal(store_next_sweep(store, STORE_ANY, &sweep_id, &pending, NULL), STORE_NONE);
     assert_int_equal(store_sweep_set_state(store, a, "cancelled", 105, &changed, NULL), 0);
     assert_int_equal(changed, 0); /* the two that are pending are in the paused sweep too */
     assert_int_equal(store_run_wanted(store, attempt.run_id, &wanted, &paused, NULL), 0);

@@ -81,7 +81,8 @@ static void sizes_come_from_the_program(void **state) {
     assert_true(run_flops(&run).exact == 0 && run_flops(&run).nd6 == 0);
     assert_int_equal(run_steps(&run), 7);
     assert_true(run_memory_bytes(&run) == RUN_MEMORY_MORE);
-    run = first_run("grid:", "resources: {cpus: 3, memory: 5e9}\ngrid:");
+    run = first_run("grid:", "resources: {cpus: 3, memory: 5e9, gpus: 2}\ngrid:");
+    assert_int_equal(run.resources.gpus, 2);
     assert_int_equal(run.resources.cpus, 3);
     assert_true(run_memory_bytes(&run) == 5e9);
 }
@@ -182,6 +183,7 @@ static void limits_are_no_part_of_the_key(void **state) {
     (void)state;
     check_key("params:", "time_limit: 60, directory: /tmp, params:", true);
     check_key("grid:", "resources: {cpus: 2, memory: 1e9}\ngrid:", true);
+    check_key("grid:", "resources: {gpus: 2}\ngrid:", true);
     check_key("params:", "version: 2, params:", false);
     check_key("\"{lr}\"", "\"{batch}\"", false);
     check_key("name: toy", "name: other", false);
@@ -193,7 +195,7 @@ static void the_text_reads_back(void **state) {
     Buffer text, second;
     Error error = {0};
     strcpy(run.program.command, "[\"a \\\"b\\\"\",\"{depth}\"]");
-    run.resources = (Resources){2, 3e9};
+    run.resources = (Resources){2, 3e9, 1};
     buffer_init(&text, RUN_SPEC_MAX);
     buffer_init(&second, RUN_SPEC_MAX);
     assert_int_equal(run_format(&run, &text, &error), 0);
@@ -201,7 +203,7 @@ static void the_text_reads_back(void **state) {
         fail_msg("%s", error.text);
     assert_int_equal(run_format(&again, &second, &error), 0);
     assert_string_equal(text.data, second.data);
-    assert_non_null(strstr(text.data, "\"resources\":{\"cpus\":2,\"memory\":"));
+    assert_non_null(strstr(text.data, "\"resources\":{\"cpus\":2,\"gpus\":1,\"memory\":"));
     assert_non_null(strstr(
         text.data, "\"trainer\":{\"command\":[\"a \\\"b\\\"\",\"{depth}\"],\"directory\":\"/tmp/a b\",\"flops\":\"6*params*examples\","
                    "\"kind\":\"external\",\"params\":\"depth*width^2\",\"steps\":\"7\",\"time_limit\":1.5,\"version\":\"v2\"}"));

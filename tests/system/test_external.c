@@ -207,6 +207,43 @@ static void test_a_worker_that_is_killed_leaves_no_program(void **state) {
     disturb(SIGKILL, "crashed,ok", "from 0\nfrom 5\n");
 }
 
+/* One in the program's group, and one in a session of its own. */
+static const char starting[] = "sleep 1000 & echo $! >> pids; setsid sleep 1000 & echo $! >> pids\n";
+
+static void take_all_along(int number, const char *more) {
+    char script[sizeof starting + sizeof waiting], path[PATH_TEXT_MAX];
+    long pids[3];
+    Buffer text;
+    snprintf(script, sizeof script, "%s%s", starting, waiting);
+    site_start_daemon("1", NULL);
+    submit_one(script, more);
+    site_until(is_half_way, NULL, "half of the points are there");
+    buffer_init(&text, 1 << 16);
+    site_run_path(path, 1, "pids");
+    assert_int_equal(file_read(path, text.max, &text, NULL), 0);
+    assert_int_equal(sscanf(text.data, "%ld %ld %ld", &pids[0], &pids[1], &pids[2]), 3);
+    buffer_deinit(&text);
+    if (number)
+        assert_int_equal(kill(site_worker_of(1), number), 0);
+    for (int i = 0; i < 3; i++)
+        site_until(program_is_gone, &(pid_t){(pid_t)pids[i]}, "the program and its children are gone");
+}
+
+static void test_a_killed_worker_leaves_nothing_of_its_program(void **state) {
+    (void)state;
+    take_all_along(SIGKILL, "");
+}
+
+static void test_a_stopped_worker_leaves_nothing_of_its_program(void **state) {
+    (void)state;
+    take_all_along(SIGTERM, "");
+}
+
+static void test_out_of_time_nothing_is_left(void **state) {
+    (void)state;
+    take_all_along(0, ", time_limit: 3");
+}
+
 static void test_failures_end_it(void **state) {
     (void)state;
     char had[128];
@@ -258,6 +295,9 @@ int main(void) {
         CASE(test_the_shell_example),
         CASE(test_a_worker_that_leaves_takes_its_program_along),
         CASE(test_a_worker_that_is_killed_leaves_no_program),
+        CASE(test_a_killed_worker_leaves_nothing_of_its_program),
+        CASE(test_a_stopped_worker_leaves_nothing_of_its_program),
+        CASE(test_out_of_time_nothing_is_left),
         CASE(test_failures_end_it),
         CASE(test_time_limits_count_and_can_be_moved),
         CASE(test_what_cannot_start_is_refused),

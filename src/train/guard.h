@@ -1,0 +1,17 @@
+/* guard (private to train): a process between the worker and its program, that ends the program with all that it started when the program
+ * ends, or the worker does. */
+#pragma once
+
+#include <sys/types.h>
+
+/* What the guard says, in this order, on its pipe. */
+typedef struct GuardReport {
+    pid_t pid;           /* of the program, and its process group */
+    int status;          /* of wait, once it has ended */
+    double memory_bytes; /* the most that one of its processes held */
+} GuardReport;
+
+/* In a child that was forked for it: starts the program by calling run(context), which does not return, in a child of its own, writes a
+ * report with its pid to `reports` and, when the program has ended, another. `lifeline` is the reading end of a pipe whose other end the
+ * worker holds, and nobody else. Calls async-signal-safe functions alone. */
+void guard_run(int lifeline, int reports, void (*run)(const void *context), const void *context) __attribute__((noreturn));
