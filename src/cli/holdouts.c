@@ -11,16 +11,23 @@
 typedef struct Holdouts {
     const Study *study;
     double share;
+    int64_t resamples;            /* 0: intervals are not told */
     FitHoldout made[FIT_METHODS]; /* [count] */
     size_t count;
     FitRefusal refusals[FIT_METHODS]; /* [refused] */
     size_t refused;
 } Holdouts;
 
-int holdout_make(FitHoldout *out, const Study *study, FitMethod method, double share, Error *error) {
+/* resamples: behind the intervals. */
+static int make_one(FitHoldout *out, const Study *study, FitMethod method, double share, int64_t resamples, Error *error) {
     FitOptions options;
     fits_options(&options, &study->options, fit_method_text(method));
+    options.resamples = resamples;
     return fit_holdout(out, method, study->points, study->point_count, share, &options, error);
+}
+
+int holdout_make(FitHoldout *out, const Study *study, FitMethod method, double share, Error *error) {
+    return make_one(out, study, method, share, study->options.resamples, error);
 }
 
 static int make_all(Holdouts *all, Error *error) {
@@ -29,7 +36,7 @@ static int make_all(Holdouts *all, Error *error) {
         FitMethod method = fits_order[i];
         if (!(all->study->options.methods & 1u << method) || !fit_method_has_law(method))
             continue;
-        result = holdout_make(&all->made[all->count], all->study, method, all->share, error);
+        result = make_one(&all->made[all->count], all->study, method, all->share, all->resamples, error);
         if (result == FIT_REFUSED) {
             all->refusals[all->refused].method = method;
             text_copy(all->refusals[all->refused++].text, ERROR_TEXT_MAX, error->text);
@@ -190,7 +197,7 @@ int holdouts_summarise(const Cli *cli, const Study *study, Error *error) {
 }
 
 int holdouts_tell(const Cli *cli, const Arguments *arguments, const Study *study, Error *error) {
-    Holdouts all = {.study = study, .share = arguments_number(arguments, "holdout", 0)};
+    Holdouts all = {.study = study, .share = arguments_number(arguments, "holdout", 0), .resamples = study->options.resamples};
     int result = make_all(&all, error);
     if (!result && all.count == 0) {
         result = CLI_FAILED;

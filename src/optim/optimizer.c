@@ -16,7 +16,7 @@ typedef struct OptimizerInfo {
 } OptimizerInfo;
 
 static const OptimizerInfo infos[] = {
-    [OPTIMIZER_LION] = {"lion", 10, 1, {"m"}, {.kind = OPTIMIZER_LION, .beta1 = 0.9, .beta2 = 0.99}},
+    [OPTIMIZER_LION] = {"lion", 7, 1, {"m"}, {.kind = OPTIMIZER_LION, .beta1 = 0.9, .beta2 = 0.99}},
     [OPTIMIZER_ADAMW] = {"adamw", 14, 2, {"m", "v"}, {.kind = OPTIMIZER_ADAMW, .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8}},
     [OPTIMIZER_SGD] = {"sgd", 6, 1, {"momentum"}, {.kind = OPTIMIZER_SGD, .momentum = 0.9}},
 };
@@ -111,9 +111,9 @@ static UpdateScalars step_scalars(const Optimizer *optimizer, double lr) {
         .beta2 = (float)s->beta2,
         .one_minus_beta2 = (float)(1 - s->beta2),
         .momentum = (float)s->momentum,
+        .decay = (float)(1 - lr * s->weight_decay),
     };
     if (s->kind == OPTIMIZER_ADAMW) {
-        scalars.decay = (float)(1 - lr * s->weight_decay);
         scalars.step_size = (float)(lr / (1 - pow(s->beta1, steps)));
         scalars.denominator = (float)(1 / sqrt(1 - pow(s->beta2, steps)));
         scalars.epsilon = (float)s->epsilon;

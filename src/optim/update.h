@@ -8,7 +8,7 @@
 typedef struct UpdateScalars {
     float lr, weight_decay;
     float beta1, one_minus_beta1, beta2, one_minus_beta2;
-    float decay;       /* adamw: 1 - lr weight_decay */
+    float decay;       /* lion, adamw: 1 - lr weight_decay */
     float step_size;   /* adamw: lr / (1 - beta1^t) */
     float denominator; /* adamw: 1 / sqrt(1 - beta2^t) */
     float epsilon, momentum;

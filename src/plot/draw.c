@@ -8,6 +8,7 @@
 static const char *const KINDS[PLOT_KINDS] = {"error-compute", "frontier", "curves",  "isoflop",   "contours",
                                               "residuals",     "cloud",    "holdout", "comparison"};
 static const char *const FORMATS[] = {"png", "svg", "pdf"};
+enum { FORMAT_COUNT = sizeof FORMATS / sizeof *FORMATS };
 
 const char *plot_kind_text(PlotKind kind) {
     return KINDS[kind];
@@ -139,7 +140,7 @@ static void set_title(Figure *figure, size_t runs) {
     figure_set_lines(figure, "TITLE", title);
 }
 
-static int draw_format(Figure *figure, PlotKind kind, const char *format) {
+static int start_format(Figure *figure, PlotKind kind, const char *format, Gnuplot *out) {
     Buffer script;
     buffer_init(&script, PLOT_TEXT_MAX);
     buffer_append(&script, figure->variables.data, figure->variables.size);
@@ -148,12 +149,28 @@ static int draw_format(Figure *figure, PlotKind kind, const char *format) {
     buffer_append_text(&script, script_text(KINDS[kind]));
     int result = buffer_check(&script, figure->error, "the script of a figure");
     if (result == 0) {
-        result = gnuplot_run(figure->directory, &script, figure->error);
-    }
-    if (result == 0) {
-        buffer_printf(figure->paths, "%s/%s.%s\n", figure->directory, figure->stem, format);
+        result = gnuplot_start(out, figure->directory, &script, figure->error);
     }
     buffer_deinit(&script);
+    return result;
+}
+
+/* All formats at the same time, each by a gnuplot of its own. Whatever was started is waited for; the first error stays. */
+static int draw_formats(Figure *figure, PlotKind kind) {
+    Gnuplot started[FORMAT_COUNT];
+    size_t count = 0;
+    int result = 0;
+    while (count < FORMAT_COUNT && (result = start_format(figure, kind, FORMATS[count], &started[count])) == 0) {
+        count++;
+    }
+    for (size_t i = 0; i < count; i++) {
+        int finished = gnuplot_finish(&started[i], result == 0 ? figure->error : NULL);
+        if (finished == 0) {
+            buffer_printf(figure->paths, "%s/%s.%s\n", figure->directory, figure->stem, FORMATS[i]);
+        } else if (result == 0) {
+            result = finished;
+        }
+    }
     return result;
 }
 
@@ -179,8 +196,8 @@ int plot_draw(const PlotStudy *study, PlotKind kind, const char *directory, Buff
     if (result == 0) {
         result = buffer_check(&figure.variables, error, "the variables of a figure");
     }
-    for (size_t i = 0; i < sizeof FORMATS / sizeof *FORMATS && result == 0; i++) {
-        result = draw_format(&figure, kind, FORMATS[i]);
+    if (result == 0) {
+        result = draw_formats(&figure, kind);
     }
     if (figure.tables.size > 0) {
         buffer_append(paths, figure.tables.data, figure.tables.size);

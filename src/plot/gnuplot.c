@@ -89,8 +89,9 @@ static int reap(pid_t child, const char *complaint, Error *error) {
     return 0;
 }
 
-int gnuplot_run(const char *directory, const Buffer *script, Error *error) {
+int gnuplot_start(Gnuplot *out, const char *directory, const Buffer *script, Error *error) {
     int pipes[2] = {-1, -1}, result = -1, file = script_open(script, error);
+    *out = (Gnuplot){.complaints = -1};
     if (file < 0) {
         return -1;
     }
@@ -98,21 +99,28 @@ int gnuplot_run(const char *directory, const Buffer *script, Error *error) {
         error_set_errno(error, errno, "no pipe to gnuplot");
         goto out;
     }
-    pid_t child;
-    int failure = start(directory, file, pipes[1], &child);
+    int failure = start(directory, file, pipes[1], &out->child);
     close(pipes[1]);
+    if (failure == 0) {
+        out->complaints = pipes[0];
+        result = 0;
+        goto out;
+    }
+    close(pipes[0]);
     if (failure == ENOENT) {
         error_set(error, "gnuplot is not installed: install the package gnuplot-nox; the tables of the figure are in %s", directory);
         result = PLOT_NO_GNUPLOT;
-    } else if (failure != 0) {
-        error_set_errno(error, failure, "cannot start gnuplot");
     } else {
-        char complaint[COMPLAINT_MAX];
-        listen_to(pipes[0], complaint);
-        result = reap(child, complaint, error);
+        error_set_errno(error, failure, "cannot start gnuplot");
     }
-    close(pipes[0]);
 out:
     close(file);
     return result;
+}
+
+int gnuplot_finish(Gnuplot *gnuplot, Error *error) {
+    char complaint[COMPLAINT_MAX];
+    listen_to(gnuplot->complaints, complaint);
+    close(gnuplot->complaints);
+    return reap(gnuplot->child, complaint, error);
 }

@@ -4,6 +4,7 @@
 #include "sweepd/plot.h"
 
 #include <math.h>
+#include <sys/types.h>
 
 /* plots/NAME.gp, as scripts/embed keeps it. */
 struct EmbeddedFile {
@@ -89,5 +90,12 @@ int table_cloud(Figure *figure);
 int table_holdout(Figure *figure);
 int table_comparison(Figure *figure);
 
-/* Runs gnuplot in `directory` on a script; its complaints become the error. 0, PLOT_NO_GNUPLOT, -1. */
-int gnuplot_run(const char *directory, const Buffer *script, Error *error);
+typedef struct Gnuplot {
+    pid_t child;
+    int complaints; /* read end of what it says */
+} Gnuplot;
+
+/* Starts gnuplot in `directory` on a script. 0, and the caller calls gnuplot_finish; PLOT_NO_GNUPLOT, -1. */
+int gnuplot_start(Gnuplot *out, const char *directory, const Buffer *script, Error *error);
+/* Waits for its end; its complaints become the error. 0, -1. */
+int gnuplot_finish(Gnuplot *gnuplot, Error *error);

@@ -169,7 +169,7 @@ static void test_names_and_flops(void **state) {
     static const char *const names[] = {"lion", "adamw", "sgd"};
     for (int kind = OPTIMIZER_LION; kind <= OPTIMIZER_SGD; kind++)
         assert_string_equal(optimizer_kind_text((OptimizerKind)kind), names[kind]);
-    assert_int_equal(optimizer_flops(OPTIMIZER_LION), 10);
+    assert_int_equal(optimizer_flops(OPTIMIZER_LION), 7);
     assert_int_equal(optimizer_flops(OPTIMIZER_ADAMW), 14);
     assert_int_equal(optimizer_flops(OPTIMIZER_SGD), 6);
 }
