@@ -74,6 +74,7 @@ static int item_key(const Builtin *main, size_t index, char key[RUN_KEY_MAX], Er
 
 static void item_start(Builtin *item, const Builtin *main, const Transfer *transfer) {
     size_t head = (size_t)arch_head_params(&item->base.run.model), body = model_parameter_count(item->model) - head;
+    dataset_normalise_as(item->data, main->data); /* the body knows images as it was trained on them */
     model_init_weights(item->model, item->base.run.seed);
     memcpy(model_parameters(item->model), model_parameters(main->model), body * sizeof(float));
     const ParameterGroup groups[] = {{0, body, transfer->body_lr / transfer->optimizer.lr}, {body, head, 1}};
