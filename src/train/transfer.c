@@ -186,8 +186,7 @@ static int item_train(Transferring *at, Builtin *item, size_t index, Point *out,
     if (result && result != TRAIN_DIVERGED)
         return result;
     add_metrics(&run->transfers[index], at, item, out);
-    bool last = index + 1 == run->transfer_count; /* after it the run is over */
-    if (!result && !last && !was_over && at->loop.checkpoint_path && builtin_save(&item->base, path, error))
+    if (!result && !was_over && at->loop.checkpoint_path && builtin_save(&item->base, path, error))
         return TRAIN_UNSAVED;
     return 0;
 }
