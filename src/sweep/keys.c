@@ -21,7 +21,7 @@ static const char *const *set_prefixes(KeySet set) {
 }
 
 static bool set_has(KeySet set, const Field *field) {
-    if (set == KEYS_TRAIN && field->type == TYPE_SPAN) /* a list already, so no axis */
+    if (set == KEYS_TRAIN && (field->type == TYPE_SPAN || field->type == TYPE_FILE)) /* no axis */
         return true;
     return (set != KEYS_TRAIN && set != KEYS_CELL) || field->axis;
 }

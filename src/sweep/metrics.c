@@ -29,8 +29,10 @@ static bool offer_section(Names *names, const Run *run, const char *section) {
 bool run_metric(const Run *run, size_t index, char out[METRIC_NAME_MAX]) {
     Names names = {.wanted = index, .out = out};
     bool validated = run->validation > 0 || run->trainer != TRAINER_BUILTIN;
-    return offer_section(&names, run, "test") || (validated && offer_section(&names, run, "validation")) ||
-           offer_section(&names, run, "train");
+    const TestSettings *test = &run->test;
+    return offer_section(&names, run, "test") || (test->crops > 0 && offer_section(&names, run, "tta.test")) ||
+           (*test->real.path && (offer(&names, "real.test", "error") || (test->crops > 0 && offer(&names, "tta.real.test", "error")))) ||
+           (validated && offer_section(&names, run, "validation")) || offer_section(&names, run, "train");
 }
 
 bool run_has_metric(const Run *run, const char *name) {
