@@ -52,10 +52,12 @@ int dataset_locate(char path[PATH_TEXT_MAX], const char *home, const char *name,
 /* Packs four IDX files. */
 int dataset_pack_idx(const char *name, const char *train_images, const char *train_labels, const char *test_images, const char *test_labels,
                      float mean, float deviation, const char *out_path, Error *error);
-/* Maps a packed file. verify: check the digest against the bytes, unless this process verified the same file last and it was not written
+/* Maps a packed file. verify: check the digest against the bytes, unless this process verified the same file lately and it was not written
  * since; else only the header, sizes and labels. */
 int dataset_map(DatasetMap **out, const char *path, bool verify, Error *error);
 void dataset_free(DatasetMap *data);
+/* From now on images are normalised by the mean and deviation of `like`, which has as many channels, and not by their own. */
+void dataset_normalise_as(DatasetMap *data, const DatasetMap *like);
 const DataInfo *dataset_info(const DatasetMap *data);
 /* "" when the pack has no names. */
 const char *dataset_class_name(const DatasetMap *data, int64_t label);
@@ -83,6 +85,7 @@ typedef struct PackOptions {
     int64_t height, width;                                           /* 0: as the source has it */
     int64_t channels;                                                /* 1 or 3; 0: as the source has it, 3 for encoded images */
     int threads;                                                     /* 0: one a core */
+    const bool *classes;                                             /* [DATA_CLASSES_MAX] those to keep, numbered anew; NULL: all */
     void (*on_progress)(void *context, int64_t done, int64_t total); /* images; may be NULL; from the calling thread */
     bool (*should_stop)(void *context);                              /* may be NULL */
     void *context;
