@@ -97,6 +97,48 @@ static void the_papers_grid_is_plan_only(void **state) {
     sweep_free(sweep);
 }
 
+static Sweep *sweep_on(const char *data, const char *rest) {
+    char text[1024];
+    snprintf(text, sizeof text,
+             "version: 1\nname: t\ndata: %s\nmodel: {kind: bmlp}\ngrid: {depth: 1, width: 8, examples: 100}\ntrain:\n" TRAIN "%s", data,
+             rest);
+    return sweep_good(text);
+}
+
+static void expect_missing(Sweep *sweep, int64_t inputs, int64_t classes, const char *missing) {
+    SweepCursor cursor;
+    Run run;
+    Buffer text;
+    Error error = {0};
+    buffer_init(&text, 1024);
+    sweep_append_missing(sweep, &text);
+    assert_string_equal(text.data ? text.data : "", missing);
+    assert_int_equal(sweep_is_plan_only(sweep), *missing != '\0');
+    assert_int_equal(sweep_check_data(sweep, "f.yaml", &error), *missing ? SWEEP_INVALID : 0);
+    assert_true(!*missing || strstr(error.text, "f.yaml can be planned, not run: "));
+    sweep_cursor_init(&cursor, sweep);
+    assert_true(sweep_cursor_next(&cursor, &run));
+    assert_int_equal(run.model.inputs, inputs);
+    assert_int_equal(run.model.classes, classes);
+    buffer_deinit(&text);
+    sweep_free(sweep);
+}
+
+/* What is not on this machine: published data have their sizes from the program, others from the file. */
+static void data_that_are_not_here_can_be_planned(void **state) {
+    (void)state;
+    expect_missing(sweep_on("{name: fashion-mnist}", ""), 784, 10, "");
+    expect_missing(sweep_on("{name: fashion-mnist, classes: 10, examples: 60000}", ""), 784, 10, "");
+    expect_missing(sweep_on("{name: cifar100}", ""), 3072, 100,
+                   "cifar100 is not in this home: 'sweepctl data fetch cifar100', then 'sweepctl data pack cifar100 cifar100'");
+    expect_missing(sweep_on("{name: mine, inputs: 12, classes: 3, examples: 500}",
+                            "eval: [{kind: linear, data: {name: other, inputs: 12, classes: 2, examples: 600}},\n"
+                            "       {kind: finetune, data: {name: other, inputs: 12, classes: 2, examples: 600}}]\n"),
+                   12, 3,
+                   "mine is not in this home: 'sweepctl data pack SOURCE mine' makes it; "
+                   "other is not in this home: 'sweepctl data pack SOURCE other' makes it");
+}
+
 /* Sizes alone can be run when nothing is trained. */
 static void a_simulated_sweep_needs_no_data(void **state) {
     (void)state;
@@ -261,6 +303,7 @@ int main(void) {
         cmocka_unit_test(quickstart_is_its_eighty_runs),
         cmocka_unit_test(every_run_of_every_sweep_survives_its_text),
         cmocka_unit_test(the_papers_grid_is_plan_only),
+        cmocka_unit_test(data_that_are_not_here_can_be_planned),
         cmocka_unit_test(a_simulated_sweep_needs_no_data),
         cmocka_unit_test(what_is_not_said_has_its_default),
         cmocka_unit_test(defaults_follow_the_optimizer_and_the_schedule),
