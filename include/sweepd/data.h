@@ -52,7 +52,7 @@ int dataset_locate(char path[PATH_TEXT_MAX], const char *home, const char *name,
 /* Packs four IDX files. */
 int dataset_pack_idx(const char *name, const char *train_images, const char *train_labels, const char *test_images, const char *test_labels,
                      float mean, float deviation, const char *out_path, Error *error);
-/* Maps a packed file. verify: check the digest against the bytes, unless this process verified the same file last and it was not written
+/* Maps a packed file. verify: check the digest against the bytes, unless this process verified the same file lately and it was not written
  * since; else only the header, sizes and labels. */
 int dataset_map(DatasetMap **out, const char *path, bool verify, Error *error);
 void dataset_free(DatasetMap *data);

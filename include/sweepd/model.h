@@ -79,6 +79,17 @@ float model_train_step(Model *model, const float *x, const uint16_t *labels, int
 float model_train_step_mixed(Model *model, const float *x, const uint16_t *labels, const uint16_t *others, float lambda, int64_t batch,
                              float smoothing);
 
+/* ---- training a new head on a frozen body ---- */
+
+/* Where the head reads what the body makes of a batch, its features: [batch_max, width] as products read them, model_feature_bytes a row. */
+void *model_features(Model *model);
+size_t model_feature_bytes(const Model *model);
+/* Forward without the head: fills model_features. Its products count as training. */
+void model_forward_features(Model *model, const float *x, int64_t batch);
+/* Forward and backward of the head on what stands in model_features. Fills the gradients of the head alone and returns the mean loss; with
+ * `others`, of a mixed target. */
+float model_train_head_step(Model *model, const uint16_t *labels, const uint16_t *others, float lambda, int64_t batch, float smoothing);
+
 /* The matrix products of model_train_step alone, in its order and on its arrays, for measuring what they take. What the model holds of a
  * batch, gradients included, means nothing afterwards. */
 void model_multiply_only(Model *model, const float *x, int64_t batch);

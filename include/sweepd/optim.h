@@ -33,6 +33,16 @@ void optimizer_free(Optimizer *optimizer);
 /* copy: [parameters], or NULL for none; from now on each step also writes there the new parameters rounded to bfloat16, in the same pass.
  */
 void optimizer_set_copy(Optimizer *optimizer, uint16_t *copy);
+/* Parameters of a rate of their own: [first, first + count) move at `rate` times that of a step. */
+typedef struct ParameterGroup {
+    size_t first, count;
+    double rate;
+} ParameterGroup;
+
+/* Groups that together are all parameters, in their order, at most OPTIMIZER_GROUPS_MAX. Without a call: one group, at rate 1. */
+enum { OPTIMIZER_GROUPS_MAX = 4 };
+void optimizer_set_groups(Optimizer *optimizer, const ParameterGroup *groups, size_t count);
+size_t optimizer_parameter_count(const Optimizer *optimizer);
 /* One step with the rate lr (settings' lr times the schedule's factor). parameters and gradients: [parameters]. */
 void optimizer_step(Optimizer *optimizer, float *parameters, const float *gradients, double lr);
 

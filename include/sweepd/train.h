@@ -34,6 +34,9 @@ typedef struct TrainerInterface {
      * of more than five classes; train on the first 10,000 examples of the subset at
      * most. Losses are cross-entropies in nats without smoothing; an error whose loss is not finite is NaN too. */
     int (*evaluate)(Trainer *trainer, Point *out, Error *error);
+    /* Once the run's own training is over and `out` has its last metrics: adds what else is measured then, and may take long. Returns what
+     * train_run may. NULL: nothing is. */
+    int (*finish)(Trainer *trainer, const struct TrainLoop *loop, Point *out, Error *error);
     int (*save)(Trainer *trainer, const char *path, Error *error);
     /* 0, TRAIN_REFUSED when the checkpoint is not this run's or is damaged: the trainer is then as it was. */
     int (*load)(Trainer *trainer, const char *path, Error *error);
@@ -62,6 +65,8 @@ int trainer_new(Trainer **out, const Run *run, const TrainerOptions *options, Er
 void trainer_free(Trainer *trainer);
 /* The model of a builtin trainer, NULL for others. */
 Model *trainer_model(Trainer *trainer);
+/* Removes a checkpoint, and those of the items of eval that lie beside it. */
+void checkpoint_remove(const char *path);
 /* Writes the model's weights as safetensors (float32). Builtin trainer only. */
 int trainer_save_weights(Trainer *trainer, const char *path, Error *error);
 
@@ -71,7 +76,7 @@ typedef struct TrainLoop {
     const char *checkpoint_path;                                      /* NULL: none are written */
     double checkpoint_seconds;                                        /* between checkpoints */
     bool (*should_stop)(void *context);                               /* asked between chunks of steps of about 50 ms; may be NULL */
-    void (*on_progress)(void *context, const Trainer *trainer);       /* then too; may be NULL */
+    void (*on_progress)(void *context, const Trainer *trainer);       /* then too, and while `finish` works; may be NULL */
     int (*on_point)(void *context, const Point *point, Error *error); /* at every evaluation, the last one included */
     int (*on_checkpoint)(void *context, Error *error);                /* before each checkpoint is written; may be NULL */
     void *context;

@@ -84,8 +84,8 @@ static const void *operands_prepare(const Model *model, const float *x, int64_t 
     return model->x_operand;
 }
 
-/* x comes from operands_prepare. Leaves the logits without the head's bias, which the loss adds. */
-static void network_forward(const Model *model, const void *x, int64_t batch, uint64_t *flops) {
+/* x comes from operands_prepare. Leaves what the head reads. */
+static void body_forward(const Model *model, const void *x, int64_t batch, uint64_t *flops) {
     const int64_t depth = model->arch.depth;
     assert(batch > 0 && batch <= model->batch_max);
     linear_forward(model, &model->input, batch, x, false, model->blocks[0].z, flops);
@@ -94,6 +94,11 @@ static void network_forward(const Model *model, const void *x, int64_t batch, ui
     }
     model->kernels->bias_forward(batch, model->arch.width, model->z, stream_source(model, depth)->bias, network_has_relu(model),
                                  model->z_operand);
+}
+
+/* Leaves the logits without the head's bias, which the loss adds. */
+static void network_forward(const Model *model, const void *x, int64_t batch, uint64_t *flops) {
+    body_forward(model, x, batch, flops);
     linear_forward(model, &model->head, batch, model->z_operand, false, model->logits, flops);
 }
 
@@ -153,6 +158,31 @@ float model_train_step_mixed(Model *model, const float *x, const uint16_t *label
     target.others = others;
     target.lambda = lambda;
     return train_step(model, x, &target);
+}
+
+/* ---- a new head on a frozen body ---- */
+
+void *model_features(Model *model) {
+    return model->z_operand;
+}
+
+size_t model_feature_bytes(const Model *model) {
+    return (size_t)model->arch.width * operand_size(model->backend->operands);
+}
+
+void model_forward_features(Model *model, const float *x, int64_t batch) {
+    body_forward(model, operands_prepare(model, x, batch), batch, &model->gemm_training);
+}
+
+float model_train_head_step(Model *model, const uint16_t *labels, const uint16_t *others, float lambda, int64_t batch, float smoothing) {
+    LossTarget target = loss_target(model, labels, batch, smoothing);
+    target.others = others;
+    target.lambda = lambda;
+    operands_prepare(model, NULL, 0);
+    linear_forward(model, &model->head, batch, model->z_operand, false, model->logits, &model->gemm_training);
+    float loss = model->kernels->loss_gradient(&target, model->logits, model->head.bias, model->head.dbias, model->logits_operand);
+    linear_backward_weight(model, &model->head, batch, model->logits_operand, model->z_operand);
+    return loss;
 }
 
 /* A step whose kernels do nothing. */

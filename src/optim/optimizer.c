@@ -1,6 +1,7 @@
 #include "sweepd/optim.h"
 #include "update.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +30,8 @@ struct Optimizer {
     int64_t steps;
     float *states[STATE_MAX];
     uint16_t *copy;
+    ParameterGroup groups[OPTIMIZER_GROUPS_MAX];
+    size_t group_count;
 };
 
 const char *optimizer_kind_text(OptimizerKind kind) {
@@ -78,6 +81,8 @@ int optimizer_new(Optimizer **out, const OptimizerSettings *settings, size_t par
     optimizer->info = &infos[settings->kind];
     optimizer->update = fastest_table();
     optimizer->parameters = parameters;
+    optimizer->groups[0] = (ParameterGroup){.count = parameters, .rate = 1};
+    optimizer->group_count = 1;
     for (size_t i = 0; i < optimizer->info->states; i++) {
         optimizer->states[i] = state_new(parameters);
         if (optimizer->states[i] == NULL) {
@@ -125,21 +130,40 @@ void optimizer_set_copy(Optimizer *optimizer, uint16_t *copy) {
     optimizer->copy = copy;
 }
 
-void optimizer_step(Optimizer *optimizer, float *parameters, const float *gradients, double lr) {
+void optimizer_set_groups(Optimizer *optimizer, const ParameterGroup *groups, size_t count) {
+    assert(count >= 1 && count <= OPTIMIZER_GROUPS_MAX);
+    memcpy(optimizer->groups, groups, count * sizeof *groups);
+    optimizer->group_count = count;
+}
+
+size_t optimizer_parameter_count(const Optimizer *optimizer) {
+    return optimizer->parameters;
+}
+
+static void group_step(const Optimizer *optimizer, const ParameterGroup *group, float *parameters, const float *gradients, double lr) {
     const UpdateTable *update = optimizer->update;
-    optimizer->steps++;
-    UpdateScalars scalars = step_scalars(optimizer, lr);
+    UpdateScalars scalars = step_scalars(optimizer, lr * group->rate);
+    float *state = optimizer->states[0] + group->first;
+    uint16_t *copy = optimizer->copy ? optimizer->copy + group->first : NULL;
+    parameters += group->first;
+    gradients += group->first;
     switch (optimizer->settings.kind) {
     case OPTIMIZER_LION:
-        update->lion(&scalars, optimizer->parameters, parameters, gradients, optimizer->states[0], optimizer->copy);
+        update->lion(&scalars, group->count, parameters, gradients, state, copy);
         break;
     case OPTIMIZER_ADAMW:
-        update->adamw(&scalars, optimizer->parameters, parameters, gradients, optimizer->states[0], optimizer->states[1], optimizer->copy);
+        update->adamw(&scalars, group->count, parameters, gradients, state, optimizer->states[1] + group->first, copy);
         break;
     case OPTIMIZER_SGD:
-        update->sgd(&scalars, optimizer->parameters, parameters, gradients, optimizer->states[0], optimizer->copy);
+        update->sgd(&scalars, group->count, parameters, gradients, state, copy);
         break;
     }
+}
+
+void optimizer_step(Optimizer *optimizer, float *parameters, const float *gradients, double lr) {
+    optimizer->steps++;
+    for (size_t i = 0; i < optimizer->group_count; i++)
+        group_step(optimizer, &optimizer->groups[i], parameters, gradients, lr);
 }
 
 size_t optimizer_state_count(const Optimizer *optimizer) {

@@ -1,6 +1,6 @@
 /* The built-in trainer: a run's model, data and optimizer put together. Nothing is allocated after it is made, and every batch follows from
  * (seed, step) alone, so that a step does not know whether the trainer was resumed. */
-#include "builtin.h"
+#include "transfer.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -27,6 +27,10 @@ static void batch_prepare(Builtin *builtin) {
         batch_index(builtin, place); /* no step before has asked for it */
         batch_expect(builtin->data, DATA_TRAIN, builtin->indices, builtin->batch);
     }
+    if (builtin->keeps_features) {
+        transfer_gather(builtin, builtin->order + place * builtin->batch);
+        return;
+    }
     if (place + 1 < builtin->steps_per_epoch) {
         batch_index(builtin, place + 1);
         batch_expect(builtin->data, DATA_TRAIN, builtin->indices, builtin->batch);
@@ -43,6 +47,8 @@ static void batch_prepare(Builtin *builtin) {
 
 static float batch_train(Builtin *builtin) {
     float smoothing = (float)builtin->base.run.label_smoothing;
+    if (builtin->frozen)
+        return transfer_train(builtin);
     if (!builtin->others)
         return model_train_step(builtin->model, builtin->x, builtin->labels, builtin->batch, smoothing);
     return model_train_step_mixed(builtin->model, builtin->x, builtin->labels, builtin->others, builtin->lambda, builtin->batch, smoothing);
@@ -50,26 +56,32 @@ static float batch_train(Builtin *builtin) {
 
 /* The step that diverges is taken and counted whole: its work was done, and the point after it shows what came of it. */
 static int builtin_step(Trainer *trainer, int64_t limit, Error *error) {
-    (void)error;
     Builtin *builtin = (Builtin *)trainer;
     const Run *run = &trainer->run;
     double start = clock_monotonic();
     float loss = 0;
+    int looked = transfer_look(builtin, error);
+    if (looked) {
+        trainer->seconds += clock_monotonic() - start;
+        return looked < 0 ? -1 : 0;
+    }
     for (int64_t i = 0; i < limit && trainer->step < trainer->steps && isfinite(loss); i++) {
         batch_prepare(builtin);
         loss = batch_train(builtin);
         double rate = run->optimizer.lr * schedule_factor(&run->schedule, trainer->step, trainer->steps);
-        optimizer_step(builtin->optimizer, model_parameters(builtin->model), model_gradients(builtin->model), rate);
+        size_t first = builtin->frozen;
+        optimizer_step(builtin->optimizer, model_parameters(builtin->model) + first, model_gradients(builtin->model) + first, rate);
         model_rounded_is_current(builtin->model);
         trainer->step++;
     }
-    trainer->flops = (double)trainer->step * builtin->step_flops;
+    trainer->flops = builtin->first_flops + (double)trainer->step * builtin->step_flops;
     trainer->seconds += clock_monotonic() - start;
     return isfinite(loss) ? 0 : TRAIN_DIVERGED;
 }
 
-static void builtin_free(Trainer *trainer) {
-    Builtin *builtin = (Builtin *)trainer;
+void builtin_free(Builtin *builtin) {
+    if (!builtin)
+        return;
     model_free(builtin->model);
     optimizer_free(builtin->optimizer);
     split_deinit(&builtin->split);
@@ -80,16 +92,23 @@ static void builtin_free(Trainer *trainer) {
     free(builtin->x);
     free(builtin->labels);
     free(builtin->others);
+    free(builtin->features);
+    free(builtin->feature_labels);
     free(builtin);
+}
+
+static void free_trainer(Trainer *trainer) {
+    builtin_free((Builtin *)trainer);
 }
 
 static const TrainerInterface builtin_interface = {
     .name = "builtin",
     .step = builtin_step,
     .evaluate = builtin_evaluate,
+    .finish = transfer_finish,
     .save = builtin_save,
     .load = builtin_load,
-    .free = builtin_free,
+    .free = free_trainer,
 };
 
 Model *trainer_model(Trainer *trainer) {
@@ -98,11 +117,11 @@ Model *trainer_model(Trainer *trainer) {
 
 /* ---- preparing ---- */
 
-static int data_prepare(Builtin *builtin, const char *home, Error *error) {
+static int data_prepare(Builtin *builtin, Error *error) {
     const Run *run = &builtin->base.run;
     if (!*run->data_digest)
         return train_refuse(error, "the run states sizes instead of naming data: it can be planned, not trained");
-    int result = dataset_open(&builtin->data, home, run->data_name, run->data_digest, error);
+    int result = dataset_open(&builtin->data, builtin->home, run->data_name, run->data_digest, error);
     if (result)
         return result == DATA_REFUSED ? TRAIN_REFUSED : result;
     const DataInfo *info = dataset_info(builtin->data);
@@ -146,13 +165,6 @@ static int plan_prepare(Builtin *builtin, Error *error) {
     return run_key(run, builtin->key, error);
 }
 
-static int backend_prepare(Builtin *builtin, const char *name, Error *error) {
-    static const BackendPrecision wanted[] = {
-        [PRECISION_FP32] = BACKEND_FP32, [PRECISION_BF16] = BACKEND_BF16, [PRECISION_AUTO] = BACKEND_AUTO};
-    int result = backend_choose_named(name, wanted[builtin->base.run.precision], &builtin->backend, error);
-    return result == BACKEND_REFUSED ? TRAIN_REFUSED : result;
-}
-
 /* Large batches are fast, and must not make an evaluation take more memory than training does. */
 static int64_t evaluation_batch(const Builtin *builtin) {
     double example = arch_batch_bytes(&builtin->base.run.model, 1, builtin->backend == BACKEND_ONEDNN_BF16);
@@ -162,41 +174,81 @@ static int64_t evaluation_batch(const Builtin *builtin) {
     return rows > (double)builtin->batch ? (int64_t)rows : builtin->batch;
 }
 
-static int builtin_prepare(Builtin *builtin, const TrainerOptions *options, Error *error) {
+/* The head comes last, so that what is trained is one array, with or without the body. */
+static int optimizer_prepare(Builtin *builtin, bool freezes, Error *error) {
     const Run *run = &builtin->base.run;
-    int result = backend_prepare(builtin, options->backend, error);
+    size_t all = model_parameter_count(builtin->model), trained = freezes ? (size_t)arch_head_params(&run->model) : all;
+    uint16_t *rounded = model_rounded_parameters(builtin->model);
+    builtin->frozen = all - trained;
+    if (optimizer_new(&builtin->optimizer, &run->optimizer, trained, error))
+        return -1;
+    optimizer_set_copy(builtin->optimizer, rounded ? rounded + builtin->frozen : NULL);
+    return 0;
+}
+
+static int builtin_prepare(Builtin *builtin, const BuiltinOrigin *origin, Error *error) {
+    const Run *run = &builtin->base.run;
+    int result = path_format(builtin->home, error, "%s", origin->home);
     if (!result)
-        result = data_prepare(builtin, options->home, error);
+        result = data_prepare(builtin, error);
     if (!result)
         result = plan_prepare(builtin, error);
     if (result)
         return result;
     builtin->evaluation_batch = evaluation_batch(builtin);
     int64_t batch_max = builtin->batch > builtin->evaluation_batch ? builtin->batch : builtin->evaluation_batch;
-    backend_set_threads(options->threads);
-    if (model_new(&builtin->model, &run->model, batch_max, builtin->backend, error) || buffers_prepare(builtin, batch_max, error) ||
-        optimizer_new(&builtin->optimizer, &run->optimizer, model_parameter_count(builtin->model), error))
-        return -1;
-    optimizer_set_copy(builtin->optimizer, model_rounded_parameters(builtin->model));
-    if (options->init_weights)
-        return weights_load(builtin->model, options->init_weights, error);
-    model_init_weights(builtin->model, run->seed);
-    return 0;
+    return model_new(&builtin->model, &run->model, batch_max, builtin->backend, error) || buffers_prepare(builtin, batch_max, error) ||
+                   optimizer_prepare(builtin, origin->freezes, error)
+               ? -1
+               : 0;
 }
 
-int builtin_new(Trainer **out, const Run *run, const TrainerOptions *options, Error *error) {
+int builtin_make(Builtin **out, const Run *run, const BuiltinOrigin *origin, Error *error) {
     *out = NULL;
     Builtin *builtin = calloc(1, sizeof *builtin);
     if (!builtin)
         return error_set_memory(error, "no memory for a trainer");
-    Trainer *trainer = &builtin->base;
-    trainer->interface = &builtin_interface;
-    trainer->run = *run;
-    int result = builtin_prepare(builtin, options, error);
+    builtin->base.interface = &builtin_interface;
+    builtin->base.run = *run;
+    builtin->backend = origin->backend;
+    builtin->keeps_features = origin->keeps_features;
+    int result = builtin_prepare(builtin, origin, error);
     if (result) {
-        builtin_free(trainer);
+        builtin_free(builtin);
         return result;
     }
+    *out = builtin;
+    return 0;
+}
+
+static int weights_prepare(Builtin *builtin, const TrainerOptions *options, Error *error) {
+    int result = transfer_check(builtin, error);
+    if (result)
+        return result;
+    if (options->init_weights)
+        return weights_load(builtin->model, options->init_weights, error);
+    model_init_weights(builtin->model, builtin->base.run.seed);
+    return 0;
+}
+
+int builtin_new(Trainer **out, const Run *run, const TrainerOptions *options, Error *error) {
+    static const BackendPrecision wanted[] = {
+        [PRECISION_FP32] = BACKEND_FP32, [PRECISION_BF16] = BACKEND_BF16, [PRECISION_AUTO] = BACKEND_AUTO};
+    Builtin *builtin;
+    BuiltinOrigin origin = {.home = options->home};
+    *out = NULL;
+    int result = backend_choose_named(options->backend, wanted[run->precision], &origin.backend, error);
+    if (result)
+        return result == BACKEND_REFUSED ? TRAIN_REFUSED : result;
+    backend_set_threads(options->threads);
+    result = builtin_make(&builtin, run, &origin, error);
+    if (!result)
+        result = weights_prepare(builtin, options, error);
+    if (result) {
+        builtin_free(builtin);
+        return result;
+    }
+    Trainer *trainer = &builtin->base;
     trainer->environment.threads = options->threads;
     text_copy(trainer->environment.backend, sizeof trainer->environment.backend, backend_text(builtin->backend));
     text_copy(trainer->environment.data_digest, sizeof trainer->environment.data_digest, run->data_digest);

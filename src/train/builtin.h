@@ -24,16 +24,35 @@ typedef struct Builtin {
     Model *model;
     Optimizer *optimizer;
     int64_t batch, evaluation_batch, steps_per_epoch;
-    double step_flops;
-    int64_t epoch;        /* whose order is in `order`; -1: none */
-    uint32_t *order;      /* [split.train_count] */
-    uint32_t *indices;    /* [batch_max] */
-    float *x;             /* [batch_max, inputs]; NULL where the model takes it rounded */
-    Augmenter *augmenter; /* NULL: images are taken as they are */
-    uint16_t *others;     /* [batch]: labels of the images that are mixed in; NULL: none */
-    float lambda;         /* of the batch that stands ready */
-    uint16_t *labels;     /* [batch_max] */
+    double step_flops, first_flops; /* of a step; before the first */
+    int64_t epoch;                  /* whose order is in `order`; -1: none */
+    uint32_t *order;                /* [split.train_count] */
+    uint32_t *indices;              /* [batch_max] */
+    float *x;                       /* [batch_max, inputs]; NULL where the model takes it rounded */
+    Augmenter *augmenter;           /* NULL: images are taken as they are */
+    uint16_t *others;               /* [batch]: labels of the images that are mixed in; NULL: none */
+    float lambda;                   /* of the batch that stands ready */
+    uint16_t *labels;               /* [batch_max] */
+    char home[PATH_TEXT_MAX];
+
+    /* Of an item of eval, see transfer.c. */
+    size_t frozen;            /* parameters, all before the head, that are not trained; 0: none */
+    bool keeps_features;      /* then: */
+    void *features;           /* [split.train_count, width] as products read them; NULL: not begun */
+    uint16_t *feature_labels; /* [split.train_count] */
+    int64_t feature_count;    /* examples whose features are there */
 } Builtin;
+
+/* What a trainer is made for, beside its run. */
+typedef struct BuiltinOrigin {
+    const char *home;
+    BackendKind backend;
+    bool freezes, keeps_features;
+} BuiltinOrigin;
+
+/* Everything but the initial weights. 0, TRAIN_REFUSED, -1. */
+int builtin_make(Builtin **out, const Run *run, const BuiltinOrigin *origin, Error *error);
+void builtin_free(Builtin *builtin);
 
 int builtin_new(Trainer **out, const Run *run, const TrainerOptions *options, Error *error);
 /* The examples of builtin->indices, as the model reads them: x and the labels. */

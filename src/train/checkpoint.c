@@ -33,15 +33,15 @@ static void list_deinit(TensorList *list) {
     *list = (TensorList){0};
 }
 
-/* optimizer: NULL for the weights alone. */
-static int list_init(TensorList *list, Model *model, Optimizer *optimizer, Error *error) {
+/* The model's tensors from `first` on. optimizer: NULL for the weights alone. */
+static int list_init(TensorList *list, Model *model, size_t first, Optimizer *optimizer, Error *error) {
     size_t tensors = model_tensor_count(model), states = optimizer ? optimizer_state_count(optimizer) : 0;
     *list = (TensorList){.entries = calloc(tensors + states, sizeof *list->entries), .names = calloc(states + 1, sizeof *list->names)};
     if (!list->entries || !list->names) {
         list_deinit(list);
         return error_set_memory(error, "no memory for a list of tensors");
     }
-    for (size_t i = 0; i < tensors; i++) {
+    for (size_t i = first; i < tensors; i++) {
         const Tensor *tensor = model_tensor(model, i);
         SafetensorsEntry *entry = &list->entries[list->count++];
         *entry = (SafetensorsEntry){.name = tensor->name, .dimensions = 2, .shape = {tensor->rows, tensor->columns}, .data = tensor->data};
@@ -53,11 +53,17 @@ static int list_init(TensorList *list, Model *model, Optimizer *optimizer, Error
         list->entries[list->count++] = (SafetensorsEntry){
             .name = list->names[i],
             .dimensions = 1,
-            .shape = {(int64_t)model_parameter_count(model), 1},
+            .shape = {(int64_t)optimizer_parameter_count(optimizer), 1},
             .data = optimizer_state_data(optimizer, i),
         };
     }
     return 0;
+}
+
+/* What is frozen comes from elsewhere. */
+static size_t first_trained(const Builtin *builtin) {
+    enum { HEAD_TENSORS = 2 };
+    return builtin->frozen ? model_tensor_count(builtin->model) - HEAD_TENSORS : 0;
 }
 
 static size_t entry_bytes(const SafetensorsEntry *entry) {
@@ -104,7 +110,7 @@ int trainer_save_weights(Trainer *trainer, const char *path, Error *error) {
     if (!model)
         return error_set(error, "%s: the trainer %s has no weights to write", path, trainer->interface->name);
     TensorList list;
-    if (list_init(&list, model, NULL, error))
+    if (list_init(&list, model, 0, NULL, error))
         return -1;
     const char *const pairs[] = {"format", "pt"}; /* what other readers of safetensors look for */
     int result = safetensors_write(path, list.entries, list.count, pairs, 1, error);
@@ -129,7 +135,7 @@ int weights_load(Model *model, const char *path, Error *error) {
     int result = safetensors_open(&file, path, error);
     if (result)
         return result;
-    result = list_init(&list, model, NULL, error);
+    result = list_init(&list, model, 0, NULL, error);
     if (!result)
         result = list_check(&list, file, path, STATE_PREFIX, error); /* a checkpoint's weights may be taken too */
     if (!result)
@@ -174,7 +180,7 @@ static int checkpoint_write(const Builtin *builtin, const char *path, const Tens
 int builtin_save(Trainer *trainer, const char *path, Error *error) {
     Builtin *builtin = (Builtin *)trainer;
     TensorList list;
-    if (list_init(&list, builtin->model, builtin->optimizer, error))
+    if (list_init(&list, builtin->model, first_trained(builtin), builtin->optimizer, error))
         return -1;
     int result = checkpoint_write(builtin, path, &list, error);
     list_deinit(&list);
@@ -223,7 +229,7 @@ static int checkpoint_take(Builtin *builtin, const TensorList *list, const Safet
     optimizer_set_steps(builtin->optimizer, (int64_t)taken);
     trainer->step = (int64_t)step;
     trainer->seconds = seconds;
-    trainer->flops = (double)trainer->step * builtin->step_flops;
+    trainer->flops = builtin->first_flops + (double)trainer->step * builtin->step_flops;
     return 0;
 }
 
@@ -234,7 +240,7 @@ int builtin_load(Trainer *trainer, const char *path, Error *error) {
     int result = safetensors_open(&file, path, error);
     if (result)
         return result;
-    result = list_init(&list, builtin->model, builtin->optimizer, error);
+    result = list_init(&list, builtin->model, first_trained(builtin), builtin->optimizer, error);
     if (!result)
         result = checkpoint_take(builtin, &list, file, path, error);
     list_deinit(&list);

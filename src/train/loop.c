@@ -65,11 +65,15 @@ static bool point_is_lost(const Point *point) {
     return false;
 }
 
-/* Measures and hands on. 0, TRAIN_DIVERGED, -1. */
+/* Measures and hands on. 0, or as train_run. */
 static int give_point(Trainer *trainer, const TrainLoop *loop, Error *error) {
     Point point = {0};
     if (trainer->interface->evaluate(trainer, &point, error))
         return -1;
+    bool finished = trainer->step == trainer->steps && !point_is_lost(&point) && trainer->interface->finish;
+    int result = finished ? trainer->interface->finish(trainer, loop, &point, error) : 0;
+    if (result)
+        return result;
     if (loop->on_point && loop->on_point(loop->context, &point, error))
         return -1;
     return point_is_lost(&point) ? TRAIN_DIVERGED : 0;
@@ -84,10 +88,8 @@ static int run_from(Progress *progress, const int64_t *steps, size_t count, Erro
         if (result && result != TRAIN_DIVERGED)
             return result;
         int given = give_point(trainer, progress->loop, error);
-        if (given < 0 || given == TRAIN_DIVERGED)
-            return given;
-        if (result)
-            return result;
+        if (given || result)
+            return given ? given : result;
     }
     return 0;
 }

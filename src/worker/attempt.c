@@ -261,7 +261,7 @@ static int attempt_close(Attempt *attempt, Error *error) {
         log_write(LOG_INFO, "attempt %lld is over: %s%s%s", (long long)attempt->lease->attempt_number, outcome_text(attempt->outcome),
                   *attempt->detail ? ": " : "", attempt->detail);
         if (attempt->outcome == OUTCOME_OK) {
-            unlink(attempt->files.checkpoint);
+            checkpoint_remove(attempt->files.checkpoint);
             run_files_remove_journals(&attempt->files);
         } else {
             unlink(attempt->files.journal); /* all of it went before the result */

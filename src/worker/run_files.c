@@ -160,6 +160,6 @@ int run_files_trainer(const RunFiles *files, const Run *run, const TrainerOption
     if (result != TRAIN_REFUSED)
         return result;
     log_write(LOG_WARNING, "the checkpoint is passed over, the run begins anew: %s", error->text);
-    unlink(files->checkpoint);
+    checkpoint_remove(files->checkpoint);
     return 0;
 }

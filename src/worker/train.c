@@ -290,7 +290,7 @@ static int train_finish(HandRun *hand, RunState state, Error *error) {
     if (!result)
         result = file_write_atomic(hand->files.result, text.data, text.size, 0644, error);
     if (!result) {
-        unlink(hand->files.checkpoint);
+        checkpoint_remove(hand->files.checkpoint);
         if (hand->json)
             fputs(text.data, stdout);
     }
