@@ -136,6 +136,19 @@ static void encode_transfers(const Plan *plan, Buffer *out) {
         buffer_append_text(out, "]");
 }
 
+/* Why it can only be planned. */
+static void encode_missing(const Plan *plan, Buffer *out) {
+    Buffer missing;
+    buffer_init(&missing, ERROR_TEXT_MAX);
+    sweep_append_missing(plan->sweep, &missing);
+    buffer_append_text(out, ",\"missing\":");
+    if (missing.size)
+        buffer_append_json(out, missing.data);
+    else
+        buffer_append_text(out, "null");
+    buffer_deinit(&missing);
+}
+
 static int plan_print_json(const Plan *plan, Error *error) {
     Buffer out;
     buffer_init(&out, 1 << 30);
@@ -157,6 +170,7 @@ static int plan_print_json(const Plan *plan, Error *error) {
     }
     buffer_append_text(&out, "]");
     encode_transfers(plan, &out);
+    encode_missing(plan, &out);
     design_encode(plan->sweep, &out);
     buffer_append_text(&out, "}\n");
     int result = cli_print(&out, error);
@@ -224,7 +238,6 @@ static int transfers_print(const Plan *plan, const Cli *cli, Error *error) {
     return result;
 }
 
-/* Why it can only be planned. */
 static void missing_print(const Plan *plan, const Cli *cli) {
     Buffer missing;
     buffer_init(&missing, ERROR_TEXT_MAX);
