@@ -83,6 +83,7 @@ typedef struct PackOptions {
     int64_t height, width;                                           /* 0: as the source has it */
     int64_t channels;                                                /* 1 or 3; 0: as the source has it, 3 for encoded images */
     int threads;                                                     /* 0: one a core */
+    const bool *classes;                                             /* [DATA_CLASSES_MAX] those to keep, numbered anew; NULL: all */
     void (*on_progress)(void *context, int64_t done, int64_t total); /* images; may be NULL; from the calling thread */
     bool (*should_stop)(void *context);                              /* may be NULL */
     void *context;

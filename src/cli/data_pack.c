@@ -136,6 +136,30 @@ static int pack_name(const Arguments *arguments, char out[64], Error *error) {
     return 0;
 }
 
+static const char *class_read(const char *at, int64_t *out) {
+    char *end;
+    *out = *at >= '0' && *at <= '9' ? (int64_t)strtoull(at, &end, 10) : -1;
+    return *out >= 0 && *out < DATA_CLASSES_MAX ? end : NULL;
+}
+
+/* "0-4,7". */
+static int pack_classes(const char *text, bool classes[DATA_CLASSES_MAX], Error *error) {
+    for (const char *at = text; at; at++) {
+        int64_t first, last;
+        at = class_read(at, &first);
+        last = first;
+        if (at && *at == '-')
+            at = class_read(at + 1, &last);
+        if (!at || last < first || (*at && *at != ','))
+            break;
+        for (int64_t i = first; i <= last; i++)
+            classes[i] = true;
+        if (!*at)
+            return 0;
+    }
+    return cli_usage(error, "--classes %.80s: a list of classes from 0 to %d is wanted, as in 0-4,7", text, DATA_CLASSES_MAX - 1);
+}
+
 static void report_print(const PackReport *report, const char *path) {
     const DataInfo *info = &report->info;
     for (size_t i = 0; i < report->skip_count && i < SKIPS_SHOWN; i++)
@@ -153,7 +177,11 @@ int data_pack(const Cli *cli, const Arguments *arguments, Error *error) {
     Meter meter;
     if (arguments->more_count != 2)
         return cli_usage(error, "data pack needs SOURCE and OUT; see 'sweepctl data --help'");
+    static bool classes[DATA_CLASSES_MAX];
+    const char *list = arguments_text(arguments, "classes", NULL);
     int result = pack_name(arguments, name, error);
+    if (!result && list)
+        result = pack_classes(list, classes, error);
     if (!result)
         result = pack_source(cli, arguments->more[0], source, error);
     if (result)
@@ -168,6 +196,7 @@ int data_pack(const Cli *cli, const Arguments *arguments, Error *error) {
                            .width = size,
                            .channels = arguments_flag(arguments, "grey") ? 1 : 0,
                            .threads = (int)arguments_number(arguments, "threads", 0),
+                           .classes = list ? classes : NULL,
                            .on_progress = meter_update,
                            .should_stop = stop_asked,
                            .context = &meter};

@@ -92,6 +92,7 @@ typedef struct PackWriter {
     size_t size;
     uint16_t *labels[DATA_SECTIONS]; /* [count] */
     bool *kept[DATA_SECTIONS];       /* [count] */
+    const int32_t *renumbered;       /* a class's number in the pack by its number in the source, below 0: left out; NULL: as it is */
 } PackWriter;
 
 /* info: shape, classes and counts; a mean above 0 is taken as it is, else mean and deviation are measured. The path must outlive the

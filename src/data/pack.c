@@ -30,6 +30,7 @@ typedef struct Packer {
     pthread_mutex_t lock;
     pthread_cond_t filled, emptied;
     int64_t done, total;
+    int32_t *renumbered; /* [plan's classes]; NULL: all are kept */
 } Packer;
 
 /* ---- a worker ---- */
@@ -387,6 +388,32 @@ static int plan_pack(Packer *packer, Error *error) {
     return result;
 }
 
+/* Labels stay in their order, and so do the names: plan->names becomes those of the pack. */
+static int classes_choose(Packer *packer, Plan *plan, int64_t *classes, Error *error) {
+    const bool *wanted = packer->options->classes;
+    int64_t all = plan->info.classes, kept = 0;
+    if (!wanted)
+        return 0;
+    for (int64_t i = all; i < DATA_CLASSES_MAX; i++)
+        if (wanted[i])
+            return data_refuse(error, "%s: there is no class %lld; its classes are 0 to %lld", plan->source, (long long)i,
+                               (long long)all - 1);
+    packer->renumbered = malloc((size_t)all * sizeof *packer->renumbered);
+    if (!packer->renumbered)
+        return error_set_memory(error, "no memory for %lld classes", (long long)all);
+    for (int64_t i = 0; i < all; i++) {
+        packer->renumbered[i] = wanted[i] ? (int32_t)kept++ : -1;
+        if (plan->names && !wanted[i])
+            free(plan->names[i]);
+        else if (plan->names)
+            plan->names[kept - 1] = plan->names[i];
+    }
+    for (int64_t i = kept; plan->names && i < all; i++)
+        plan->names[i] = NULL;
+    *classes = kept;
+    return kept >= 2 ? 0 : data_refuse(error, "%s: %lld class is too few; keep two or more", plan->source, (long long)kept);
+}
+
 int dataset_pack(PackReport *report, const char *source, const char *out_path, const PackOptions *options, Error *error) {
     Plan plan;
     DataInfo info;
@@ -409,10 +436,14 @@ int dataset_pack(PackReport *report, const char *source, const char *out_path, c
     report->format = plan.format;
     result = info_fill(&plan, options, &info, error);
     if (!result)
+        result = classes_choose(&packer, &plan, &info.classes, error);
+    if (!result)
         result = pack_writer_open(&packer.writer, &info, out_path, error);
+    packer.writer.renumbered = packer.renumbered;
     if (!result)
         result = plan_pack(&packer, error);
     pack_writer_deinit(&packer.writer);
+    free(packer.renumbered);
     plan_deinit(&plan);
     if (result)
         pack_report_deinit(report);

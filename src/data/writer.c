@@ -47,7 +47,9 @@ uint8_t *pack_writer_row(PackWriter *writer, DataSection section, int64_t index)
 }
 
 void pack_writer_keep(PackWriter *writer, DataSection section, int64_t index, uint16_t label) {
-    writer->labels[section][index] = label;
+    if (writer->renumbered && writer->renumbered[label] < 0)
+        return;
+    writer->labels[section][index] = writer->renumbered ? (uint16_t)writer->renumbered[label] : label;
     writer->kept[section][index] = true;
 }
 

@@ -86,8 +86,8 @@ static int check_shape(Reader *reader, const Item *item) {
     describe_shape(own, found);
     describe_shape(main, expected);
     return node_refuse(&reader->tree, node_child(item->node, "data"), AT_VALUE,
-                       "found %s, where the model is trained on %s; expected data of the same shape: pack them with 'sweepctl data pack "
-                       "--size' and '--channels'",
+                       "found %s, where the model is trained on %s; expected data of the same shape: pack them anew with 'sweepctl "
+                       "data pack', its --size and --grey",
                        found, expected);
 }
 

@@ -227,6 +227,57 @@ static void test_measures(void **state) {
     files_free(&files);
 }
 
+/* Some classes: the rows of the others are left out, the labels numbered anew, the names kept. */
+static void test_some_classes(void **state) {
+    (void)state;
+    TestFiles files = {.count = 0};
+    PackReport report;
+    static bool classes[DATA_CLASSES_MAX];
+    classes[3] = classes[4] = classes[8] = true;
+    PackOptions some = plain;
+    some.classes = classes;
+    make_cifar10(&files);
+    const char *source = files_write(&files, AS_TAR_GZ, false, "source");
+    DatasetMap *all = pack_and_map(source, &plain, &report);
+    pack_report_deinit(&report);
+    DatasetMap *data = pack_and_map(source, &some, &report);
+    const DataInfo *info = dataset_info(data), *whole = dataset_info(all);
+    static const uint16_t sources[] = {3, 4, 8};
+    assert_int_equal(info->classes, 3);
+    for (int i = 0; i < 3; i++)
+        assert_string_equal(dataset_class_name(data, i), dataset_class_name(all, sources[i]));
+    assert_string_equal(dataset_class_name(data, 3), "");
+    float *x = malloc(2 * sizeof *x * (size_t)info->inputs);
+    int64_t row = 0;
+    assert_non_null(x);
+    for (uint32_t i = 0; i < whole->train_count; i++) {
+        uint16_t label, own;
+        batch_gather(all, DATA_TRAIN, &i, 1, x, &label);
+        if (!classes[label])
+            continue;
+        uint32_t place = (uint32_t)row++;
+        batch_gather(data, DATA_TRAIN, &place, 1, x + info->inputs, &own);
+        assert_int_equal(sources[own], label);
+        float raw = x[0] * whole->deviation[0] + whole->mean[0], same = x[info->inputs] * info->deviation[0] + info->mean[0];
+        assert_float_equal(raw, same, 1e-5F);
+    }
+    assert_int_equal(row, info->train_count);
+    assert_true(row > 0 && row < whole->train_count);
+    free(x);
+    dataset_free(data);
+    dataset_free(all);
+    pack_report_deinit(&report);
+    Error error = {0};
+    classes[10] = true;
+    assert_int_equal(dataset_pack(&report, source, fixture_path("o.pack"), &some, &error), DATA_REFUSED);
+    assert_non_null(strstr(error.text, "there is no class 10; its classes are 0 to 9"));
+    memset(classes, 0, sizeof classes);
+    classes[1] = true;
+    assert_int_equal(dataset_pack(&report, source, fixture_path("o.pack"), &some, &error), DATA_REFUSED);
+    assert_non_null(strstr(error.text, "keep two or more"));
+    files_free(&files);
+}
+
 static void test_idx_folder(void **state) {
     (void)state;
     static const uint8_t labels[] = {0, 1, 2, 3, 0, 1};
@@ -312,7 +363,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_cifar10),       cmocka_unit_test(test_cifar100),      cmocka_unit_test(test_stl10),
         cmocka_unit_test(test_tiny_imagenet), cmocka_unit_test(test_image_folders), cmocka_unit_test(test_decoded_bytes),
-        cmocka_unit_test(test_measures),      cmocka_unit_test(test_idx_folder),    cmocka_unit_test(test_skips),
+        cmocka_unit_test(test_measures),      cmocka_unit_test(test_some_classes),  cmocka_unit_test(test_idx_folder),
+        cmocka_unit_test(test_skips),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -66,6 +66,39 @@ static void test_gemm_counters(void **state) {
     }
 }
 
+/* A head's step on features is the head's part of a whole step: the same loss, the same gradients, its own products counted. */
+static void test_head_step(void **state) {
+    (void)state;
+    float x[BATCH * INPUTS];
+    uint16_t labels[BATCH];
+    batch_fill(x, labels);
+    for (size_t i = 0; i < ARCHS; i++) {
+        for (int backend = BACKEND_OPENBLAS; backend <= BACKEND_ONEDNN_BF16; backend++) {
+            if (!backend_available((BackendKind)backend)) {
+                continue;
+            }
+            Model *whole = model_make(&archs[i], (BackendKind)backend), *head = model_make(&archs[i], (BackendKind)backend);
+            size_t count = (size_t)arch_head_params(&archs[i]), first = model_parameter_count(whole) - count;
+            float loss = model_train_step(whole, x, labels, BATCH, 0.1F);
+            model_forward_features(head, x, BATCH);
+            assert_int_equal(model_gemm_flops(head), arch_features_gemm_flops(&archs[i], BATCH));
+            size_t bytes = BATCH * model_feature_bytes(head);
+            void *kept = malloc(bytes);
+            assert_non_null(kept);
+            memcpy(kept, model_features(head), bytes);
+            model_forward_features(head, x, 3);
+            memcpy(model_features(head), kept, bytes);
+            free(kept);
+            uint64_t before = model_gemm_flops(head);
+            assert_true(model_train_head_step(head, labels, NULL, 1, BATCH, 0.1F) == loss);
+            assert_int_equal(model_gemm_flops(head) - before, arch_head_step_gemm_flops(&archs[i], BATCH));
+            assert_memory_equal(model_gradients(head) + first, model_gradients(whole) + first, count * sizeof(float));
+            model_free(whole);
+            model_free(head);
+        }
+    }
+}
+
 /* Evaluation, worked out again from the logits; the loss of a training step without smoothing is the same. */
 static void test_evaluation(void **state) {
     (void)state;
@@ -361,10 +394,19 @@ static void test_backend_text(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_gemm_counters),       cmocka_unit_test(test_evaluation),    cmocka_unit_test(test_top_errors),
-        cmocka_unit_test(test_repeats_bit_for_bit), cmocka_unit_test(test_tensors),       cmocka_unit_test(test_initial_weights),
-        cmocka_unit_test(test_divergence_shows),    cmocka_unit_test(test_refusals),      cmocka_unit_test(test_backend_text),
-        cmocka_unit_test(test_rounded_parameters),  cmocka_unit_test(test_multiply_only), cmocka_unit_test(test_steps_do_not_allocate),
+        cmocka_unit_test(test_gemm_counters),
+        cmocka_unit_test(test_head_step),
+        cmocka_unit_test(test_evaluation),
+        cmocka_unit_test(test_top_errors),
+        cmocka_unit_test(test_repeats_bit_for_bit),
+        cmocka_unit_test(test_tensors),
+        cmocka_unit_test(test_initial_weights),
+        cmocka_unit_test(test_divergence_shows),
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_backend_text),
+        cmocka_unit_test(test_rounded_parameters),
+        cmocka_unit_test(test_multiply_only),
+        cmocka_unit_test(test_steps_do_not_allocate),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

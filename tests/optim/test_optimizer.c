@@ -164,6 +164,44 @@ static void test_rounded_copy(void **state) {
     }
 }
 
+/* Two groups are two optimizers, each at its rate. */
+static void test_groups(void **state) {
+    (void)state;
+    enum { FIRST = 13 };
+    for (OptimizerKind kind = OPTIMIZER_LION; kind <= OPTIMIZER_SGD; kind++) {
+        OptimizerSettings settings;
+        Error error;
+        Optimizer *both, *first, *second;
+        float p[COUNT], q[COUNT], gradients[COUNT];
+        uint16_t copy[COUNT];
+        optimizer_settings_default(kind, &settings);
+        settings.weight_decay = 0.1;
+        assert_int_equal(optimizer_new(&both, &settings, COUNT, &error), 0);
+        assert_int_equal(optimizer_new(&first, &settings, FIRST, &error), 0);
+        assert_int_equal(optimizer_new(&second, &settings, COUNT - FIRST, &error), 0);
+        optimizer_set_groups(both, (ParameterGroup[]){{0, FIRST, 0.5}, {FIRST, COUNT - FIRST, 1}}, 2);
+        optimizer_set_copy(both, copy);
+        for (size_t i = 0; i < COUNT; i++) {
+            p[i] = q[i] = (float)i / COUNT - 0.3F;
+        }
+        for (size_t step = 0; step < 5; step++) {
+            for (size_t i = 0; i < COUNT; i++) {
+                gradients[i] = (float)((i * 7 + step * 3) % 11) - 5;
+            }
+            optimizer_step(both, p, gradients, 0.02);
+            optimizer_step(first, q, gradients, 0.01);
+            optimizer_step(second, q + FIRST, gradients + FIRST, 0.02);
+        }
+        for (size_t i = 0; i < COUNT; i++) {
+            assert_float_equal(p[i], q[i], 1e-6F);
+            assert_int_equal(copy[i], bfloat16_from_result(p[i]));
+        }
+        optimizer_free(both);
+        optimizer_free(first);
+        optimizer_free(second);
+    }
+}
+
 static void test_names_and_flops(void **state) {
     (void)state;
     static const char *const names[] = {"lion", "adamw", "sgd"};
@@ -187,9 +225,11 @@ static void test_too_many_parameters(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_lion_by_hand), cmocka_unit_test(test_lion_momentum_and_zero), cmocka_unit_test(test_adamw_by_hand),
-        cmocka_unit_test(test_sgd_by_hand),  cmocka_unit_test(test_state_resumes),          cmocka_unit_test(test_variants_agree),
-        cmocka_unit_test(test_rounded_copy), cmocka_unit_test(test_names_and_flops),        cmocka_unit_test(test_too_many_parameters),
+        cmocka_unit_test(test_lion_by_hand),    cmocka_unit_test(test_lion_momentum_and_zero),
+        cmocka_unit_test(test_adamw_by_hand),   cmocka_unit_test(test_sgd_by_hand),
+        cmocka_unit_test(test_state_resumes),   cmocka_unit_test(test_variants_agree),
+        cmocka_unit_test(test_rounded_copy),    cmocka_unit_test(test_groups),
+        cmocka_unit_test(test_names_and_flops), cmocka_unit_test(test_too_many_parameters),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -139,7 +139,7 @@ static void what_cannot_be_is_refused_at_its_place(void **state) {
         {"eval: [{kind: linear, data: {inputs: 784, classes: 5, examples: 9}}]\n", "eval[0]: name is missing"},
         {"eval: [{kind: linear, name: a, data: {inputs: 3072, classes: 5, examples: 9}}]\n",
          "eval[0].data: found examples of 3072 values, where the model is trained on 28 x 28 images of 1 channel; expected data of the same"
-         " shape: pack them with 'sweepctl data pack --size' and '--channels'"},
+         " shape: pack them anew with 'sweepctl data pack', its --size and --grey"},
         {"eval: [{kind: linear, name: a23456789012345678901234567890123, data: fashion-mnist}]\n", "a name of at most 31 characters"},
         {"eval: [{kind: linear, data: fashion-mnist}]\ntrainer: {kind: simulated, law: {E: 1, A: 1, alpha: 1, B: 1, beta: 1}}\n",
          "found eval beside a simulated trainer"},
