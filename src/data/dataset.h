@@ -70,7 +70,7 @@ struct DatasetMap {
 /* Reads rows around the page cache. NULL where that cannot be done. The path is the map's. */
 RowReader *row_reader_new(const DatasetMap *data, const char *path);
 void row_reader_free(RowReader *reader);
-/* Begins to read a batch; that of the call before stays. false: it is too large. */
+/* Begins to read a batch; that of the call before stays. false: it is too large, or a read failed before. */
 bool row_reader_ask(RowReader *reader, DataSection section, const uint32_t *indices, int64_t count);
 /* Where the rows of a batch are, once they are there; valid until the next but one is asked for. NULL: not to be had so. */
 const uint8_t *const *row_reader_take(RowReader *reader, DataSection section, const uint32_t *indices, int64_t count);

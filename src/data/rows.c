@@ -32,7 +32,8 @@ struct RowReader {
     int64_t inputs, stride, capacity;
     uint64_t offset[DATA_SECTIONS];
     RowSlot slots[SLOTS];
-    int next; /* the slot that is asked for next: the other's batch may not have been gathered yet */
+    bool broken; /* a read failed: none is tried again */
+    int next;    /* the slot that is asked for next: the other's batch may not have been gathered yet */
 };
 
 static bool slot_init(RowSlot *slot, const RowReader *reader) {
@@ -142,7 +143,7 @@ static void slot_submit(RowReader *reader, RowSlot *slot) {
 
 bool row_reader_ask(RowReader *reader, DataSection section, const uint32_t *indices, int64_t count) {
     RowSlot *slot = &reader->slots[reader->next];
-    if (count > reader->capacity)
+    if (count > reader->capacity || reader->broken)
         return false;
     slot_wait(reader, slot);
     if (slot->pending > 0)
@@ -174,5 +175,6 @@ const uint8_t *const *row_reader_take(RowReader *reader, DataSection section, co
     if (!slot)
         return NULL;
     slot_wait(reader, slot);
+    reader->broken = slot->failed;
     return slot->failed ? NULL : slot->rows;
 }

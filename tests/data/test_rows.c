@@ -93,6 +93,30 @@ static void test_any_order(void **state) {
     close_both(map, direct);
 }
 
+/* A disk that does not deliver costs time alone. */
+static void test_failing_reads(void **state) {
+    (void)state;
+    DatasetMap *map, *direct;
+    uint32_t indices[BATCH];
+    Rng rng;
+    if (!open_both(&map, &direct)) {
+        close_both(map, direct);
+        skip();
+    }
+    row_reader_free(direct->reader);
+    fixture_write(fixture_path("empty.pack"), "", 0);
+    direct->reader = row_reader_new(direct, fixture_path("empty.pack"));
+    assert_non_null(direct->reader);
+    rng_init(&rng, 3, 0);
+    for (int i = 0; i < 3; i++) {
+        draw(&rng, indices, BATCH, TRAIN);
+        assert_int_equal(row_reader_ask(direct->reader, DATA_TRAIN, indices, BATCH), i == 0);
+        assert_null(batch_rows(direct, DATA_TRAIN, indices, BATCH).staged);
+        assert_same(map, direct, DATA_TRAIN, indices, BATCH);
+    }
+    close_both(map, direct);
+}
+
 static void test_augmented(void **state) {
     (void)state;
     DatasetMap *map, *direct;
@@ -124,6 +148,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_batches),
         cmocka_unit_test(test_any_order),
+        cmocka_unit_test(test_failing_reads),
         cmocka_unit_test(test_augmented),
     };
     return cmocka_run_group_tests(tests, fixture_setup, fixture_teardown);
