@@ -21,6 +21,7 @@ typedef struct Architecture {
     int64_t depth;     /* blocks, >= 1 */
     int64_t width;     /* >= 1 */
     int64_t expansion; /* B-MLP only, >= 1; 0 otherwise */
+    double dropout; /* in training, this share, [0, 1), of what a block's last linear layer reads is dropped, the rest divided by 1 - it */
 } Architecture;
 
 const char *model_kind_text(ModelKind kind); /* "bmlp", "smlp" */

@@ -56,6 +56,8 @@ int dataset_pack_idx(const char *name, const char *train_images, const char *tra
  * since; else only the header, sizes and labels. */
 int dataset_map(DatasetMap **out, const char *path, bool verify, Error *error);
 void dataset_free(DatasetMap *data);
+/* From now on images are normalised by the mean and deviation of `like`, which has as many channels, and not by their own. */
+void dataset_normalise_as(DatasetMap *data, const DatasetMap *like);
 const DataInfo *dataset_info(const DatasetMap *data);
 /* "" when the pack has no names. */
 const char *dataset_class_name(const DatasetMap *data, int64_t label);

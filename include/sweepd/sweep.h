@@ -47,6 +47,25 @@ typedef struct Resources {
     double memory; /* bytes */
 } Resources;
 
+enum { RUN_FILE_MAX = 512 };
+
+/* A file whose bytes decide the result. Where it lies is no part of the run's key. Both "": none. */
+typedef struct RunFile {
+    char path[RUN_FILE_MAX]; /* absolute */
+    char digest[SHA256_HEX_MAX];
+} RunFile;
+
+typedef enum { MEAN_LOGITS, MEAN_SOFTMAX } OutputMean;
+typedef enum { HEAD_FILE, HEAD_FRESH } InitHead;
+
+/* What is measured on the test set at the end of a run, beside what is measured at every point. */
+typedef struct TestSettings {
+    int64_t crops;             /* of each image, over which the outputs are averaged; 0: none */
+    Augmentation augmentation; /* that makes them; no MixUp */
+    OutputMean mean;
+    RunFile real; /* labels: several for an image */
+} TestSettings;
+
 /* ---- transfer: what the trained model comes to on other data ---- */
 
 enum { RUN_TRANSFERS_MAX = 4, TRANSFER_NAME_MAX = 32 };
@@ -70,6 +89,7 @@ typedef struct Transfer {
     ScheduleSettings schedule;
     double label_smoothing;
     Augmentation augmentation;
+    TestSettings test; /* without a labels file */
 } Transfer;
 
 const char *transfer_kind_text(TransferKind kind); /* "linear", "finetune" */
@@ -93,6 +113,9 @@ typedef struct Run {
     ScheduleSettings schedule;
     double label_smoothing;
     Augmentation augmentation;
+    RunFile init;       /* weights to start from, safetensors */
+    InitHead init_head; /* fresh: the head is not taken from them */
+    TestSettings test;
     Precision precision;
     TrainerKind trainer;
     Simulation simulation; /* TRAINER_SIMULATED only; 0 otherwise */
@@ -193,8 +216,11 @@ typedef struct FitSettings {
 
 typedef struct Sweep Sweep;
 
-/* path is used in messages only. Returns 0, -1, or SWEEP_INVALID. */
+/* path is for messages, and for the paths in the file, which begin where it lies. Returns 0, -1, or SWEEP_INVALID. */
 int sweep_parse(Sweep **out, const char *text, size_t size, const char *path, Error *error);
+/* A file that was submitted as `name`: it may lie elsewhere by now, and what it names too. What that was then is taken from a run of it;
+ * NULL: not known, and its runs have other keys. */
+int sweep_parse_stored(Sweep **out, const char *text, size_t size, const char *name, const Run *known, Error *error);
 void sweep_free(Sweep *sweep);
 const char *sweep_name(const Sweep *sweep);
 const char *sweep_data_name(const Sweep *sweep); /* "" when sizes stand in its place */

@@ -131,7 +131,7 @@ void run_detail_deinit(RunDetail *detail);
 /* ---- messages between the command line and the daemon ---- */
 
 typedef struct SubmitRequest { /* POST /v1/sweeps */
-    char path[PATH_TEXT_MAX];  /* where the file was, for messages */
+    char path[PATH_TEXT_MAX];  /* where the file is, for messages and for the paths in it; absolute */
     char text[SWEEP_FILE_MAX + 1];
 } SubmitRequest;
 

@@ -376,7 +376,7 @@ int source_fit_settings(Source *source, const SweepRecord *sweep, FitSettings *o
     int result = source_sweep_text(source, sweep, &text, &ignored);
     if (result < 0)
         result = error_set(error, "%s", ignored.text);
-    else if (result == 0 && sweep_parse(&parsed, text.data ? text.data : "", text.size, sweep->name, &ignored) == 0)
+    else if (result == 0 && sweep_parse_stored(&parsed, text.data ? text.data : "", text.size, sweep->name, NULL, &ignored) == 0)
         *out = *sweep_fit_settings(parsed);
     sweep_free(parsed);
     buffer_deinit(&text);

@@ -13,7 +13,9 @@ int submit_sweep(Source *source, const char *path, const Buffer *text, SubmitRec
     SubmitRequest *request = calloc(1, sizeof *request);
     if (!request)
         return error_set(error, "out of memory");
-    text_copy(request->path, sizeof request->path, path);
+    char *whole = realpath(path, NULL); /* the daemon works elsewhere, and the paths in the file begin where it lies */
+    text_copy(request->path, sizeof request->path, whole ? whole : path);
+    free(whole);
     text_copy(request->text, sizeof request->text, text->data ? text->data : "");
     submit_request_encode(request, &body);
     free(request);

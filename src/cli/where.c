@@ -32,7 +32,7 @@ static bool name_has(char c) {
 static int read_name(Parser *parser, WhereTerm *term) {
     size_t length = 0;
     skip_blanks(parser);
-    while (name_has(parser->at[length]))
+    while (name_has(parser->at[length]) || (length > 0 && parser->at[length] == '-')) /* linear.fashion-5-9.test_error */
         length++;
     if (length == 0 || isdigit((unsigned char)*parser->at))
         return fail(parser, parser->at, "a field's name was expected");

@@ -160,6 +160,11 @@ void dataset_free(DatasetMap *data) {
     free(data);
 }
 
+void dataset_normalise_as(DatasetMap *data, const DatasetMap *like) {
+    memcpy(data->centre, like->centre, sizeof data->centre);
+    memcpy(data->scale, like->scale, sizeof data->scale);
+}
+
 const DataInfo *dataset_info(const DatasetMap *data) {
     return &data->info;
 }

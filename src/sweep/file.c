@@ -286,8 +286,8 @@ static int read_file(Reader *reader) {
     return result == 0 ? read_grid(reader, &keys) : result;
 }
 
-int sweep_parse(Sweep **out, const char *text, size_t size, const char *path, Error *error) {
-    Reader reader = {0};
+static int parse(Sweep **out, const char *text, size_t size, const char *path, bool stored, const Run *known, Error *error) {
+    Reader reader = {.stored = stored, .known = known};
     *out = NULL;
     reader.sweep = calloc(1, sizeof *reader.sweep);
     if (!reader.sweep)
@@ -301,4 +301,12 @@ int sweep_parse(Sweep **out, const char *text, size_t size, const char *path, Er
     else
         sweep_free(reader.sweep);
     return result;
+}
+
+int sweep_parse(Sweep **out, const char *text, size_t size, const char *path, Error *error) {
+    return parse(out, text, size, path, false, NULL, error);
+}
+
+int sweep_parse_stored(Sweep **out, const char *text, size_t size, const char *name, const Run *known, Error *error) {
+    return parse(out, text, size, name, true, known, error);
 }

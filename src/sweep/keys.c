@@ -27,11 +27,20 @@ static bool has_short_keys(KeySet set) {
     return set == KEYS_TRAIN || set == KEYS_CELL || set == KEYS_INCLUDE;
 }
 
-/* The sections of a file are no keys of an item, but for its data. */
+/* The sections of a file are no keys of an item, but for its data and its test. */
+static bool is_item_section(const char *path) {
+    return (strncmp(path, "data", 4) == 0 || strncmp(path, "test", 4) == 0) && (path[4] == '.' || path[4] == '\0');
+}
+
+/* What is no axis, but may stand in one value. */
+static bool set_has_single(KeySet set, const Field *field) {
+    return ((set == KEYS_TRAIN || set == KEYS_INCLUDE) && field->type == TYPE_SPAN) || (set == KEYS_TRAIN && field->type == TYPE_FILE);
+}
+
 static bool set_has(KeySet set, const char *prefix, const Field *field) {
     if (set == KEYS_TRANSFER)
-        return transfer_has(field) && (*prefix || strncmp(field->file, "data.", strlen("data.")) == 0);
-    if ((set == KEYS_TRAIN || set == KEYS_INCLUDE) && field->type == TYPE_SPAN) /* a list already, so no axis */
+        return transfer_has(field) && (*prefix || is_item_section(field->file));
+    if (set_has_single(set, field))
         return true;
     return !has_short_keys(set) || field->axis;
 }
@@ -47,7 +56,8 @@ static const Field *resolve(KeySet set, const char *relative, bool *group) {
         const Field *field = schema_find_file(path);
         if (field && set_has(set, *prefix, field))
             return field;
-        *group = *group || (!field && schema_has_group_file(path) && (set != KEYS_TRANSFER || **prefix || strcmp(relative, "data") == 0));
+        bool has_groups = set != KEYS_TRANSFER || **prefix || is_item_section(relative);
+        *group = *group || (!field && has_groups && schema_has_group_file(path));
     }
     return NULL;
 }

@@ -39,8 +39,10 @@ static bool offer_section(Names *names, const Run *run, const char *section) {
 
 static bool offer_run(Names *names, const Run *run) {
     bool validated = run->validation > 0 || run->trainer != TRAINER_BUILTIN;
-    return offer_section(names, run, "test") || (validated && offer_section(names, run, "validation")) ||
-           offer_section(names, run, "train");
+    const TestSettings *test = &run->test;
+    return offer_section(names, run, "test") || (test->crops > 0 && offer_section(names, run, "tta.test")) ||
+           (*test->real.path && (offer(names, "real.test_error") || (test->crops > 0 && offer(names, "tta.real.test_error")))) ||
+           (validated && offer_section(names, run, "validation")) || offer_section(names, run, "train");
 }
 
 /* An item measures what a run of its own would, and what that took. */

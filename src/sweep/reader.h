@@ -11,6 +11,8 @@ typedef struct Reader {
     const Node *nodes[FIELDS]; /* where the file gives a field, in train or in grid alike */
     int64_t available;         /* examples that a run may have */
     char available_why[256];
+    bool stored;      /* what the file names is not looked at */
+    const Run *known; /* then: one that tells what it was, or NULL */
 } Reader;
 
 typedef enum {
@@ -40,6 +42,9 @@ int rule_read(Reader *reader, const Node *node, RateRule *out);
 /* A list of two numbers, into a draft or a run. */
 int span_read(Reader *reader, const Field *field, const Node *node, void *draft);
 bool rule_equal(const RateRule *a, const RateRule *b);
+bool text_is_printable(const char *text); /* without control characters */
+/* The path of a file: made absolute, with its digest. */
+int file_field_read(Reader *reader, const Field *field, const Node *node, Draft *draft);
 /* Reads and stores one field outside the grid, of any type but TYPE_CELLS and TYPE_TRANSFERS. */
 int field_read(Reader *reader, const Field *field, const Node *node, Draft *draft);
 /* More than the data have: refused at the node. */

@@ -68,7 +68,7 @@ static bool read_text(const Field *field, const char *text, Draft *draft) {
     char *target = (char *)draft + field->offset;
     if (field->type == TYPE_DIGEST) /* both are empty in a run that can only be planned */
         return (*text == '\0' || value_is_digest(text)) && text_copy(target, SHA256_HEX_MAX, text);
-    if (field->type == TYPE_EXPRESSION || field->type == TYPE_DIRECTORY)
+    if (field->type == TYPE_EXPRESSION || field->type == TYPE_DIRECTORY || field->type == TYPE_FILE)
         return text_copy(target, schema_text_capacity(field), text);
     return (*text == '\0' || value_is_name(text)) && text_copy(target, SWEEP_NAME_MAX, text);
 }

@@ -59,7 +59,7 @@ static int name_read(Reader *reader, const Field *field, const Node *node, Draft
 
 /* ---- an external program ---- */
 
-static bool is_printable(const char *text) {
+bool text_is_printable(const char *text) {
     for (; *text; text++)
         if ((unsigned char)*text < ' ' || *text == 0x7f)
             return false;
@@ -78,7 +78,7 @@ static int expression_read(Reader *reader, const Field *field, const Node *node,
 }
 
 static int directory_read(Reader *reader, const Field *field, const Node *node, Draft *draft) {
-    if (node->kind != NODE_SCALAR || *node->text != '/' || strlen(node->text) >= PROGRAM_DIRECTORY_MAX || !is_printable(node->text))
+    if (node->kind != NODE_SCALAR || *node->text != '/' || strlen(node->text) >= PROGRAM_DIRECTORY_MAX || !text_is_printable(node->text))
         return refuse_value(reader, field, node, "");
     text_copy((char *)draft + field->offset, PROGRAM_DIRECTORY_MAX, node->text);
     return 0;
@@ -147,6 +147,8 @@ int field_read(Reader *reader, const Field *field, const Node *node, Draft *draf
         return command_read(reader, field, node, draft);
     if (field->type == TYPE_EXPRESSION)
         return expression_read(reader, field, node, draft);
+    if (field->type == TYPE_FILE)
+        return file_field_read(reader, field, node, draft);
     if (field->type == TYPE_DIRECTORY)
         return directory_read(reader, field, node, draft);
     bool rate = field == &schema_fields[FIELD_LR];

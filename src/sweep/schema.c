@@ -10,6 +10,8 @@ static const char *const optimizer_kinds[] = {"lion", "adamw", "sgd", NULL};
 static const char *const schedule_kinds[] = {"constant", "linear", "cosine", "wsd", NULL};
 static const char *const precisions[] = {"fp32", "bf16", "auto", NULL};
 static const char *const truths[] = {"false", "true", NULL};
+static const char *const means[] = {"logits", "softmax", NULL};
+static const char *const heads[] = {"file", "fresh", NULL};
 static const char *const trainers[] = {"builtin", "simulated", "external", NULL};
 static const char *const fit_methods[] = {SWEEP_FIT_NAMES, NULL};
 static const char *const fit_losses[] = {"huber", "mse", "asymmetric", NULL};
@@ -52,10 +54,13 @@ const Field schema_fields[FIELDS] = {
                     .chooser = FIELD_TRAINER, .chosen = ON_BUILTIN | ON_SIMULATED, .meaning = "the model"},
     [FIELD_MODEL_NAME] = {"model.name", "model.name", TYPE_NAME, AT(run.program.name), .required = true, .chooser = FIELD_TRAINER,
                           .chosen = ON_EXTERNAL, .meaning = "what the program trains, for tables and figures"},
-    [FIELD_EXPANSION] = {"model.expansion", "model.expansion", TYPE_INTEGER, AT(run.model.expansion), .least = 1, .most = 64,
+    [FIELD_EXPANSION] = {"model.expansion", "model.expansion", TYPE_INTEGER, AT(run.model.expansion), .least = 1, .most = 1024,
                          .standard = "4", .chooser = FIELD_KIND, .chosen = ON_BMLP, .meaning = "hidden width of a block over its width"},
     [FIELD_FORM] = {"model.form", "model.form", TYPE_CHOICE, AT(run.model.form), .choices = smlp_forms, .standard = "text",
                     .chooser = FIELD_KIND, .chosen = ON_SMLP, .meaning = "block as the paper's text or its authors' code has it"},
+    [FIELD_DROPOUT] = {"model.dropout", "model.dropout", TYPE_NUMBER, AT(run.model.dropout), .low = 0, .high = 1, .high_open = true,
+                       .standard = "0", .optional = true, .chooser = FIELD_TRAINER, .chosen = ON_BUILTIN | ON_SIMULATED,
+                       .meaning = "share of what a block's last layer reads that training drops"},
 
     [FIELD_DEPTH] = {"grid.depth", "model.depth", TYPE_INTEGER, AT(run.model.depth), .least = 1, .most = 1000, .required = true,
                      .axis = true, .meaning = "blocks"},
@@ -112,6 +117,33 @@ const Field schema_fields[FIELDS] = {
                     .standard = "false", .axis = true, .optional = true, .meaning = "mirror every other image"},
     [FIELD_MIXUP] = {"train.augment.mixup", "train.augment.mixup", TYPE_NUMBER, AT(run.augmentation.mixup), .low = 0, .high = 100,
                      .standard = "0", .axis = true, .optional = true, .meaning = "MixUp's alpha"},
+    [FIELD_INIT] = {"train.init", "train.init.file", TYPE_FILE, AT(run.init.path), .optional = true, .limit = true,
+                    .chooser = FIELD_TRAINER, .chosen = ON_BUILTIN, .meaning = "weights to start from"},
+    [FIELD_INIT_DIGEST] = {NULL, "train.init.digest", TYPE_DIGEST, AT(run.init.digest), .optional = true, .chooser = FIELD_TRAINER,
+                           .chosen = ON_BUILTIN, .meaning = "SHA-256 of the weights"},
+    [FIELD_INIT_HEAD] = {"train.init_head", "train.init_head", TYPE_CHOICE, AT(run.init_head), .choices = heads, .standard = "file",
+                         .axis = true, .optional = true, .chooser = FIELD_TRAINER, .chosen = ON_BUILTIN,
+                         .meaning = "whose head the model starts with"},
+    [FIELD_CROPS] = {"test.crops", "test.crops", TYPE_INTEGER, AT(run.test.crops), .least = 0, .most = 10000, .standard = "0",
+                     .optional = true, .chooser = FIELD_TRAINER, .chosen = ON_BUILTIN,
+                     .meaning = "random crops of each test image whose outputs are averaged"},
+    [FIELD_TEST_PADDING] = {"test.crop.padding", "test.crop.padding", TYPE_INTEGER, AT(run.test.augmentation.padding), .least = 0,
+                            .most = 1024, .standard = "0", .optional = true, .chooser = FIELD_TRAINER, .chosen = ON_BUILTIN,
+                            .meaning = "black pixels around the image of which a crop is taken"},
+    [FIELD_TEST_RATIO] = {"test.crop.ratio", "test.crop.ratio", TYPE_SPAN, AT(run.test.augmentation.ratio), .low = 0.01, .high = 100,
+                          .optional = true, .chooser = FIELD_TRAINER, .chosen = ON_BUILTIN,
+                          .meaning = "width over height of a resized crop, from and to"},
+    [FIELD_TEST_SCALE] = {"test.crop.scale", "test.crop.scale", TYPE_SPAN, AT(run.test.augmentation.scale), .low = 1e-6, .high = 1,
+                          .optional = true, .chooser = FIELD_TRAINER, .chosen = ON_BUILTIN,
+                          .meaning = "share of the image that a resized crop takes, from and to"},
+    [FIELD_TEST_FLIP] = {"test.flip", "test.flip", TYPE_CHOICE, AT(run.test.augmentation.flip), .choices = truths, .standard = "false",
+                         .optional = true, .chooser = FIELD_TRAINER, .chosen = ON_BUILTIN, .meaning = "mirror every other crop"},
+    [FIELD_MEAN] = {"test.mean", "test.mean", TYPE_CHOICE, AT(run.test.mean), .choices = means, .standard = "logits", .optional = true,
+                    .chooser = FIELD_TRAINER, .chosen = ON_BUILTIN, .meaning = "which outputs are averaged over the crops"},
+    [FIELD_REAL] = {"test.real", "test.real.file", TYPE_FILE, AT(run.test.real.path), .optional = true, .limit = true,
+                    .chooser = FIELD_TRAINER, .chosen = ON_BUILTIN, .meaning = "labels file of the test images, several for each"},
+    [FIELD_REAL_DIGEST] = {NULL, "test.real.digest", TYPE_DIGEST, AT(run.test.real.digest), .optional = true, .chooser = FIELD_TRAINER,
+                           .chosen = ON_BUILTIN, .meaning = "SHA-256 of the labels file"},
     [FIELD_TRAINER] = {"trainer.kind", "trainer.kind", TYPE_CHOICE, AT(run.trainer), .choices = trainers, .standard = "builtin",
                        .meaning = "what trains the run"},
     [FIELD_LAW_E] = {"trainer.law.E", "trainer.law.E", TYPE_NUMBER, AT(run.simulation.E), .low = 0, .high = 1e6, .required = true,

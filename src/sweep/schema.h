@@ -55,6 +55,7 @@ typedef enum {
     TYPE_COMMAND,    /* char[PROGRAM_COMMAND_MAX] */
     TYPE_EXPRESSION, /* char[PROGRAM_EXPRESSION_MAX] */
     TYPE_DIRECTORY,  /* char[PROGRAM_DIRECTORY_MAX], absolute */
+    TYPE_FILE,       /* RunFile; in a file one path, of a run the path alone */
 } FieldType;
 
 typedef enum {
@@ -71,6 +72,7 @@ typedef enum {
     FIELD_MODEL_NAME,
     FIELD_EXPANSION,
     FIELD_FORM,
+    FIELD_DROPOUT,
     FIELD_DEPTH,
     FIELD_WIDTH,
     FIELD_EXAMPLES,
@@ -95,6 +97,17 @@ typedef enum {
     FIELD_CROP_SCALE,
     FIELD_FLIP,
     FIELD_MIXUP,
+    FIELD_INIT,
+    FIELD_INIT_DIGEST,
+    FIELD_INIT_HEAD,
+    FIELD_CROPS,
+    FIELD_TEST_PADDING,
+    FIELD_TEST_RATIO,
+    FIELD_TEST_SCALE,
+    FIELD_TEST_FLIP,
+    FIELD_MEAN,
+    FIELD_REAL,
+    FIELD_REAL_DIGEST,
     FIELD_TRAINER,
     FIELD_LAW_E,
     FIELD_LAW_A,

@@ -69,6 +69,9 @@ void schema_expected(const Field *field, Buffer *out) {
     case TYPE_DIRECTORY:
         buffer_printf(out, "an absolute path of at most %d bytes", PROGRAM_DIRECTORY_MAX - 1);
         break;
+    case TYPE_FILE:
+        buffer_printf(out, "the path of a file, at most %d bytes", RUN_FILE_MAX - 1);
+        break;
     }
 }
 
@@ -78,7 +81,8 @@ size_t schema_text_capacity(const Field *field) {
                                         [TYPE_DIGEST] = SHA256_HEX_MAX,
                                         [TYPE_COMMAND] = PROGRAM_COMMAND_MAX,
                                         [TYPE_EXPRESSION] = PROGRAM_EXPRESSION_MAX,
-                                        [TYPE_DIRECTORY] = PROGRAM_DIRECTORY_MAX};
+                                        [TYPE_DIRECTORY] = PROGRAM_DIRECTORY_MAX,
+                                        [TYPE_FILE] = RUN_FILE_MAX};
     return capacities[field->type];
 }
 
@@ -112,12 +116,16 @@ void schema_absence(const Field *field, const Run *run, Buffer *out) {
     }
 }
 
-void schema_fill_kinds(Run *run, const bool given[FIELDS]) {
-    Augmentation *augmentation = &run->augmentation;
+static void fill_ratio(Augmentation *augmentation) {
     if (augmentation->scale[0] > 0 && !(augmentation->ratio[0] > 0)) {
         augmentation->ratio[0] = 3.0 / 4;
         augmentation->ratio[1] = 4.0 / 3;
     }
+}
+
+void schema_fill_kinds(Run *run, const bool given[FIELDS]) {
+    fill_ratio(&run->augmentation);
+    fill_ratio(&run->test.augmentation);
     static const FieldId by_optimizer[] = {FIELD_BETA1, FIELD_BETA2, FIELD_EPSILON, FIELD_MOMENTUM};
     Run standard = {0};
     optimizer_settings_default(run->optimizer.kind, &standard.optimizer);
@@ -194,12 +202,42 @@ const char *schema_nearest(const char *word, const char *const *candidates, size
     return nearest;
 }
 
+static int check_crop(const Augmentation *augmentation, const char *key, char *reason, size_t capacity) {
+    bool scaled = augmentation->scale[0] > 0, both = augmentation->padding && scaled;
+    if (!both && (scaled || !(augmentation->ratio[0] > 0)))
+        return 0;
+    snprintf(reason, capacity, both ? "%s has padding and scale; expected one of them" : "%s has ratio, but no scale; expected both", key);
+    return 1;
+}
+
+static int check_file(const RunFile *file, const char *key, char *reason, size_t capacity) {
+    if ((*file->path == '\0') == (*file->digest == '\0'))
+        return 0;
+    snprintf(reason, capacity, "%s has a file or a digest alone; expected both, or neither", key);
+    return 1;
+}
+
+static int check_test(const Run *run, char *reason, size_t capacity) {
+    const TestSettings *test = &run->test;
+    bool varied = augment_is_on(&test->augmentation);
+    if (check_crop(&test->augmentation, "test.crop", reason, capacity) != 0)
+        return 1;
+    if (test->crops > 0 && !varied)
+        snprintf(reason, capacity, "test.crops is %lld, but there is neither crop nor flip: each would be the image itself",
+                 (long long)test->crops);
+    else if (test->crops == 0 && (varied || test->mean != MEAN_LOGITS))
+        snprintf(reason, capacity, "test has %s, but no crops; expected how many", varied ? "crop or flip" : "mean");
+    else
+        return 0;
+    return 1;
+}
+
 int schema_check_run(const Run *run, char *reason, size_t capacity) {
-    const Augmentation *augmentation = &run->augmentation;
-    if ((augmentation->padding && augmentation->scale[0] > 0) || (augmentation->ratio[0] > 0 && !(augmentation->scale[0] > 0))) {
-        snprintf(reason, capacity,
-                 augmentation->padding && augmentation->scale[0] > 0 ? "train.augment.crop has padding and scale; expected one of them"
-                                                                     : "train.augment.crop has ratio, but no scale; expected both");
+    if (check_crop(&run->augmentation, "train.augment.crop", reason, capacity) != 0 || check_test(run, reason, capacity) != 0 ||
+        check_file(&run->test.real, "test.real", reason, capacity) != 0 || check_file(&run->init, "train.init", reason, capacity) != 0)
+        return 1;
+    if (run->init_head == HEAD_FRESH && !*run->init.path) {
+        snprintf(reason, capacity, "train.init_head is fresh, but there is no train.init, and every head is; expected both");
         return 1;
     }
     /* A step's FLOPs are counted in 64 bits; 32 is well above what a multiply-add costs in a step with everything counted. */

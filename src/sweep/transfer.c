@@ -7,12 +7,11 @@
 
 /* The fields of an item in the order of their paths, as a run's canonical text has them. */
 static const FieldId item_fields[] = {
-    FIELD_BODY_LR,         FIELD_DATA_DIGEST, FIELD_DATA_NAME,     FIELD_VALIDATION, FIELD_EXAMPLES,
-    FIELD_TRANSFER_KIND,   FIELD_CLASSES,     FIELD_TRANSFER_NAME, FIELD_PADDING,    FIELD_CROP_RATIO,
-    FIELD_CROP_SCALE,      FIELD_FLIP,        FIELD_MIXUP,         FIELD_BATCH,      FIELD_EPOCHS,
-    FIELD_LABEL_SMOOTHING, FIELD_BETA1,       FIELD_BETA2,         FIELD_EPSILON,    FIELD_LR,
-    FIELD_MOMENTUM,        FIELD_OPTIMIZER,   FIELD_WEIGHT_DECAY,  FIELD_DECAY,      FIELD_SCHEDULE,
-    FIELD_WARMUP,
+    FIELD_BODY_LR,         FIELD_DATA_DIGEST,  FIELD_DATA_NAME,  FIELD_VALIDATION, FIELD_EXAMPLES, FIELD_TRANSFER_KIND, FIELD_CLASSES,
+    FIELD_TRANSFER_NAME,   FIELD_TEST_PADDING, FIELD_TEST_RATIO, FIELD_TEST_SCALE, FIELD_CROPS,    FIELD_TEST_FLIP,     FIELD_MEAN,
+    FIELD_PADDING,         FIELD_CROP_RATIO,   FIELD_CROP_SCALE, FIELD_FLIP,       FIELD_MIXUP,    FIELD_BATCH,         FIELD_EPOCHS,
+    FIELD_LABEL_SMOOTHING, FIELD_BETA1,        FIELD_BETA2,      FIELD_EPSILON,    FIELD_LR,       FIELD_MOMENTUM,      FIELD_OPTIMIZER,
+    FIELD_WEIGHT_DECAY,    FIELD_DECAY,        FIELD_SCHEDULE,   FIELD_WARMUP,
 };
 
 /* A sweep file may give these too. */
@@ -52,6 +51,7 @@ void transfer_take(Transfer *out, const Draft *draft) {
         .schedule = run->schedule,
         .label_smoothing = run->label_smoothing,
         .augmentation = run->augmentation,
+        .test = run->test,
     };
     text_copy(out->name, sizeof out->name, draft->transfer_name);
     text_copy(out->data_name, sizeof out->data_name, run->data_name);
@@ -70,6 +70,7 @@ static void give_run(const Transfer *transfer, Run *out) {
     out->schedule = transfer->schedule;
     out->label_smoothing = transfer->label_smoothing;
     out->augmentation = transfer->augmentation;
+    out->test = transfer->test;
 }
 
 void transfer_give(const Transfer *transfer, Draft *out) {
@@ -124,6 +125,8 @@ void run_transfer(const Run *run, size_t index, Run *out) {
     *out = *run;
     out->transfer_count = 0;
     memset(out->transfers, 0, sizeof out->transfers);
+    memset(&out->init, 0, sizeof out->init);
+    out->init_head = HEAD_FILE;
     out->evaluations = 1;
     out->resources.memory = 0;
     give_run(&run->transfers[index], out);

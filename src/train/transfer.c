@@ -75,6 +75,7 @@ static int item_key(const Builtin *main, size_t index, char key[RUN_KEY_MAX], Er
 
 static void item_start(Builtin *item, const Builtin *main, const Transfer *transfer) {
     size_t head = (size_t)arch_head_params(&item->base.run.model), body = model_parameter_count(item->model) - head;
+    dataset_normalise_as(item->data, main->data); /* the body knows images as it was trained on them */
     model_init_weights(item->model, item->base.run.seed);
     memcpy(model_parameters(item->model), model_parameters(main->model), body * sizeof(float));
     const ParameterGroup groups[] = {{0, body, transfer->body_lr / transfer->optimizer.lr}, {body, head, 1}};
@@ -186,8 +187,7 @@ static int item_train(Transferring *at, Builtin *item, size_t index, Point *out,
     if (result && result != TRAIN_DIVERGED)
         return result;
     add_metrics(&run->transfers[index], at, item, out);
-    bool last = index + 1 == run->transfer_count; /* after it the run is over */
-    if (!result && !last && !was_over && at->loop.checkpoint_path && builtin_save(&item->base, path, error))
+    if (!result && !was_over && at->loop.checkpoint_path && builtin_save(&item->base, path, error))
         return TRAIN_UNSAVED;
     return 0;
 }

@@ -95,10 +95,10 @@ static void wrong_keys(void **state) {
     (void)state;
     static const Wrong wrongs[] = {
         {"expansion: 4", "expansoin: 4",
-         "f:4:21: model.expansoin: unknown key; did you mean \"expansion\"? Expected one of kind, name, expansion, form"},
-        {"expansion: 4", "heads: 4", "f:4:21: model.heads: unknown key; expected one of kind, name, expansion, form"},
+         "f:4:21: model.expansoin: unknown key; did you mean \"expansion\"? Expected one of kind, name, expansion, form, dropout"},
+        {"expansion: 4", "heads: 4", "f:4:21: model.heads: unknown key; expected one of kind, name, expansion, form, dropout"},
         {"name: test", "nmae: test",
-         "f:2:1: nmae: unknown key; did you mean \"name\"? Expected one of version, name, data, model, grid, train, trainer, resources, "
+         "f:2:1: nmae: unknown key; did you mean \"name\"? Expected one of version, name, data, model, grid, train, test, trainer, resources, "
          "design, eval, tune, "
          "include, "
          "exclude, fit"},
@@ -106,10 +106,10 @@ static void wrong_keys(void **state) {
          "f:6:3: grid.depht: unknown key; did you mean \"depth\"? Expected one of depth, width, examples, seed, epochs, batch, "
          "optimizer.name, "
          "optimizer.lr, optimizer.weight_decay, optimizer.beta1, optimizer.beta2, optimizer.epsilon, optimizer.momentum, schedule.name, "
-         "schedule.warmup, schedule.decay, label_smoothing, evaluations, precision, augment.crop.padding, augment.flip, augment.mixup"},
+         "schedule.warmup, schedule.decay, label_smoothing, evaluations, precision, augment.crop.padding, augment.flip, augment.mixup, init_head"},
         {"batch: 128", "batches: 128",
          "f:11:3: train.batches: unknown key; did you mean \"batch\"? Expected one of epochs, batch, optimizer, schedule, label_smoothing, "
-         "evaluations, precision, augment"},
+         "evaluations, precision, augment, init, init_head"},
         {"name: lion", "nam: lion",
          "f:12:15: train.optimizer.nam: unknown key; did you mean \"name\"? Expected one of name, lr, weight_decay, beta1, beta2, epsilon, "
          "momentum"},
@@ -125,7 +125,7 @@ static void wrong_keys(void **state) {
         {"name: lion", "name: sgd, beta1: 0.9",
          "f:12:26: train.optimizer.beta1: sgd has no beta1; expected one of name, lr, weight_decay, momentum"},
         {"warmup: 0.05", "decay: 0.05", "f:13:28: train.schedule.decay: cosine has no decay; expected one of name, warmup"},
-        {"kind: bmlp", "kind: smlp", "f:4:21: model.expansion: smlp has no expansion; expected one of kind, form"},
+        {"kind: bmlp", "kind: smlp", "f:4:21: model.expansion: smlp has no expansion; expected one of kind, form, dropout"},
         {"depth: [1, 2]", "depth: [1, 2]\n  schedule.decay: [0.1, 0.2]",
          "f:7:3: grid.schedule.decay: cosine has no decay; expected one of name, warmup"},
     };

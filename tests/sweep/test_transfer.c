@@ -9,7 +9,7 @@
     "  - {kind: finetune, name: few, data: {name: fashion-mnist, validation: 1000}, examples: 500, epochs: 7, batch: 64, head_lr: 0.02, "  \
     "\n"                                                                                                                                   \
     "     body_lr: 0.004, optimizer: {name: adamw, weight_decay: 0.1}, schedule: {name: cosine, warmup: 0.1}, label_smoothing: 0.2,\n"     \
-    "     augment: {flip: true, crop: {scale: [0.4, 1], ratio: [1, 1]}}}\n"
+    "     augment: {flip: true, crop: {scale: [0.4, 1], ratio: [1, 1]}}, test: {crops: 10, crop: {padding: 2}, mean: softmax}}\n"
 
 static Run first_run(const char *rest) {
     Sweep *sweep = sweep_good(sweep_text(GRID, TRAIN, rest));
@@ -49,6 +49,7 @@ static void everything_that_an_item_says_is_kept(void **state) {
     assert_true(few->optimizer.lr == 0.02 && few->body_lr == 0.004 && few->optimizer.weight_decay == 0.1);
     assert_int_equal(few->schedule.kind, SCHEDULE_COSINE);
     assert_true(few->schedule.warmup == 0.1 && few->label_smoothing == 0.2);
+    assert_true(few->test.crops == 10 && few->test.augmentation.padding == 2 && few->test.mean == MEAN_SOFTMAX);
     assert_true(few->augmentation.flip == 1 && few->augmentation.scale[0] == 0.4 && few->augmentation.ratio[1] == 1);
 }
 
@@ -80,7 +81,8 @@ static void a_text_reads_back_as_the_same_run(void **state) {
     assert_int_equal(run_format(&again, &second, &error), 0);
     assert_string_equal(text.data, second.data);
     assert_int_equal(again.transfer_count, 2);
-    assert_true(again.transfers[1].body_lr == 0.004);
+    assert_true(again.transfers[1].body_lr == 0.004 && again.transfers[1].test.mean == MEAN_SOFTMAX);
+    assert_true(run_has_metric(&again, "finetune.few.tta.test_top5_error") && !run_has_metric(&again, "tta.test_error"));
     buffer_deinit(&text);
     buffer_deinit(&second);
 }

@@ -118,7 +118,7 @@ static void wrong_tunes_are_refused(void **state) {
          "f:7:8: tune.lr: found a doubled key; it is given at line 6 already"},
         {BASE("50") TUNED "  optimizer.lr: 1\n", "f:10:3: tune.optimizer.lr: found a doubled key; it is given at line 8 already"},
         {BASE("50") TUNED "  depth: [1, 2]\n", "f:10:3: tune.depth: unknown key; expected one of epochs, batch, optimizer, schedule, "
-                                               "label_smoothing, evaluations, precision, augment"},
+                                               "label_smoothing, evaluations, precision, augment, init, init_head"},
         {BASE("50") "train: {epochs: 3, batch: 10, optimizer: {name: lion, lr: 1}}\ntune: [1]\n",
          "f:7:7: tune: found a list; expected a map of keys"},
         {BASE("50") TUNED "include: [{depth: 2, width: 8, seed: 0, lr: 1}]\n",
