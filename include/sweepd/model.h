@@ -81,7 +81,8 @@ float model_train_step_mixed(Model *model, const float *x, const uint16_t *label
 
 /* ---- training a new head on a frozen body ---- */
 
-/* Where the head reads what the body makes of a batch, its features: [batch_max, width] as products read them, model_feature_bytes a row. */
+/* Where the head reads what the body makes of a batch, its features: [batch_max, width] as products read them, model_feature_bytes a row.
+ */
 void *model_features(Model *model);
 size_t model_feature_bytes(const Model *model);
 /* Forward without the head: fills model_features. Its products count as training. */

@@ -98,7 +98,8 @@ static void wrong_keys(void **state) {
          "f:4:21: model.expansoin: unknown key; did you mean \"expansion\"? Expected one of kind, name, expansion, form, dropout"},
         {"expansion: 4", "heads: 4", "f:4:21: model.heads: unknown key; expected one of kind, name, expansion, form, dropout"},
         {"name: test", "nmae: test",
-         "f:2:1: nmae: unknown key; did you mean \"name\"? Expected one of version, name, data, model, grid, train, test, trainer, resources, "
+         "f:2:1: nmae: unknown key; did you mean \"name\"? Expected one of version, name, data, model, grid, train, test, trainer, "
+         "resources, "
          "design, eval, tune, "
          "include, "
          "exclude, fit"},
@@ -106,7 +107,8 @@ static void wrong_keys(void **state) {
          "f:6:3: grid.depht: unknown key; did you mean \"depth\"? Expected one of depth, width, examples, seed, epochs, batch, "
          "optimizer.name, "
          "optimizer.lr, optimizer.weight_decay, optimizer.beta1, optimizer.beta2, optimizer.epsilon, optimizer.momentum, schedule.name, "
-         "schedule.warmup, schedule.decay, label_smoothing, evaluations, precision, augment.crop.padding, augment.flip, augment.mixup, init_head"},
+         "schedule.warmup, schedule.decay, label_smoothing, evaluations, precision, augment.crop.padding, augment.flip, augment.mixup, "
+         "init_head"},
         {"batch: 128", "batches: 128",
          "f:11:3: train.batches: unknown key; did you mean \"batch\"? Expected one of epochs, batch, optimizer, schedule, label_smoothing, "
          "evaluations, precision, augment, init, init_head"},
