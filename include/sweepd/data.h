@@ -105,7 +105,8 @@ typedef struct DownloadSource {
     const char *name;  /* "cifar10" */
     const char *title; /* "CIFAR-10" */
     const char *file, *url, *md5;
-    int64_t bytes; /* about */
+    int64_t bytes;                                                     /* about */
+    int64_t height, width, channels, classes, examples, test_examples; /* of a pack at its own size */
 } DownloadSource;
 
 const DownloadSource *download_source_at(size_t index); /* NULL past the last */

@@ -224,12 +224,17 @@ int sweep_parse(Sweep **out, const char *text, size_t size, const char *path, Er
 int sweep_parse_stored(Sweep **out, const char *text, size_t size, const char *name, const Run *known, Error *error);
 void sweep_free(Sweep *sweep);
 const char *sweep_name(const Sweep *sweep);
-const char *sweep_data_name(const Sweep *sweep); /* "" when it is plan-only */
+const char *sweep_data_name(const Sweep *sweep); /* "" when sizes stand in its place */
 const FitSettings *sweep_fit_settings(const Sweep *sweep);
 size_t sweep_transfer_count(const Sweep *sweep);
 const Transfer *sweep_transfer(const Sweep *sweep, size_t index);
-/* The file states sizes instead of naming data, and its trainer needs data: it can be planned, not run. */
+/* Data are missing: the file names such as are not in this home, or states sizes where its trainer needs data. It can be planned, not run.
+ */
 bool sweep_is_plan_only(const Sweep *sweep);
+/* Which, and what makes them; nothing when none are. */
+void sweep_append_missing(const Sweep *sweep, Buffer *out);
+/* The same as a refusal: 0, or SWEEP_INVALID with the error naming the path. */
+int sweep_check_data(const Sweep *sweep, const char *path, Error *error);
 bool sweep_is_simulated(const Sweep *sweep);
 bool sweep_is_external(const Sweep *sweep);
 

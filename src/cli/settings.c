@@ -125,8 +125,7 @@ int settings_load(Study *study, Source *source, Error *error) {
     int result = 1;
     if (!known.settings || !known.cells || !study->settings)
         result = error_set(error, "out of memory");
-    else if (source_sweep_text(source, &study->sweep, &file, &ignored) == 0 &&
-             parse_file(study, source, &file, &sweep, &ignored) == 0)
+    else if (source_sweep_text(source, &study->sweep, &file, &ignored) == 0 && parse_file(study, source, &file, &sweep, &ignored) == 0)
         result = match_runs(study, sweep, &known, error);
     if (result) {
         forget(study);

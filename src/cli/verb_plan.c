@@ -136,6 +136,19 @@ static void encode_transfers(const Plan *plan, Buffer *out) {
         buffer_append_text(out, "]");
 }
 
+/* Why it can only be planned. */
+static void encode_missing(const Plan *plan, Buffer *out) {
+    Buffer missing;
+    buffer_init(&missing, ERROR_TEXT_MAX);
+    sweep_append_missing(plan->sweep, &missing);
+    buffer_append_text(out, ",\"missing\":");
+    if (missing.size)
+        buffer_append_json(out, missing.data);
+    else
+        buffer_append_text(out, "null");
+    buffer_deinit(&missing);
+}
+
 static int plan_print_json(const Plan *plan, Error *error) {
     Buffer out;
     buffer_init(&out, 1 << 30);
@@ -157,6 +170,7 @@ static int plan_print_json(const Plan *plan, Error *error) {
     }
     buffer_append_text(&out, "]");
     encode_transfers(plan, &out);
+    encode_missing(plan, &out);
     design_encode(plan->sweep, &out);
     buffer_append_text(&out, "}\n");
     int result = cli_print(&out, error);
@@ -224,6 +238,15 @@ static int transfers_print(const Plan *plan, const Cli *cli, Error *error) {
     return result;
 }
 
+static void missing_print(const Plan *plan, const Cli *cli) {
+    Buffer missing;
+    buffer_init(&missing, ERROR_TEXT_MAX);
+    sweep_append_missing(plan->sweep, &missing);
+    if (missing.size)
+        cli_say(cli, "\nIt cannot be run yet: %s.", missing.data);
+    buffer_deinit(&missing);
+}
+
 static int plan_print(const Plan *plan, const Cli *cli, Error *error) {
     Table *table;
     char text[FORMAT_MAX], other[FORMAT_MAX];
@@ -232,7 +255,7 @@ static int plan_print(const Plan *plan, const Cli *cli, Error *error) {
     printf("%s: %s runs, %s\n\n", sweep_name(plan->sweep), format_count(plan->runs, text),
            sweep_is_simulated(plan->sweep)   ? "simulated"
            : sweep_is_external(plan->sweep)  ? "an external program"
-           : sweep_is_plan_only(plan->sweep) ? "for planning (no data is named)"
+           : sweep_is_plan_only(plan->sweep) ? "for planning"
                                              : sweep_data_name(plan->sweep));
     table_column(table, "Model", TABLE_LEFT, 0);
     table_column(table, "Parameters", TABLE_RIGHT, 0);
@@ -252,6 +275,7 @@ static int plan_print(const Plan *plan, const Cli *cli, Error *error) {
     if (plan->rate && !sweep_is_external(plan->sweep))
         printf("\nTime on this machine: about %s with %d worker%s (%s for one).\n", format_duration(plan_eta(plan), text), plan->workers,
                plan->workers == 1 ? "" : "s", format_duration(plan->seconds, other));
+    missing_print(plan, cli);
     return result ? result : design_print(plan->sweep, cli, error);
 }
 

@@ -49,9 +49,7 @@ static int print_json(const SubmitRecord *record, Error *error) {
 }
 
 int submit_check(const Sweep *sweep, const char *path, Error *error) {
-    if (!sweep_is_plan_only(sweep))
-        return 0;
-    return cli_usage(error, "%s states sizes in place of data: it can be planned, not run; name the data with 'data: {name: ...}'", path);
+    return sweep_check_data(sweep, path, error) ? CLI_USAGE : 0;
 }
 
 int verb_submit(const Cli *cli, const Arguments *arguments, Error *error) {

@@ -11,8 +11,12 @@ int verb_validate(const Cli *cli, const Arguments *arguments, Error *error) {
     if (!result) {
         const char *slash = strrchr(arguments->positional, '/');
         int64_t runs = sweep_run_count(sweep);
-        printf("%s: %lld run%s%s\n", slash ? slash + 1 : arguments->positional, (long long)runs, runs == 1 ? "" : "s",
-               sweep_is_plan_only(sweep) ? ", for planning only (no data is named)" : "");
+        Buffer missing;
+        buffer_init(&missing, ERROR_TEXT_MAX);
+        sweep_append_missing(sweep, &missing);
+        printf("%s: %lld run%s%s%s\n", slash ? slash + 1 : arguments->positional, (long long)runs, runs == 1 ? "" : "s",
+               missing.size ? ", for planning only: " : "", missing.size ? missing.data : "");
+        buffer_deinit(&missing);
     }
     sweep_free(sweep);
     buffer_deinit(&text);

@@ -19,8 +19,7 @@ static int submit(Daemon *daemon, const SubmitRequest *request, SubmitRecord *ou
     int result = sweep_parse(&sweep, request->text, size, request->path, error);
     if (result == SWEEP_INVALID)
         return 400;
-    if (result == 0 && sweep_is_plan_only(sweep)) {
-        error_set(error, "%s: states the sizes of its data; it can be planned, not run", request->path);
+    if (result == 0 && sweep_check_data(sweep, request->path, error)) {
         sweep_free(sweep);
         return 400;
     }

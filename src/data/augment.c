@@ -271,10 +271,9 @@ static void plane_resize(Augmenter *augmenter, const Kernels *kernels, const Aug
     }
 }
 
-static void image_augment(Augmenter *augmenter, const Kernels *kernels, uint32_t example, int64_t epoch, float *x) {
+static void image_augment(Augmenter *augmenter, const Kernels *kernels, const uint8_t *bytes, uint32_t example, int64_t epoch, float *x) {
     AugmentBox box = augment_draw(&augmenter->settings, augmenter->height, augmenter->width, augmenter->seed, epoch, example);
     int64_t plane = augmenter->height * augmenter->width;
-    const uint8_t *bytes = augmenter->data->images[DATA_TRAIN] + (int64_t)example * plane * augmenter->channels;
     bool resized = augmenter->settings.scale[0] > 0;
     if (resized)
         places_set(augmenter, &box);
@@ -286,14 +285,15 @@ static void image_augment(Augmenter *augmenter, const Kernels *kernels, uint32_t
 void augmenter_gather(Augmenter *augmenter, const uint32_t *indices, int64_t count, int64_t epoch, float lambda, float *x, uint16_t *labels,
                       uint16_t *others) {
     const Kernels *kernels = kernels_choose();
-    int64_t inputs = augmenter->data->info.inputs;
+    const BatchRows rows = batch_rows(augmenter->data, DATA_TRAIN, indices, count);
+    int64_t inputs = rows.inputs;
     for (int64_t i = 0; i <= (count - 1) / 2; i++) {
         int64_t partner = count - 1 - i;
         float *first = x + i * inputs, *second = x + partner * inputs;
-        image_augment(augmenter, kernels, indices[i], epoch, first);
+        image_augment(augmenter, kernels, batch_row(&rows, i), indices[i], epoch, first);
         if (partner == i)
             break;
-        image_augment(augmenter, kernels, indices[partner], epoch, second);
+        image_augment(augmenter, kernels, batch_row(&rows, partner), indices[partner], epoch, second);
         if (lambda < 1)
             kernels->mix(first, second, lambda, inputs);
     }

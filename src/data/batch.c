@@ -136,12 +136,10 @@ typedef struct Planes {
     const float *centre, *scale; /* [count] */
 } Planes;
 
-static void rows_convert(const uint8_t *rows, const uint32_t *indices, int64_t count, const Planes *planes, char *x, size_t number,
-                         RowKernel kernel) {
-    int64_t inputs = planes->count * planes->size;
+static void rows_convert(const BatchRows *rows, int64_t count, const Planes *planes, char *x, size_t number, RowKernel kernel) {
+    int64_t inputs = rows->inputs;
     for (int64_t i = 0; i < count; i++) {
-        const uint8_t *bytes = rows + (int64_t)indices[i] * inputs;
-        const uint8_t *later = rows + (int64_t)indices[i + AHEAD < count ? i + AHEAD : count - 1] * inputs;
+        const uint8_t *bytes = batch_row(rows, i), *later = batch_row(rows, i + AHEAD < count ? i + AHEAD : count - 1);
         for (int64_t c = 0; c < planes->count; c++) {
             int64_t at = c * planes->size;
             Row row = {bytes + at, later + at, planes->size, planes->centre[c], planes->scale[c], x + (size_t)(i * inputs + at) * number};
@@ -152,17 +150,24 @@ static void rows_convert(const uint8_t *rows, const uint32_t *indices, int64_t c
 
 void rows_gather(const uint8_t *rows, int64_t inputs, const uint32_t *indices, int64_t count, float centre, float scale, float *x) {
     const Planes planes = {1, inputs, &centre, &scale};
-    rows_convert(rows, indices, count, &planes, (char *)x, sizeof *x, row_kernel(false));
+    const BatchRows all = {NULL, rows, inputs, indices};
+    rows_convert(&all, count, &planes, (char *)x, sizeof *x, row_kernel(false));
 }
 
 void rows_gather_rounded(const uint8_t *rows, int64_t inputs, const uint32_t *indices, int64_t count, float centre, float scale,
                          uint16_t *x) {
     const Planes planes = {1, inputs, &centre, &scale};
-    rows_convert(rows, indices, count, &planes, (char *)x, sizeof *x, row_kernel(true));
+    const BatchRows all = {NULL, rows, inputs, indices};
+    rows_convert(&all, count, &planes, (char *)x, sizeof *x, row_kernel(true));
 }
 
 static Planes planes_of(const DatasetMap *data) {
     return (Planes){data->info.channels, data->info.height * data->info.width, data->centre, data->scale};
+}
+
+BatchRows batch_rows(const DatasetMap *data, DataSection section, const uint32_t *indices, int64_t count) {
+    const uint8_t *const *staged = data->reader ? row_reader_take(data->reader, section, indices, count) : NULL;
+    return (BatchRows){staged, data->images[section], data->info.inputs, indices};
 }
 
 static void labels_gather(const DatasetMap *data, DataSection section, const uint32_t *indices, int64_t count, uint16_t *labels) {
@@ -172,19 +177,21 @@ static void labels_gather(const DatasetMap *data, DataSection section, const uin
 
 void batch_gather(const DatasetMap *data, DataSection section, const uint32_t *indices, int64_t count, float *x, uint16_t *labels) {
     const Planes planes = planes_of(data);
-    rows_convert(data->images[section], indices, count, &planes, (char *)x, sizeof *x, row_kernel(false));
+    const BatchRows rows = batch_rows(data, section, indices, count);
+    rows_convert(&rows, count, &planes, (char *)x, sizeof *x, row_kernel(false));
     labels_gather(data, section, indices, count, labels);
 }
 
 void batch_gather_rounded(const DatasetMap *data, DataSection section, const uint32_t *indices, int64_t count, uint16_t *x,
                           uint16_t *labels) {
     const Planes planes = planes_of(data);
-    rows_convert(data->images[section], indices, count, &planes, (char *)x, sizeof *x, row_kernel(true));
+    const BatchRows rows = batch_rows(data, section, indices, count);
+    rows_convert(&rows, count, &planes, (char *)x, sizeof *x, row_kernel(true));
     labels_gather(data, section, indices, count, labels);
 }
 
 void batch_expect(const DatasetMap *data, DataSection section, const uint32_t *indices, int64_t count) {
-    if (!data->exceeds_memory)
+    if (!data->exceeds_memory || (data->reader && row_reader_ask(data->reader, section, indices, count)))
         return;
     for (int64_t i = 0; i < count; i++) {
         uintptr_t start = (uintptr_t)(data->images[section] + (int64_t)indices[i] * data->info.inputs), page = start % PACK_PAGE;

@@ -50,6 +50,8 @@ typedef struct FileIdentity {
     struct timespec written, changed;
 } FileIdentity;
 
+typedef struct RowReader RowReader;
+
 struct DatasetMap {
     DataInfo info;
     const uint8_t *images[DATA_SECTIONS]; /* [count, inputs], by DataSection */
@@ -58,11 +60,34 @@ struct DatasetMap {
     const char *names;                                         /* NULL: none */
     float centre[DATA_CHANNELS_MAX], scale[DATA_CHANNELS_MAX]; /* x = (byte - centre) * scale */
     bool exceeds_memory;
+    RowReader *reader; /* NULL: rows are taken from the map */
     PackHeader header;
     void *address;
     size_t size;
     FileIdentity identity;
 };
+
+/* Reads rows around the page cache. NULL where that cannot be done. The path is the map's. */
+RowReader *row_reader_new(const DatasetMap *data, const char *path);
+void row_reader_free(RowReader *reader);
+/* Begins to read a batch; that of the call before stays. false: it is too large, or a read failed before. */
+bool row_reader_ask(RowReader *reader, DataSection section, const uint32_t *indices, int64_t count);
+/* Where the rows of a batch are, once they are there; valid until the next but one is asked for. NULL: not to be had so. */
+const uint8_t *const *row_reader_take(RowReader *reader, DataSection section, const uint32_t *indices, int64_t count);
+
+/* The rows of a batch, wherever they are. */
+typedef struct BatchRows {
+    const uint8_t *const *staged; /* NULL: in the map */
+    const uint8_t *first;
+    int64_t inputs;
+    const uint32_t *indices;
+} BatchRows;
+
+BatchRows batch_rows(const DatasetMap *data, DataSection section, const uint32_t *indices, int64_t count);
+
+static inline const uint8_t *batch_row(const BatchRows *rows, int64_t i) {
+    return rows->staged ? rows->staged[i] : rows->first + (int64_t)rows->indices[i] * rows->inputs;
+}
 
 /* Maps a pack and checks its digest, unless a process has before. */
 int dataset_map_once(DatasetMap **out, const char *path, Error *error);

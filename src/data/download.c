@@ -14,13 +14,14 @@
 #define URL_CIFAR "https://www.cs.toronto.edu/~kriz/"
 
 static const DownloadSource sources[] = {
-    {"cifar10", "CIFAR-10", "cifar-10-binary.tar.gz", URL_CIFAR "cifar-10-binary.tar.gz", "c32a1d4ab5d03f1284b67883e8d87530", 170052171},
-    {"cifar100", "CIFAR-100", "cifar-100-binary.tar.gz", URL_CIFAR "cifar-100-binary.tar.gz", "03b5dce01913d631647c71ecec9e9cb8",
-     168513733},
+    {"cifar10", "CIFAR-10", "cifar-10-binary.tar.gz", URL_CIFAR "cifar-10-binary.tar.gz", "c32a1d4ab5d03f1284b67883e8d87530", 170052171, 32,
+     32, 3, 10, 50000, 10000},
+    {"cifar100", "CIFAR-100", "cifar-100-binary.tar.gz", URL_CIFAR "cifar-100-binary.tar.gz", "03b5dce01913d631647c71ecec9e9cb8", 168513733,
+     32, 32, 3, 100, 50000, 10000},
     {"stl10", "STL-10", "stl10_binary.tar.gz", "https://ai.stanford.edu/~acoates/stl10/stl10_binary.tar.gz",
-     "91f7769df0f17e558f3565bffb0c7dfb", 2640397119},
+     "91f7769df0f17e558f3565bffb0c7dfb", 2640397119, 96, 96, 3, 10, 5000, 8000},
     {"tiny-imagenet", "Tiny ImageNet", "tiny-imagenet-200.zip", "https://cs231n.stanford.edu/tiny-imagenet-200.zip",
-     "90528d7ca1a48142e341f4ef8d21d0de", 248100043},
+     "90528d7ca1a48142e341f4ef8d21d0de", 248100043, 64, 64, 3, 200, 100000, 10000},
 };
 
 const DownloadSource *download_source_at(size_t index) {

@@ -33,13 +33,16 @@ static int names_check(DatasetMap *data, const char *path, Error *error) {
     return 0;
 }
 
-/* Rows are read in no order: what the system reads beside them would only push others out. */
-static void access_advise(DatasetMap *data) {
+/* Rows are read in no order: what the system reads beside them would only push others out. And where most of them are gone from the page
+ * cache before they are wanted again, it is passed by. */
+static void access_choose(DatasetMap *data, const char *path) {
     Machine machine;
     machine_read(&machine);
     data->exceeds_memory = (double)data->size > machine.memory_bytes / 2;
     if (data->exceeds_memory)
         madvise(data->address, data->size, MADV_RANDOM);
+    if ((double)data->size > 2 * machine.memory_bytes && !data->reader)
+        data->reader = row_reader_new(data, path);
 }
 
 static int header_check(DatasetMap *data, const char *path, Error *error) {
@@ -128,7 +131,7 @@ int dataset_map(DatasetMap **out, const char *path, bool verify, Error *error) {
         dataset_free(data);
         return result;
     }
-    access_advise(data);
+    access_choose(data, path);
     *out = data;
     return 0;
 }
@@ -143,7 +146,7 @@ int dataset_map_once(DatasetMap **out, const char *path, Error *error) {
         *out = NULL;
         return result;
     }
-    access_advise(*out);
+    access_choose(*out, path);
     stamp_write(*out, path);
     return 0;
 }
@@ -151,6 +154,7 @@ int dataset_map_once(DatasetMap **out, const char *path, Error *error) {
 void dataset_free(DatasetMap *data) {
     if (!data)
         return;
+    row_reader_free(data->reader);
     if (data->address)
         munmap(data->address, data->size);
     free(data);

@@ -136,8 +136,8 @@ static int submit_all(Submission *submission, const Sweep *sweep, const char *fi
 int store_sweep_submit(Store *store, const Sweep *sweep, const char *file, size_t size, double now, SubmitRecord *out, Error *error) {
     *out = (SubmitRecord){0};
     text_copy(out->name, sizeof out->name, sweep_name(sweep));
-    if (sweep_is_plan_only(sweep))
-        return error_set(error, "sweep %s states sizes instead of naming data: it can be planned, not submitted", out->name);
+    if (sweep_check_data(sweep, out->name, error))
+        return -1;
     Submission submission = {.store = store, .now = now, .record = out};
     if (store_transaction_begin(store, error) < 0)
         return -1;

@@ -13,8 +13,8 @@ static int cells_check(Reader *reader, const Node *node, int most) {
     return 0;
 }
 
-static int cell_keys(Reader *reader, const Node *item, Keys *keys) {
-    int result = keys_gather(reader, KEYS_CELL, item, keys);
+static int cell_keys(Reader *reader, KeySet set, const Node *item, Keys *keys) {
+    int result = keys_gather(reader, set, item, keys);
     if (result == 0 && keys->count == 0)
         result = node_refuse(&reader->tree, item, AT_VALUE, "found no key; expected one grid key or more");
     return result;
@@ -111,7 +111,7 @@ int exclude_read(Reader *reader, const Node *node) {
     result = sets_allocate(reader);
     for (const Node *item = node->first; result == 0 && item; item = item->next) {
         Keys keys = {0};
-        result = cell_keys(reader, item, &keys);
+        result = cell_keys(reader, KEYS_CELL, item, &keys);
         for (size_t i = 0; result == 0 && i < keys.count; i++)
             result = exclude_key(reader, &schema_fields[keys.order[i]], keys.nodes[keys.order[i]], item->index);
     }
@@ -149,6 +149,8 @@ static int take_cell_value(Reader *reader, FieldId id, const Node *node, Run *ru
         *used = rule;
         return rule_read(reader, node, rule);
     }
+    if (schema_fields[id].type == TYPE_SPAN)
+        return span_read(reader, &schema_fields[id], node, run);
     Value value;
     int result = scalar_read(reader, &schema_fields[id], node, id == FIELD_LR ? ", or a rule {value, base_width, power, max}" : "", &value);
     if (result == 0 && id == FIELD_EXAMPLES)
@@ -209,7 +211,7 @@ static int include_cell(Reader *reader, const Node *item) {
     RateRule rule = {0};
     const RateRule *used = NULL;
     Run cell;
-    int result = cell_keys(reader, item, &keys);
+    int result = cell_keys(reader, KEYS_INCLUDE, item, &keys);
     if (result == 0)
         result = take_grid_values(reader, item, &keys, &cell, &used);
     for (size_t i = 0; result == 0 && i < keys.count; i++)

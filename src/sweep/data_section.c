@@ -2,7 +2,20 @@
 #include "reader.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
+
+/* What is known of data before a run sees them. digest: "": they are not in the home. */
+typedef struct KnownData {
+    int64_t shape[3]; /* height, width, channels */
+    int64_t inputs, classes, examples;
+    char digest[SHA256_HEX_MAX], from[PATH_TEXT_MAX + 16];
+} KnownData;
+
+enum { DATA_UNKNOWN = 2 }; /* the next that might know is asked */
+
+static const FieldId sizes[] = {FIELD_INPUTS, FIELD_CLASSES, FIELD_DATA_EXAMPLES};
+enum { SIZES = sizeof sizes / sizeof *sizes };
 
 static int refuse_dataset(Reader *reader, const Node *node) {
     Buffer names, found;
@@ -11,49 +24,94 @@ static int refuse_dataset(Reader *reader, const Node *node) {
     for (size_t i = 0; sweep_dataset_at(i); i++)
         buffer_printf(&names, "%s%s", i ? ", " : "", sweep_dataset_at(i)->name);
     node_append_found(node, &found);
-    node_refuse(&reader->tree, node, AT_VALUE,
-                "found %s; expected a data set that is known: %s, or a pack that 'sweepctl data pack' made in this home",
-                found.data ? found.data : "another", names.data ? names.data : "");
+    node_refuse(
+        &reader->tree, node, AT_VALUE,
+        "found %s; expected a data set that is known: %s, or a pack that 'sweepctl data pack' made in this home; to plan without it, "
+        "give inputs, classes and examples too",
+        found.data ? found.data : "another", names.data ? names.data : "");
     buffer_deinit(&names);
     buffer_deinit(&found);
     return SWEEP_INVALID;
 }
 
+static int program_data(const char *name, KnownData *out) {
+    const Dataset *data = sweep_dataset_find(name);
+    if (!data)
+        return DATA_UNKNOWN;
+    *out = (KnownData){{data->height, data->width, data->channels}, data->inputs, data->classes, data->examples, "", ""};
+    text_copy(out->digest, sizeof out->digest, data->digest);
+    text_copy(out->from, sizeof out->from, name);
+    return 0;
+}
+
 /* HOME/data/NAME.pack, of the home that the program has told by SWEEPD_HOME. */
-static int read_packed_data(Reader *reader, const Node *node, Draft *draft) {
+static int packed_data(Reader *reader, const Node *node, const char *name, KnownData *out) {
     char home[PATH_TEXT_MAX], path[PATH_TEXT_MAX];
     DataInfo info;
     Error problem = {0};
-    if (path_home(NULL, home, &problem) || path_format(path, &problem, "%s/data/%s.pack", home, draft->run.data_name) || !file_exists(path))
-        return refuse_dataset(reader, node);
+    if (path_home(NULL, home, &problem) || path_format(path, &problem, "%s/data/%s.pack", home, name) || !file_exists(path))
+        return DATA_UNKNOWN;
     int result = dataset_header_read(path, &info, &problem);
     if (result)
         return node_refuse(&reader->tree, node, AT_VALUE, "%s", problem.text);
-    if (strcmp(info.name, draft->run.data_name) != 0)
+    if (strcmp(info.name, name) != 0)
         return node_refuse(&reader->tree, node, AT_VALUE, "found a name whose pack, %s, says that it holds %s", path, info.name);
-    text_copy(draft->run.data_digest, sizeof draft->run.data_digest, info.digest);
-    draft->run.model.inputs = info.inputs;
-    draft->run.model.classes = info.classes;
-    draft->data_examples = info.train_count;
-    memcpy(draft->data_shape, (int64_t[]){info.height, info.width, info.channels}, sizeof draft->data_shape);
+    *out = (KnownData){{info.height, info.width, info.channels}, info.inputs, info.classes, info.train_count, "", ""};
+    text_copy(out->digest, sizeof out->digest, info.digest);
+    snprintf(out->from, sizeof out->from, "the pack %s", path);
+    return 0;
+}
+
+/* What 'sweepctl data fetch' and 'pack' will make of it, at its own size. */
+static int published_data(const char *name, KnownData *out) {
+    const DownloadSource *source = download_source_find(name);
+    if (!source)
+        return DATA_UNKNOWN;
+    *out = (KnownData){{source->height, source->width, source->channels},
+                       source->height * source->width * source->channels,
+                       source->classes,
+                       source->examples,
+                       "",
+                       ""};
+    text_copy(out->from, sizeof out->from, source->title);
+    return 0;
+}
+
+/* Sizes beside a name are what the data must have; those of data that nobody knows are believed, for planning. */
+static int check_sizes(Reader *reader, const Node *const nodes[FIELDS], const Draft *draft, const KnownData *known) {
+    const int64_t given[SIZES] = {draft->run.model.inputs, draft->run.model.classes, draft->data_examples};
+    const int64_t expected[SIZES] = {known->inputs, known->classes, known->examples};
+    for (size_t i = 0; i < SIZES; i++)
+        if (nodes[sizes[i]] && given[i] != expected[i])
+            return node_refuse(&reader->tree, nodes[sizes[i]], AT_VALUE, "found %" PRId64 ", where %s has %" PRId64, given[i], known->from,
+                               expected[i]);
     return 0;
 }
 
 static int read_named_data(Reader *reader, const Node *const nodes[FIELDS], Draft *draft) {
     Run *run = &draft->run;
-    static const FieldId sizes[] = {FIELD_INPUTS, FIELD_CLASSES, FIELD_DATA_EXAMPLES};
-    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
-        if (nodes[sizes[i]])
-            return node_refuse(&reader->tree, nodes[sizes[i]], AT_KEY,
-                               "found a size beside a name; expected the name of a data set, or inputs, classes and examples");
-    const Dataset *data = sweep_dataset_find(run->data_name);
-    if (!data)
-        return read_packed_data(reader, nodes[FIELD_DATA_NAME], draft);
-    text_copy(run->data_digest, sizeof run->data_digest, data->digest);
-    run->model.inputs = data->inputs;
-    run->model.classes = data->classes;
-    draft->data_examples = data->examples;
-    memcpy(draft->data_shape, (int64_t[]){data->height, data->width, data->channels}, sizeof draft->data_shape);
+    KnownData known;
+    size_t given = 0;
+    for (size_t i = 0; i < SIZES; i++)
+        given += nodes[sizes[i]] != NULL;
+    int result = program_data(run->data_name, &known);
+    if (result == DATA_UNKNOWN)
+        result = packed_data(reader, nodes[FIELD_DATA_NAME], run->data_name, &known);
+    if (result == DATA_UNKNOWN && given == SIZES)
+        return 0;
+    if (result == DATA_UNKNOWN)
+        result = published_data(run->data_name, &known);
+    if (result == DATA_UNKNOWN)
+        return refuse_dataset(reader, nodes[FIELD_DATA_NAME]);
+    if (result == 0)
+        result = check_sizes(reader, nodes, draft, &known);
+    if (result != 0)
+        return result;
+    text_copy(run->data_digest, sizeof run->data_digest, known.digest);
+    run->model.inputs = known.inputs;
+    run->model.classes = known.classes;
+    draft->data_examples = known.examples;
+    memcpy(draft->data_shape, known.shape, sizeof draft->data_shape);
     return 0;
 }
 

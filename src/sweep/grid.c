@@ -29,12 +29,52 @@ const FitSettings *sweep_fit_settings(const Sweep *sweep) {
     return &sweep->draft.fit;
 }
 
+/* Of data that were named but not found, or of a trainer that needs some and was told sizes. */
+static bool data_is_missing(const Run *run, const char *name, const char *digest) {
+    return *digest == '\0' && (*name != '\0' || run->trainer == TRAINER_BUILTIN);
+}
+
 bool sweep_is_plan_only(const Sweep *sweep) {
     const Run *run = &sweep->draft.run;
-    bool sizes = *run->data_name == '\0';
+    bool missing = data_is_missing(run, run->data_name, run->data_digest);
     for (size_t i = 0; i < run->transfer_count; i++)
-        sizes = sizes || *run->transfers[i].data_name == '\0';
-    return sizes && run->trainer == TRAINER_BUILTIN;
+        missing = missing || data_is_missing(run, run->transfers[i].data_name, run->transfers[i].data_digest);
+    return missing;
+}
+
+static void append_missing(const char *name, Buffer *out) {
+    buffer_append_text(out, out->size ? "; " : "");
+    if (*name == '\0')
+        buffer_append_text(out, "sizes stand in place of data, which 'data: {name: ...}' names");
+    else if (download_source_find(name))
+        buffer_printf(out, "%s is not in this home: 'sweepctl data fetch %s', then 'sweepctl data pack %s %s'", name, name, name, name);
+    else
+        buffer_printf(out, "%s is not in this home: 'sweepctl data pack SOURCE %s' makes it", name, name);
+}
+
+void sweep_append_missing(const Sweep *sweep, Buffer *out) {
+    const Run *run = &sweep->draft.run;
+    if (data_is_missing(run, run->data_name, run->data_digest))
+        append_missing(run->data_name, out);
+    for (size_t i = 0; i < run->transfer_count; i++) {
+        const Transfer *item = &run->transfers[i];
+        bool told = strcmp(item->data_name, run->data_name) == 0;
+        for (size_t j = 0; j < i; j++)
+            told = told || strcmp(item->data_name, run->transfers[j].data_name) == 0;
+        if (!told && data_is_missing(run, item->data_name, item->data_digest))
+            append_missing(item->data_name, out);
+    }
+}
+
+int sweep_check_data(const Sweep *sweep, const char *path, Error *error) {
+    Buffer missing;
+    if (!sweep_is_plan_only(sweep))
+        return 0;
+    buffer_init(&missing, ERROR_TEXT_MAX);
+    sweep_append_missing(sweep, &missing);
+    error_set(error, "%s can be planned, not run: %s", path, missing.data ? missing.data : "data are missing");
+    buffer_deinit(&missing);
+    return SWEEP_INVALID;
 }
 
 bool sweep_is_simulated(const Sweep *sweep) {

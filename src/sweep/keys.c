@@ -15,10 +15,16 @@ static const char *const *set_prefixes(KeySet set) {
         [KEYS_FILE] = {"", NULL},
         [KEYS_TRAIN] = {"train.", NULL},
         [KEYS_CELL] = {"grid.", "train.", NULL},
+        [KEYS_INCLUDE] = {"grid.", "train.", NULL},
         [KEYS_RULE] = {"train.optimizer.lr.", NULL},
         [KEYS_TRANSFER] = {"eval.", "train.", "grid.", "", NULL},
     };
     return prefixes[set];
+}
+
+/* Those whose keys are below train, dotted or nested, with lr for optimizer.lr. */
+static bool has_short_keys(KeySet set) {
+    return set == KEYS_TRAIN || set == KEYS_CELL || set == KEYS_INCLUDE;
 }
 
 /* The sections of a file are no keys of an item, but for its data and its test. */
@@ -26,12 +32,17 @@ static bool is_item_section(const char *path) {
     return (strncmp(path, "data", 4) == 0 || strncmp(path, "test", 4) == 0) && (path[4] == '.' || path[4] == '\0');
 }
 
+/* What is no axis, but may stand in one value. */
+static bool set_has_single(KeySet set, const Field *field) {
+    return ((set == KEYS_TRAIN || set == KEYS_INCLUDE) && field->type == TYPE_SPAN) || (set == KEYS_TRAIN && field->type == TYPE_FILE);
+}
+
 static bool set_has(KeySet set, const char *prefix, const Field *field) {
     if (set == KEYS_TRANSFER)
         return transfer_has(field) && (*prefix || is_item_section(field->file));
-    if (set == KEYS_TRAIN && (field->type == TYPE_SPAN || field->type == TYPE_FILE)) /* a list already, so no axis */
+    if (set_has_single(set, field))
         return true;
-    return (set != KEYS_TRAIN && set != KEYS_CELL) || field->axis;
+    return !has_short_keys(set) || field->axis;
 }
 
 /* The field or the group that a key path, relative to the set's own place, names. */
@@ -86,7 +97,7 @@ static int refuse_unknown(Reader *reader, KeySet set, const char *prefix, const 
     const char *candidates[CANDIDATES_MAX + 1];
     size_t count = list_candidates(set, prefix, names, candidates);
     size_t listed = count;
-    if ((set == KEYS_CELL || set == KEYS_TRAIN) && !*prefix)
+    if (has_short_keys(set) && !*prefix)
         candidates[count++] = "lr";
     Buffer message;
     buffer_init(&message, ERROR_TEXT_MAX);
@@ -119,7 +130,7 @@ static int gather_key(Reader *reader, KeySet set, const char *prefix, const Node
     const Field *field = NULL;
     if (set == KEYS_TRANSFER && strcmp(relative, "data") == 0 && node->kind == NODE_SCALAR)
         field = &schema_fields[FIELD_DATA_NAME]; /* data: NAME is short for data: {name: NAME} */
-    else if (size > 0 && (size_t)size < sizeof relative && (!dotted || set == KEYS_TRAIN || set == KEYS_CELL))
+    else if (size > 0 && (size_t)size < sizeof relative && (!dotted || has_short_keys(set)))
         field = resolve(set, relative, &group);
     if (!field && !group)
         return refuse_unknown(reader, set, prefix, node);

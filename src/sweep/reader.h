@@ -18,7 +18,8 @@ typedef struct Reader {
 typedef enum {
     KEYS_FILE,     /* nested keys: the path in the file is the path of the field */
     KEYS_TRAIN,    /* nested or dotted keys below train; lr is short for optimizer.lr */
-    KEYS_CELL,     /* the same, and the keys of grid: as grid, include and exclude have them */
+    KEYS_CELL,     /* the same that can be axes, and the keys of grid: as grid and exclude have them */
+    KEYS_INCLUDE,  /* the same, and spans */
     KEYS_RULE,     /* an lr rule */
     KEYS_TRANSFER, /* an item of eval: its own keys, and data, examples and those of train */
 } KeySet;
@@ -38,6 +39,8 @@ int refuse_value(Reader *reader, const Field *field, const Node *node, const cha
 int scalar_read(Reader *reader, const Field *field, const Node *node, const char *more, Value *out);
 /* An lr rule; node is a map. */
 int rule_read(Reader *reader, const Node *node, RateRule *out);
+/* A list of two numbers, into a draft or a run. */
+int span_read(Reader *reader, const Field *field, const Node *node, void *draft);
 bool rule_equal(const RateRule *a, const RateRule *b);
 bool text_is_printable(const char *text); /* without control characters */
 /* The path of a file: made absolute, with its digest. */

@@ -128,7 +128,7 @@ static int choices_read(Reader *reader, const Field *field, const Node *node, Dr
     return 0;
 }
 
-static int span_read(Reader *reader, const Field *field, const Node *node, Draft *draft) {
+int span_read(Reader *reader, const Field *field, const Node *node, void *draft) {
     const Node *low = node->kind == NODE_LIST && node->count == 2 ? node->first : NULL, *high = low ? low->next : NULL;
     double from, to;
     bool read = low && low->kind == NODE_SCALAR && !low->quoted && high->kind == NODE_SCALAR && !high->quoted &&

@@ -18,6 +18,7 @@ static void features_add(Builtin *item) {
     int64_t count = left < item->evaluation_batch ? left : item->evaluation_batch;
     size_t row = model_feature_bytes(item->model);
     memcpy(item->indices, item->split.train + item->feature_count, (size_t)count * sizeof *item->indices);
+    batch_expect(item->data, DATA_TRAIN, item->indices, count);
     builtin_gather(item, DATA_TRAIN, count);
     model_forward_features(item->model, item->x, count);
     memcpy((char *)item->features + (size_t)item->feature_count * row, model_features(item->model), (size_t)count * row);

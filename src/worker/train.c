@@ -141,9 +141,11 @@ static int train_read_sweep(HandRun *hand, const Buffer *text, Error *error) {
         return result;
     long long count = (long long)sweep_run_count(sweep);
     sweep_cursor_init(&cursor, sweep);
-    if (sweep_is_plan_only(sweep))
-        error_set(error, "%s states sizes for planning and names no data; nothing can be trained from it", hand->spec);
-    else if (count != 1 || !sweep_cursor_next(&cursor, &hand->run))
+    if (sweep_check_data(sweep, hand->spec, error)) {
+        sweep_free(sweep);
+        return SWEEP_INVALID;
+    }
+    if (count != 1 || !sweep_cursor_next(&cursor, &hand->run))
         error_set(error, "%s holds %lld runs and train takes a file of one; 'sweepctl run' trains a sweep", hand->spec, count);
     else
         count = 0;

@@ -4,6 +4,7 @@
 #include "harness.h"
 #include "rate.h"
 
+#include <glob.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -80,6 +81,31 @@ static void test_plan_json(void **state) {
     assert_true(json_is_null(eta) || json_number_value(eta) > 0);
     json_decref(root);
     said_clear(&said);
+}
+
+/* Each file of sweeps/ is one, and has its cost in each convention, also where its data are not here. */
+static void test_every_file(void **state) {
+    (void)state;
+    glob_t files;
+    assert_int_equal(glob(PROJECT_ROOT "/sweeps/*.yaml", 0, NULL, &files), 0);
+    assert_true(files.gl_pathc >= 20);
+    for (size_t i = 0; i < files.gl_pathc; i++) {
+        Said said;
+        const char *path = files.gl_pathv[i];
+        sweepctl_expect(&said, CLI_OK, "validate", path);
+        said_clear(&said);
+        sweepctl_expect(&said, CLI_OK, "plan", "--json", path);
+        json_t *root = said_json(&said);
+        const json_t *flops = json_object_get(root, "flops"), *missing = json_object_get(root, "missing");
+        bool external = strstr(path, "/architectures-") && !strstr(path, "bmlp"), table = strstr(path, "/table") != NULL;
+        assert_true(json_integer_value(json_object_get(root, "runs")) > 0);
+        for (const char *const *name = (const char *const[]){"exact", "paper", "6nd", NULL}; *name; name++)
+            assert_true(external || json_number_value(json_object_get(flops, *name)) > 0);
+        assert_true(json_is_string(missing) || (json_is_null(missing) && !table));
+        json_decref(root);
+        said_clear(&said);
+    }
+    globfree(&files);
 }
 
 /* The widths that COLUMNS asks for, and neither colours nor cut cells in a pipe. */
@@ -200,9 +226,9 @@ static void test_rate_between(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_validate),     cmocka_unit_test(test_plan_json),  cmocka_unit_test(test_plan_table),
-        cmocka_unit_test(test_plan_design),  cmocka_unit_test(test_rate_cache), cmocka_unit_test(test_rate_parse),
-        cmocka_unit_test(test_rate_between),
+        cmocka_unit_test(test_validate),   cmocka_unit_test(test_every_file),   cmocka_unit_test(test_plan_json),
+        cmocka_unit_test(test_plan_table), cmocka_unit_test(test_plan_design),  cmocka_unit_test(test_rate_cache),
+        cmocka_unit_test(test_rate_parse), cmocka_unit_test(test_rate_between),
     };
     int result = cmocka_run_group_tests(tests, NULL, NULL);
     harness_clean();

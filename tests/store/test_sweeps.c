@@ -209,7 +209,7 @@ static void test_a_sweep_for_planning_is_not_taken(void **state) {
     if (sweep_parse(&sweep, file, sizeof file - 1, "p.yaml", &error) != 0)
         fail_msg("%s", error.text);
     assert_int_equal(store_sweep_submit(store, sweep, file, sizeof file - 1, 1, &record, &error), -1);
-    assert_non_null(strstr(error.text, "planned, not submitted"));
+    assert_non_null(strstr(error.text, "can be planned, not run"));
     assert_int_equal(store_sweep_find(store, "p", &found, NULL), STORE_NOT_FOUND);
     sweep_free(sweep);
     store_free(store);

@@ -206,9 +206,10 @@ static void wrong_data_and_sizes(void **state) {
     static const Wrong wrongs[] = {
         {"fashion-mnist", "mnist",
          "f:3:14: data.name: found \"mnist\"; expected a data set that is known: fashion-mnist, or a pack that 'sweepctl data pack' made "
-         "in this home"},
-        {"validation: 5000", "inputs: 5",
-         "f:3:29: data.inputs: found a size beside a name; expected the name of a data set, or inputs, classes and examples"},
+         "in this home; to plan without it, give inputs, classes and examples too"},
+        {"validation: 5000", "inputs: 5", "f:3:37: data.inputs: found 5, where fashion-mnist has 784"},
+        {"{name: fashion-mnist, validation: 5000}", "{name: cifar10, examples: 60000}",
+         "f:3:33: data.examples: found 60000, where CIFAR-10 has 50000"},
         {"validation: 5000", "validation: 60000",
          "f:3:41: data.validation: found 60000; expected at most 59999: fashion-mnist has 60000 examples"},
         {"55000", "55001",

@@ -58,7 +58,7 @@ static void quickstart_is_its_eighty_runs(void **state) {
 /* From a file, through its text, back: what a lease carries is what the sweep named. */
 static void every_run_of_every_sweep_survives_its_text(void **state) {
     (void)state;
-    static const char *const files[] = {"sweeps/quickstart.yaml", "sweeps/smoke.yaml", "sweeps/scaling-mlps.yaml"};
+    static const char *const files[] = {"sweeps/quickstart.yaml", "sweeps/smoke.yaml", "sweeps/augmentation.yaml"};
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         Sweep *sweep = project_sweep(files[i]);
         SweepCursor cursor;
@@ -85,16 +85,83 @@ static void every_run_of_every_sweep_survives_its_text(void **state) {
 static void the_papers_grid_is_plan_only(void **state) {
     (void)state;
     static const int64_t params[] = {9188574, 24657374, 74469342, 12345054, 37261790, 124843998};
-    Sweep *sweep = project_sweep("sweeps/scaling-mlps.yaml");
+    Sweep *sweep = project_sweep("sweeps/scaling-mlps-figure7.yaml");
     assert_true(sweep_is_plan_only(sweep));
-    assert_int_equal(sweep_run_count(sweep), 36);
+    assert_int_equal(sweep_run_count(sweep), 180);
     Run *runs = sweep_all(sweep);
-    for (int i = 0; i < 36; i++)
-        assert_int_equal(arch_params_total(&runs[i].model), params[i / 6]);
-    assert_int_equal(runs[35].examples, 11801680);
+    for (int i = 0; i < 180; i++)
+        assert_int_equal(arch_params_total(&runs[i].model), params[i / 30]);
+    assert_int_equal(runs[179].examples, 11801680);
+    assert_int_equal(runs[0].epochs, 50);
+    assert_int_equal(runs[179].epochs, 800);
     assert_string_equal(runs[0].data_digest, "");
     free(runs);
     sweep_free(sweep);
+}
+
+static Sweep *sweep_on(const char *data, const char *rest) {
+    char text[1024];
+    snprintf(text, sizeof text,
+             "version: 1\nname: t\ndata: %s\nmodel: {kind: bmlp}\ngrid: {depth: 1, width: 8, examples: 100}\ntrain:\n" TRAIN "%s", data,
+             rest);
+    return sweep_good(text);
+}
+
+static void expect_missing(Sweep *sweep, int64_t inputs, int64_t classes, const char *missing) {
+    SweepCursor cursor;
+    Run run;
+    Buffer text;
+    Error error = {0};
+    buffer_init(&text, 1024);
+    sweep_append_missing(sweep, &text);
+    assert_string_equal(text.data ? text.data : "", missing);
+    assert_int_equal(sweep_is_plan_only(sweep), *missing != '\0');
+    assert_int_equal(sweep_check_data(sweep, "f.yaml", &error), *missing ? SWEEP_INVALID : 0);
+    assert_true(!*missing || strstr(error.text, "f.yaml can be planned, not run: "));
+    sweep_cursor_init(&cursor, sweep);
+    assert_true(sweep_cursor_next(&cursor, &run));
+    assert_int_equal(run.model.inputs, inputs);
+    assert_int_equal(run.model.classes, classes);
+    buffer_deinit(&text);
+    sweep_free(sweep);
+}
+
+/* A cell of include may say the crop, whose values are spans and so no axes. */
+static void a_cell_may_be_augmented(void **state) {
+    (void)state;
+    Sweep *sweep = project_sweep("sweeps/table1-bmlp-cifar10.yaml");
+    assert_int_equal(sweep_run_count(sweep), 3);
+    Run *runs = sweep_all(sweep);
+    static const int64_t epochs[] = {100, 1000, 5000};
+    for (int i = 0; i < 3; i++) {
+        const Augmentation *augment = &runs[i].augmentation;
+        assert_int_equal(runs[i].epochs, epochs[i]);
+        assert_int_equal(augment->flip, i > 0);
+        assert_true(augment->scale[0] == (i > 0 ? 0.08 : 0) && augment->scale[1] == (i > 0 ? 1 : 0));
+        assert_true(augment->mixup == (i > 0 ? 0.8 : 0));
+    }
+    free(runs);
+    sweep_free(sweep);
+    static const char axis[] = "version: 1\nname: t\ndata: {name: fashion-mnist}\nmodel: {kind: bmlp}\n"
+                               "grid: {depth: 1, width: 8, examples: 100, augment.crop.scale: [0.1, 1]}\ntrain:\n" TRAIN;
+    Error error = {0};
+    assert_int_equal(sweep_parse(&sweep, axis, strlen(axis), "f", &error), SWEEP_INVALID);
+    assert_non_null(strstr(error.text, "grid.augment.crop.scale: unknown key"));
+}
+
+/* What is not on this machine: published data have their sizes from the program, others from the file. */
+static void data_that_are_not_here_can_be_planned(void **state) {
+    (void)state;
+    expect_missing(sweep_on("{name: fashion-mnist}", ""), 784, 10, "");
+    expect_missing(sweep_on("{name: fashion-mnist, classes: 10, examples: 60000}", ""), 784, 10, "");
+    expect_missing(sweep_on("{name: cifar100}", ""), 3072, 100,
+                   "cifar100 is not in this home: 'sweepctl data fetch cifar100', then 'sweepctl data pack cifar100 cifar100'");
+    expect_missing(sweep_on("{name: mine, inputs: 12, classes: 3, examples: 500}",
+                            "eval: [{kind: linear, data: {name: other, inputs: 12, classes: 2, examples: 600}},\n"
+                            "       {kind: finetune, data: {name: other, inputs: 12, classes: 2, examples: 600}}]\n"),
+                   12, 3,
+                   "mine is not in this home: 'sweepctl data pack SOURCE mine' makes it; "
+                   "other is not in this home: 'sweepctl data pack SOURCE other' makes it");
 }
 
 /* Sizes alone can be run when nothing is trained. */
@@ -261,6 +328,8 @@ int main(void) {
         cmocka_unit_test(quickstart_is_its_eighty_runs),
         cmocka_unit_test(every_run_of_every_sweep_survives_its_text),
         cmocka_unit_test(the_papers_grid_is_plan_only),
+        cmocka_unit_test(a_cell_may_be_augmented),
+        cmocka_unit_test(data_that_are_not_here_can_be_planned),
         cmocka_unit_test(a_simulated_sweep_needs_no_data),
         cmocka_unit_test(what_is_not_said_has_its_default),
         cmocka_unit_test(defaults_follow_the_optimizer_and_the_schedule),

@@ -167,7 +167,7 @@ static void damaged_files_are_sweeps_or_errors(void **state) {
     (void)state;
     size_t good = 0, bad = 0;
     damage("sweeps/quickstart.yaml", 1, &good, &bad);
-    damage("sweeps/scaling-mlps.yaml", 2, &good, &bad);
+    damage("sweeps/augmentation.yaml", 2, &good, &bad);
     damage("sweeps/known-answer.yaml", 3, &good, &bad);
     assert_true(good > MUTATIONS / 10 && bad > MUTATIONS / 10); /* else the damage tests nothing */
 }

@@ -127,7 +127,7 @@ static void what_cannot_be_is_refused_at_its_place(void **state) {
         {"eval: [{data: fashion-mnist}]\n", "eval[0]: kind is missing"},
         {"eval: [{kind: linear}]\n", "eval[0]: data is missing"},
         {"eval: [{kind: probe, data: fashion-mnist}]\n", "eval[0].kind: found \"probe\"; expected one of linear, finetune"},
-        {"eval: [{kind: linear, data: cifar100}]\n", "eval[0].data: found \"cifar100\"; expected a data set that is known"},
+        {"eval: [{kind: linear, data: cifar1000}]\n", "eval[0].data: found \"cifar1000\"; expected a data set that is known"},
         {"eval: [{kind: linear, data: fashion-mnist, evaluations: 3}]\n", "eval[0].evaluations: unknown key"},
         {"eval: [{kind: linear, data: fashion-mnist, epoch: 3}]\n", "did you mean \"epochs\"?"},
         {"eval: [{kind: linear, data: fashion-mnist, head_lr: 1}]\n", "linear has one rate, that of the head; expected optimizer.lr"},
