@@ -21,8 +21,8 @@
 typedef uint32_t Word __attribute__((may_alias)); /* a float's or two bfloat16 numbers' bits */
 
 enum { LANES = 16, TILE_ROWS = 8, TILE_VECTORS = 3, PANEL_COLUMNS = TILE_VECTORS * LANES };
-enum { BLOCK_WORDS = 512, BLOCK_ROWS = 256, BLOCK_COLUMNS = 43 * PANEL_COLUMNS };
-static const int64_t cached_words = 1 << 18;
+enum { BLOCK_WORDS = 1024, BLOCK_COLUMNS = 43 * PANEL_COLUMNS };
+static const int64_t cached_words = 1 << 18; /* of a, that blocks of rows need not be cut from */
 
 typedef struct Tile {
     const Word *a, *b;
@@ -45,7 +45,7 @@ INLINE void floats_store(float *c, __mmask16 mask, __m512 values) {
 #ifdef PANELS_BFLOAT16
 #define PANELS_MULTIPLY panels_multiply_bfloat16
 typedef uint16_t Element;
-enum { PER_WORD = 2 };
+enum { PER_WORD = 2, BLOCK_ROWS = 64 };
 INLINE __m512 add_product(__m512 sum, Word left, __m512i right) {
     return _mm512_dpbf16_ps(sum, (__m512bh)_mm512_set1_epi32((int)left), (__m512bh)right);
 }
@@ -65,7 +65,7 @@ INLINE void vector_store(const Tile *tile, int64_t row, int column, __mmask16 ma
 #else
 #define PANELS_MULTIPLY panels_multiply_float
 typedef Word Element;
-enum { PER_WORD = 1 };
+enum { PER_WORD = 1, BLOCK_ROWS = 128 };
 INLINE __m512 add_product(__m512 sum, Word left, __m512i right) {
     return _mm512_fmadd_ps(_mm512_castsi512_ps(_mm512_set1_epi32((int)left)), _mm512_castsi512_ps(right), sum);
 }
@@ -362,7 +362,7 @@ int PANELS_MULTIPLY(Panels *panels, const Product *p) {
     }
     const int64_t all_words = (p->k + PER_WORD - 1) / PER_WORD;
     const int64_t words = p->result == OPERAND_FLOAT ? lesser(all_words, BLOCK_WORDS) : all_words; /* sums are rounded once */
-    const int64_t rows = lesser(p->m, BLOCK_ROWS), columns = lesser(p->n, BLOCK_COLUMNS);
+    const int64_t rows = p->m * all_words > cached_words ? lesser(p->m, BLOCK_ROWS) : p->m, columns = lesser(p->n, BLOCK_COLUMNS);
     const int64_t b_width = rows < p->m ? round_up(columns, LANES) : PANEL_COLUMNS, a_width = packs_a(p) ? round_up(rows, LANES) : 0;
     block.packed_b = panels_room(panels, (size_t)(words * (b_width + a_width)));
     if (block.packed_b == NULL) {
