@@ -23,6 +23,7 @@ enum { PLAN_MAX = 128, MATRICES = 3, FACTORS = 2 };
 static const int64_t packed_product_min = 1 << 24; /* multiply-adds, for packing to pay */
 static const int64_t narrow_columns = 9;           /* below which half of our kernels' lanes idle */
 static const int64_t small_product = 4000000;      /* multiply-adds, below which a call of the library costs too much */
+static const int64_t large_product = 1 << 28;      /* from which it waits for memory more than our kernels do */
 
 /* A product's primitive. Factors that are packed have a reorder, which reads `plain` and fills the state's place for them. */
 typedef struct Plan {
@@ -36,7 +37,7 @@ typedef struct State {
     dnnl_engine_t engine;
     dnnl_stream_t stream;
     bool pack_always, pack_never;
-    bool leaves_small; /* products to kernels that begin sooner */
+    bool leaves; /* products that others multiply faster to them */
     Panels panels;
     void *packed[FACTORS];
     size_t packed_bytes[FACTORS];
@@ -100,18 +101,23 @@ static bool panels_gain(OperandType operands) {
            (operands == OPERAND_FLOAT ? panels_has_float() : panels_has_bfloat16() && !has_instructions(dnnl_cpu_isa_avx512_core_amx));
 }
 
+/* Measured where there is no AMX. */
+static bool panels_gain_large(OperandType operands) {
+    return panels_gain(operands) && !has_instructions(dnnl_cpu_isa_avx512_core_amx);
+}
+
 static const char *text_float(void) {
     static char text[192], precision[128] = "fp32";
     if (backend_openblas_has_small_kernels()) {
-        snprintf(precision, sizeof precision, "fp32; small products by %s%s", panels_gain(OPERAND_FLOAT) ? "sweepd and " : "",
-                 backend_openblas.text());
+        snprintf(precision, sizeof precision, "fp32; small products by %s%s%s", panels_gain(OPERAND_FLOAT) ? "sweepd and " : "",
+                 backend_openblas.text(), panels_gain_large(OPERAND_FLOAT) ? ", large ones by sweepd" : "");
     }
     return text_of(text, sizeof text, precision);
 }
 
 static const char *text_bfloat16(void) {
     static char text[192];
-    return text_of(text, sizeof text, panels_gain(OPERAND_BFLOAT16) ? "bf16; small products by sweepd" : "bf16");
+    return text_of(text, sizeof text, panels_gain(OPERAND_BFLOAT16) ? "bf16; small and large products by sweepd" : "bf16");
 }
 
 /* ---- plans ---- */
@@ -274,32 +280,43 @@ static dnnl_status_t plan_run(const State *state, const Plan *plan, const Produc
     return status ? status : dnnl_primitive_execute(plan->primitive, state->stream, MATRICES, arguments);
 }
 
-/* 1: not multiplied. Of floats, OpenBLAS's small kernels are slow only where both factors are summed along their rows. */
+/* 0; 1: not multiplied. */
 static int multiply_panels(State *state, const Product *p) {
-    if (!panels_gain(p->operands) || (p->operands == OPERAND_FLOAT && (p->transpose_a || !p->transpose_b || p->n < narrow_columns))) {
+    if (!panels_gain(p->operands)) {
         return 1;
     }
     return p->operands == OPERAND_FLOAT ? panels_multiply_float(&state->panels, p) : panels_multiply_bfloat16(&state->panels, p);
 }
 
-/* A call of the library takes a microsecond or two before it multiplies. 0; 1: not multiplied. */
+/* A call of the library takes a microsecond or two before it multiplies. Of floats, OpenBLAS's small kernels are slow only where both
+ * factors are summed along their rows. 0; 1: not multiplied. */
 static int multiply_small(State *state, const Product *p) {
-    if (!state->leaves_small || p->m * p->n * p->k >= small_product) {
-        return 1;
-    }
-    if (multiply_panels(state, p) == 0) {
+    const bool openblas = p->operands == OPERAND_FLOAT && p->result == OPERAND_FLOAT && backend_openblas_has_small_kernels();
+    const bool slow = !p->transpose_a && p->transpose_b && p->n >= narrow_columns;
+    if ((slow || p->operands != OPERAND_FLOAT) && multiply_panels(state, p) == 0) {
         return 0;
     }
-    if (p->operands != OPERAND_FLOAT || p->result != OPERAND_FLOAT || !backend_openblas_has_small_kernels()) {
+    if (openblas) {
+        backend_openblas.multiply(NULL, p);
+    }
+    return openblas ? 0 : 1;
+}
+
+/* Products that are faster without the library. 0; 1: not multiplied. */
+static int multiply_without(State *state, const Product *p) {
+    const int64_t work = p->m * p->n * p->k;
+    if (!state->leaves) {
         return 1;
     }
-    backend_openblas.multiply(NULL, p);
-    return 0;
+    if (work < small_product) {
+        return multiply_small(state, p);
+    }
+    return work >= large_product && panels_gain_large(p->operands) ? multiply_panels(state, p) : 1;
 }
 
 /* The library fails only when memory ends; the reference needs none. */
 static void multiply_onednn(void *state, const Product *p) {
-    if (multiply_small(state, p) == 0) {
+    if (multiply_without(state, p) == 0) {
         return;
     }
     static _Thread_local int applied; /* the count is OpenMP's for each thread that calls */
@@ -338,7 +355,7 @@ static int open_onednn(void **out, Error *error) {
     if (state == NULL) {
         return error_set_memory(error, "out of memory for the matrix backend");
     }
-    state->leaves_small = pack_policy == PACK_WHERE_IT_GAINS;
+    state->leaves = pack_policy == PACK_WHERE_IT_GAINS;
     state->pack_always = pack_policy == PACK_ALWAYS;
     state->pack_never = pack_policy == PACK_NEVER || (!state->pack_always && !has_instructions(dnnl_cpu_isa_avx512_core_amx));
     if (dnnl_engine_create(&state->engine, dnnl_cpu, 0) || dnnl_stream_create(&state->stream, state->engine, dnnl_stream_default_flags)) {

@@ -1,4 +1,4 @@
-/* Products of small matrices in AVX-512 registers. Compiled twice: for floats, and with PANELS_BFLOAT16 for bfloat16 factors.
+/* Products in AVX-512 registers. Compiled twice: for floats, and with PANELS_BFLOAT16 for bfloat16 factors.
  *
  * The unit of both is a word of 32 bits: a float, or a pair of bfloat16 numbers that follow each other along the summed dimension, as the
  * processor's dot-product instruction multiplies them. A kernel holds a tile of c, up to 8 rows by 3 vectors of 16 columns, in registers,
@@ -6,7 +6,11 @@
  * stride; vectors of b must be whole. So b is first packed into panels: 16, 32 or 48 columns wide, one row for each word, padded with
  * zeros. Packing reads b once, while each packed word is used for every row of c.
  *
- * The order of every sum is that of the summed dimension, whatever the tile: bits do not depend on where a tile begins. */
+ * A product larger than the caches is cut into blocks: of words, so that a panel stays near the registers; of rows, so that their part of a
+ * stays in the second cache while panels pass; of columns, so that packed panels stay in the third. The tile's part of c is far away then:
+ * a kernel asks for it before it multiplies and adds to it when it is done.
+ *
+ * The order of every sum is that of the summed dimension, block by block, whatever the tile: bits do not depend on where a tile begins. */
 #include "panels.h"
 
 #include <immintrin.h>
@@ -17,6 +21,8 @@
 typedef uint32_t Word __attribute__((may_alias)); /* a float's or two bfloat16 numbers' bits */
 
 enum { LANES = 16, TILE_ROWS = 8, TILE_VECTORS = 3, PANEL_COLUMNS = TILE_VECTORS * LANES };
+enum { BLOCK_WORDS = 1024, BLOCK_COLUMNS = 43 * PANEL_COLUMNS };
+static const int64_t cached_words = 1 << 18; /* of a, that blocks of rows need not be cut from */
 
 typedef struct Tile {
     const Word *a, *b;
@@ -39,7 +45,7 @@ INLINE void floats_store(float *c, __mmask16 mask, __m512 values) {
 #ifdef PANELS_BFLOAT16
 #define PANELS_MULTIPLY panels_multiply_bfloat16
 typedef uint16_t Element;
-enum { PER_WORD = 2 };
+enum { PER_WORD = 2, BLOCK_ROWS = 64 };
 INLINE __m512 add_product(__m512 sum, Word left, __m512i right) {
     return _mm512_dpbf16_ps(sum, (__m512bh)_mm512_set1_epi32((int)left), (__m512bh)right);
 }
@@ -59,7 +65,7 @@ INLINE void vector_store(const Tile *tile, int64_t row, int column, __mmask16 ma
 #else
 #define PANELS_MULTIPLY panels_multiply_float
 typedef Word Element;
-enum { PER_WORD = 1 };
+enum { PER_WORD = 1, BLOCK_ROWS = 128 };
 INLINE __m512 add_product(__m512 sum, Word left, __m512i right) {
     return _mm512_fmadd_ps(_mm512_castsi512_ps(_mm512_set1_epi32((int)left)), _mm512_castsi512_ps(right), sum);
 }
@@ -70,6 +76,12 @@ INLINE void vector_store(const Tile *tile, int64_t row, int column, __mmask16 ma
 
 /* ---- tiles ---- */
 
+/* Asks for a part of c that the sums will be written to, so that it is there when they are. */
+INLINE void vector_prefetch(const Tile *tile, int64_t row, int column) {
+    size_t element = tile->rounded ? sizeof(uint16_t) : sizeof(float);
+    __builtin_prefetch((const char *)tile->c + (size_t)(row * tile->c_row + column) * element, 1);
+}
+
 INLINE void tile_multiply(const Tile *tile, const int rows, const int vectors) {
     __m512 sums[TILE_ROWS][TILE_VECTORS];
     const Word *a = tile->a, *b = tile->b;
@@ -78,9 +90,8 @@ INLINE void tile_multiply(const Tile *tile, const int rows, const int vectors) {
     for (int i = 0; i < rows; i++) {
 #pragma GCC unroll 3
         for (int j = 0; j < vectors; j++) {
-            __mmask16 mask = j + 1 < vectors ? (__mmask16)0xffff : tile->last;
-            const float *c = (const float *)tile->c + i * tile->c_row + j * LANES;
-            sums[i][j] = tile->accumulate ? _mm512_maskz_loadu_ps(mask, c) : _mm512_setzero_ps();
+            vector_prefetch(tile, i, j * LANES);
+            sums[i][j] = _mm512_setzero_ps();
         }
     }
     for (int64_t l = 0; l < tile->words; l++, a += tile->a_word, b += tile->b_word) {
@@ -101,7 +112,12 @@ INLINE void tile_multiply(const Tile *tile, const int rows, const int vectors) {
     for (int i = 0; i < rows; i++) {
 #pragma GCC unroll 3
         for (int j = 0; j < vectors; j++) {
-            vector_store(tile, i, j * LANES, j + 1 < vectors ? (__mmask16)0xffff : tile->last, sums[i][j]);
+            __mmask16 mask = j + 1 < vectors ? (__mmask16)0xffff : tile->last;
+            if (tile->accumulate) {
+                const float *c = (const float *)tile->c + i * tile->c_row + j * LANES;
+                sums[i][j] = _mm512_add_ps(sums[i][j], _mm512_maskz_loadu_ps(mask, c));
+            }
+            vector_store(tile, i, j * LANES, mask, sums[i][j]);
         }
     }
 }
@@ -172,17 +188,17 @@ INLINE void square_transpose(const Word *in, int64_t in_row, Word *out, int64_t 
     }
 }
 
-/* in: [columns, words]; out: [words, width], width >= columns. */
-static void pack_transposed(const Word *in, int64_t columns, int64_t words, Word *out, int64_t width) {
+/* in: [columns, words] of rows `row` apart; out: [words, width], width >= columns. */
+static void pack_transposed(const Word *in, int64_t row, int64_t columns, int64_t words, Word *out, int64_t width) {
     int64_t whole_columns = columns / LANES * LANES, whole_words = words / LANES * LANES;
     for (int64_t j = 0; j < whole_columns; j += LANES) {
         for (int64_t l = 0; l < whole_words; l += LANES) {
-            square_transpose(in + j * words + l, words, out + l * width + j, width);
+            square_transpose(in + j * row + l, row, out + l * width + j, width);
         }
     }
     for (int64_t l = 0; l < words; l++) {
         for (int64_t j = l < whole_words ? whole_columns : 0; j < width; j++) {
-            out[l * width + j] = j < columns ? in[j * words + l] : 0;
+            out[l * width + j] = j < columns ? in[j * row + l] : 0;
         }
     }
 }
@@ -217,7 +233,45 @@ static void pack_rows(const Element *in, int64_t row, int64_t columns, int64_t k
 }
 #endif
 
+/* ---- factors ---- */
+
+/* `length`: the side of c that the factor spans. */
+typedef struct Factor {
+    const void *elements;
+    int64_t length, k;
+    bool down; /* stored as [k, length], else as [length, k] */
+} Factor;
+
+/* Pairs that are read where they lie begin at whole words. */
+static bool factor_is_whole(const Factor *factor) {
+    return PER_WORD == 1 || factor->down || (factor->k % 2 == 0 && (uintptr_t)factor->elements % sizeof(Word) == 0);
+}
+
+/* A panel of `count` of its length from `first` on, and of `words` words from `word` on. */
+static void factor_pack(const Factor *factor, int64_t first, int64_t count, int64_t word, int64_t words, Word *out, int64_t width) {
+    if (factor->down) {
+        const int64_t k = word * PER_WORD, left = factor->k - k;
+        pack_rows((const Element *)factor->elements + k * factor->length + first, factor->length, count,
+                  left < words * PER_WORD ? left : words * PER_WORD, out, width);
+    } else {
+        const int64_t row = factor->k / PER_WORD;
+        pack_transposed((const Word *)factor->elements + first * row + word, row, count, words, out, width);
+    }
+}
+
 /* ---- products ---- */
+
+/* A part of a product: of its rows, columns and summed words. */
+typedef struct Block {
+    const Product *product;
+    Factor a, b;
+    Word *packed_a, *packed_b; /* a: NULL where it is read as it lies; b: all panels, or room for one */
+    int64_t row, rows, column, columns, word, words;
+} Block;
+
+static int64_t lesser(int64_t a, int64_t b) {
+    return a < b ? a : b;
+}
 
 static int64_t round_up(int64_t value, int64_t unit) {
     return (value + unit - 1) / unit * unit;
@@ -229,69 +283,98 @@ static int64_t panel_width(int64_t left) {
     return (vectors == 4 ? 2 : vectors < TILE_VECTORS ? vectors : TILE_VECTORS) * LANES;
 }
 
-static void panel_multiply(const Product *p, Tile tile, int64_t width, int64_t columns) {
-    const int vectors = (int)(width / LANES);
-    const size_t element = tile.rounded ? sizeof(uint16_t) : sizeof(float);
-    const Word *a = tile.a;
-    char *c = tile.c;
-    tile.last = (__mmask16)((1U << (columns - (vectors - 1) * LANES)) - 1);
-    for (int64_t i = 0; i < p->m;) {
-        int rows = 3;
-        while ((1 << rows) > p->m - i) {
-            rows--;
+/* The block's panel of b times `rows` rows of a, the first of which, and of c, are the tile's. */
+static void rows_multiply(Tile tile, int64_t rows, int64_t width, size_t c_row_bytes) {
+    while (rows > 0) {
+        int log_rows = 3;
+        while ((1 << log_rows) > rows) {
+            log_rows--;
         }
-        tile.a = a + i * tile.a_row;
-        tile.c = c + (size_t)(i * p->n) * element;
-        kernels[tile.a_row == 1][rows][vectors - 1](&tile);
-        i += 1 << rows;
+        kernels[tile.a_row == 1][log_rows][width / LANES - 1](&tile);
+        tile.a += tile.a_row << log_rows;
+        tile.c = (char *)tile.c + (c_row_bytes << log_rows);
+        rows -= 1 << log_rows;
     }
 }
 
-/* Pairs that are read where they lie begin at whole words. */
-static bool is_taken(const Product *p) {
-    bool a_is_pairs = PER_WORD == 1 || p->transpose_a || (p->k % 2 == 0 && (uintptr_t)p->a % sizeof(Word) == 0);
-    bool b_is_pairs = PER_WORD == 1 || !p->transpose_b || (p->k % 2 == 0 && (uintptr_t)p->b % sizeof(Word) == 0);
-    return a_is_pairs && b_is_pairs && p->result <= p->operands;
+/* tile: all but a and c. */
+static void panel_multiply(const Block *block, Tile tile, int64_t column, int64_t width) {
+    const Product *p = block->product;
+    const size_t element = tile.rounded ? sizeof(uint16_t) : sizeof(float), c_row_bytes = (size_t)p->n * element;
+    tile.c = (char *)p->c + (size_t)(block->row * p->n + column) * element;
+    if (block->packed_a == NULL) {
+        tile.a_row = p->transpose_a ? 1 : p->k / PER_WORD;
+        tile.a_word = p->transpose_a ? p->m : 1;
+        tile.a = (const Word *)p->a + block->row * tile.a_row + block->word * tile.a_word;
+        rows_multiply(tile, block->rows, width, c_row_bytes);
+        return;
+    }
+    tile.a_row = 1;
+    tile.a_word = LANES;
+    for (int64_t i = 0; i < block->rows; i += LANES) {
+        tile.a = block->packed_a + i * block->words;
+        rows_multiply(tile, lesser(LANES, block->rows - i), width, c_row_bytes);
+        tile.c = (char *)tile.c + c_row_bytes * LANES;
+    }
 }
 
-/* The panel of columns from j on. */
-static void panel_pack(const Product *p, int64_t j, int64_t columns, int64_t words, Word *out, int64_t width) {
-    if (p->transpose_b) {
-        pack_transposed((const Word *)p->b + j * words, columns, words, out, width);
-    } else {
-        pack_rows((const Element *)p->b + j, p->n, columns, p->k, out, width);
+/* The first rows' block packs b: all of it where there are more rows, else each panel where the last one lay, which is still in cache. */
+static void block_multiply(const Block *block) {
+    const Product *p = block->product;
+    const bool keeps = block->rows < p->m;
+    Word *panel = block->packed_b;
+    Tile tile = {.words = block->words, .c_row = p->n, .accumulate = p->accumulate || block->word > 0};
+    tile.rounded = p->result == OPERAND_BFLOAT16;
+    for (int64_t j = 0, width; j < block->columns; j += width, panel += keeps ? width * block->words : 0) {
+        width = panel_width(block->columns - j);
+        const int64_t columns = lesser(width, block->columns - j);
+        if (block->row == 0) {
+            factor_pack(&block->b, block->column + j, columns, block->word, block->words, panel, width);
+        }
+        tile.b = panel;
+        tile.b_word = width;
+        tile.last = lanes_mask(columns - (width - LANES));
+        panel_multiply(block, tile, block->column + j, width);
     }
+}
+
+/* For the block's columns and words, all rows. */
+static void rows_cut(Block block, int64_t rows) {
+    for (block.row = 0; block.row < block.a.length; block.row += rows) {
+        block.rows = lesser(rows, block.a.length - block.row);
+        for (int64_t i = 0; block.packed_a != NULL && i < block.rows; i += LANES) {
+            factor_pack(&block.a, block.row + i, lesser(LANES, block.rows - i), block.word, block.words, block.packed_a + i * block.words,
+                        LANES);
+        }
+        block_multiply(&block);
+    }
+}
+
+/* Words of a transposed factor's column lie a row apart, which the cache bears as long as all of it fits; pairs have to be made. */
+static bool packs_a(const Product *p) {
+    return p->transpose_a && (PER_WORD == 2 || p->m * p->k > cached_words);
 }
 
 int PANELS_MULTIPLY(Panels *panels, const Product *p) {
-    if (!is_taken(p)) {
+    Block block = {.product = p, .a = {p->a, p->m, p->k, p->transpose_a}, .b = {p->b, p->n, p->k, !p->transpose_b}};
+    if (!factor_is_whole(&block.a) || !factor_is_whole(&block.b) || p->result > p->operands) {
         return 1;
     }
-    const int64_t words = (p->k + PER_WORD - 1) / PER_WORD;
-    const bool packs_a = PER_WORD == 2 && p->transpose_a;
-    const int64_t a_width = round_up(p->m, LANES);
-    Word *room = panels_room(panels, (size_t)(words * (PANEL_COLUMNS + (packs_a ? a_width : 0))));
-    if (room == NULL) {
+    const int64_t all_words = (p->k + PER_WORD - 1) / PER_WORD;
+    const int64_t words = p->result == OPERAND_FLOAT ? lesser(all_words, BLOCK_WORDS) : all_words; /* sums are rounded once */
+    const int64_t rows = p->m * all_words > cached_words ? lesser(p->m, BLOCK_ROWS) : p->m, columns = lesser(p->n, BLOCK_COLUMNS);
+    const int64_t b_width = rows < p->m ? round_up(columns, LANES) : PANEL_COLUMNS, a_width = packs_a(p) ? round_up(rows, LANES) : 0;
+    block.packed_b = panels_room(panels, (size_t)(words * (b_width + a_width)));
+    if (block.packed_b == NULL) {
         return 1;
     }
-    Tile tile = {.words = words, .c_row = p->n, .accumulate = p->accumulate, .rounded = p->result == OPERAND_BFLOAT16};
-    tile.a = p->a;
-    tile.a_row = p->transpose_a ? 1 : words;
-    tile.a_word = p->transpose_a ? p->m : 1;
-    if (packs_a) {
-        pack_rows(p->a, p->m, p->m, p->k, room + words * PANEL_COLUMNS, a_width);
-        tile.a = room + words * PANEL_COLUMNS;
-        tile.a_word = a_width;
-    }
-    int64_t width;
-    for (int64_t j = 0; j < p->n; j += width) {
-        width = panel_width(p->n - j);
-        int64_t columns = p->n - j < width ? p->n - j : width;
-        tile.b = room;
-        tile.b_word = width;
-        tile.c = (char *)p->c + (size_t)j * (tile.rounded ? sizeof(uint16_t) : sizeof(float));
-        panel_pack(p, j, columns, words, room, width);
-        panel_multiply(p, tile, width, columns);
+    block.packed_a = a_width > 0 ? block.packed_b + words * b_width : NULL;
+    for (block.column = 0; block.column < p->n; block.column += columns) {
+        block.columns = lesser(columns, p->n - block.column);
+        for (block.word = 0; block.word < all_words; block.word += words) {
+            block.words = lesser(words, all_words - block.word);
+            rows_cut(block, rows);
+        }
     }
     return 0;
 }

@@ -1,4 +1,4 @@
-/* Products of small matrices by our own AVX-512 kernels, for the layers that libraries multiply slowly. */
+/* Products by our own AVX-512 kernels, for the sizes that libraries multiply slowly: small ones and large ones. */
 #pragma once
 
 #include "backend.h"

@@ -12,6 +12,8 @@
 #include "sweepd/base.h"
 #include "sweepd/bfloat16.h"
 
+#define COUNT(array) (sizeof(array) / sizeof(array)[0])
+
 static float *matrix_make(int64_t size, uint64_t stream) {
     Rng rng;
     float *values = malloc((size_t)size * sizeof *values);
@@ -70,11 +72,14 @@ static void assert_product(const MatrixBackend *backend, void *backend_state, Pr
 }
 
 /* Whole products, and ones past the size at which they are cut into tiles, with remainders at both sides. */
-static const int64_t shapes[][3] = {{1, 1, 1},       {5, 3, 7},     {64, 10, 16},  {128, 8, 784},
-                                    {150, 130, 100}, {70, 69, 601}, {200, 9, 700}, {9, 1000, 150}};
+static const int64_t small_shapes[][3] = {{1, 1, 1},       {5, 3, 7},     {64, 10, 16},  {128, 8, 784},
+                                          {150, 130, 100}, {70, 69, 601}, {200, 9, 700}, {9, 1000, 150}};
 
-static void assert_shapes(const MatrixBackend *backend, void *backend_state) {
-    for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
+/* Past the blocks of our kernels: of rows and summed words, with a transposed factor that is packed; of columns. */
+static const int64_t large_shapes[][3] = {{270, 37, 2054}, {150, 2083, 18}};
+
+static void assert_shapes(const MatrixBackend *backend, void *backend_state, const int64_t (*shapes)[3], size_t count) {
+    for (size_t i = 0; i < count; i++) {
         for (int flags = 0; flags < 8; flags++) {
             Product product = {.transpose_a = flags & 1, .transpose_b = flags & 2, .accumulate = flags & 4, .operands = backend->operands};
             product.m = shapes[i][0], product.n = shapes[i][1], product.k = shapes[i][2];
@@ -92,7 +97,7 @@ static void assert_products(BackendKind kind) {
     void *backend_state = NULL;
     Error error;
     assert_true(backend->open == NULL || backend->open(&backend_state, &error) == 0);
-    assert_shapes(backend, backend_state);
+    assert_shapes(backend, backend_state, small_shapes, COUNT(small_shapes));
     if (backend_state != NULL) {
         backend->close(backend_state);
     }
@@ -112,11 +117,12 @@ static void multiply_panels(void *panels, const Product *p) {
 static void test_panels(void **state) {
     (void)state;
     Panels panels = {0};
-    if (panels_has_float()) {
-        assert_shapes(&(MatrixBackend){.operands = OPERAND_FLOAT, .multiply = multiply_panels}, &panels);
-    }
-    if (panels_has_bfloat16()) {
-        assert_shapes(&(MatrixBackend){.operands = OPERAND_BFLOAT16, .multiply = multiply_panels}, &panels);
+    for (int type = OPERAND_FLOAT; type <= OPERAND_BFLOAT16; type++) {
+        const MatrixBackend backend = {.operands = (OperandType)type, .multiply = multiply_panels};
+        if (type == OPERAND_FLOAT ? panels_has_float() : panels_has_bfloat16()) {
+            assert_shapes(&backend, &panels, small_shapes, COUNT(small_shapes));
+            assert_shapes(&backend, &panels, large_shapes, COUNT(large_shapes));
+        }
     }
     panels_deinit(&panels);
 }
