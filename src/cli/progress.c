@@ -45,6 +45,12 @@ bool progress_finished(const SweepRecord *sweep) {
     return sweep->by_state[RUN_PENDING] == 0 && sweep->by_state[RUN_RUNNING] == 0;
 }
 
+double progress_share(const SweepRecord *sweep) {
+    if (progress_finished(sweep))
+        return 1;
+    return sweep->planned_flops > 0 ? fmin(1, sweep->done_flops / sweep->planned_flops) : 0;
+}
+
 bool progress_stuck(const SweepRecord *sweep) {
     return sweep->oversized > 0 && sweep->oversized == sweep->by_state[RUN_PENDING] && sweep->by_state[RUN_RUNNING] == 0;
 }
@@ -80,12 +86,6 @@ int progress_exit(Source *source, const SweepRecord *sweep, Error *error) {
 
 static int64_t ended(const SweepRecord *sweep) {
     return sweep->runs - sweep->by_state[RUN_PENDING] - sweep->by_state[RUN_RUNNING];
-}
-
-static double share_done(const SweepRecord *sweep) {
-    if (progress_finished(sweep))
-        return 1;
-    return sweep->planned_flops > 0 ? fmin(1, sweep->done_flops / sweep->planned_flops) : 0;
 }
 
 static void append_states(const SweepRecord *sweep, Buffer *out) {
@@ -185,8 +185,8 @@ static void block_draw(Block *block, const Progress *progress, Buffer *line) {
     block->lines = 0;
     buffer_clear(line);
     buffer_printf(line, "%s  ", sweep->name);
-    bar_append(share_done(sweep), line);
-    buffer_printf(line, " %s  %lld of %lld runs", format_percent(share_done(sweep), share), (long long)ended(sweep),
+    bar_append(progress_share(sweep), line);
+    buffer_printf(line, " %s  %lld of %lld runs", format_percent(progress_share(sweep), share), (long long)ended(sweep),
                   (long long)sweep->runs);
     append_states(sweep, line);
     if (strcmp(sweep->state, "active") != 0 && *sweep->state)

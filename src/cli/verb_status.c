@@ -31,7 +31,7 @@ static void sweep_row(const SweepRecord *sweep, Table *table) {
         if (state == RUN_FAILED && sweep->by_state[state])
             table_color(table, "red");
     }
-    table_cell(table, "%s", format_percent(sweep->planned_flops > 0 ? fmin(1, sweep->done_flops / sweep->planned_flops) : 0, text));
+    table_cell(table, "%s", format_percent(progress_share(sweep), text));
     table_cell(table, "%s", format_scaled(sweep->done_flops, "FLOP", done));
     table_cell(table, "%s", format_scaled(sweep->planned_flops, "FLOP", text));
     table_cell(table, "%s", sweep->data);
@@ -132,7 +132,8 @@ static int print_running(const Progress *progress, const Cli *cli, Error *error)
 static int print_one(const Progress *progress, const Cli *cli, Error *error) {
     const SweepRecord *sweep = &progress->sweep;
     char text[FORMAT_MAX], other[FORMAT_MAX];
-    printf("%s: %s, on %s, submitted %s\n", sweep->name, state_word(sweep), sweep->data, format_time(sweep->submitted_at, text));
+    printf("%s: %s, %s%s%ssubmitted %s\n", sweep->name, state_word(sweep), *sweep->data ? "on " : "", sweep->data,
+           *sweep->data ? ", " : "", format_time(sweep->submitted_at, text));
     printf("  runs     %s:", format_count(sweep->runs, text));
     const char *between = " ";
     for (RunState state = RUN_PENDING; state < RUN_STATES; state++) {
@@ -142,7 +143,7 @@ static int print_one(const Progress *progress, const Cli *cli, Error *error) {
         between = ", ";
     }
     printf("\n  compute  %s of %s", format_scaled(sweep->done_flops, "FLOP", text), format_scaled(sweep->planned_flops, "FLOP", other));
-    printf(" (%s)\n", format_percent(sweep->planned_flops > 0 ? fmin(1, sweep->done_flops / sweep->planned_flops) : 0, text));
+    printf(" (%s)\n", format_percent(progress_share(sweep), text));
     if (progress_finished(sweep) && sweep->last_ended_at > sweep->first_started_at && sweep->first_started_at > 0)
         printf("  took     %s from the first start to the last end\n",
                format_duration(sweep->last_ended_at - sweep->first_started_at, text));

@@ -48,7 +48,7 @@ typedef struct FitRefit {
     bool (*make)(const void *context, const double *weights, void *scratch, double *draw);
     const void *context;
     size_t scratch_size;
-    size_t more_draws; /* a resample has this many configurations more than there are; 0 for the plain bootstrap */
+    size_t draws; /* configurations in a resample; 0: as many as there are */
 } FitRefit;
 
 /* Fits options->resamples resamples: sets the cloud, its warnings, and the intervals of the frontiers and parameters (not of those at a

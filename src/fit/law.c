@@ -67,15 +67,16 @@ bool law_can_refit(const LawStudy *study, const double *weights) {
     return drawn == CONFIGURATIONS_MIN;
 }
 
-size_t law_more_draws(const Fit *fit, const LawStudy *study) {
-    enum { FOR_EACH_UNKNOWN = 4 };
+size_t law_draws(const Fit *fit, const LawStudy *study) {
+    enum { MORE_FOR_EACH_UNKNOWN = 4, FEWER_FOR_EACH_UNKNOWN = 2 };
     size_t linear = 0;
     for (size_t i = 0; i < study->count; i++) {
         linear += fabs(fit->residuals[i]) > study->surface.threshold * HUBER_DELTA;
     }
-    double seeds = (double)study->count / (double)study->groups.count;
-    double most = fmin(FOR_EACH_UNKNOWN * LAW_PARAMETERS, (double)study->groups.count / 4) * fmax(0, (3 - seeds) / 2);
-    return (size_t)lround(most * (double)linear / (double)study->count);
+    double groups = (double)study->groups.count, seeds = (double)study->count / groups, share = (double)linear / (double)study->count;
+    double more = fmin(MORE_FOR_EACH_UNKNOWN * LAW_PARAMETERS, groups / 4) * fmax(0, (3 - seeds) / 2);
+    double fewer = fmin(FEWER_FOR_EACH_UNKNOWN * LAW_PARAMETERS, groups / 4);
+    return (size_t)lround(groups + more * share - fewer * (1 - share));
 }
 
 /* C = c P^power N. Exact FLOPs for each parameter and example change with the size, since the first layer has no input gradient: where they

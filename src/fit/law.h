@@ -25,11 +25,12 @@ void law_study_deinit(LawStudy *study);
 int law_report(Fit *fit, const LawStudy *study, const double *variables, double objective, Error *error);
 /* Whether a resample has as many configurations as a fit wants. weights: [groups.count]. */
 bool law_can_refit(const LawStudy *study, const double *weights);
-/* How many more configurations a resample draws than there are. Where most residuals lie in the linear part of the loss, the bootstrap of
- * as many as there are overstates the spread at the sizes of real studies: 95 % intervals held the truth in 98 to 99 % of simulated ones.
- * With four more for each unknown, or a quarter of the configurations where that is less, times the share of residuals that lie there, they
- * hold it in 93 to 97 %. Seeds smooth the loss by themselves: with three a configuration none is added; docs/fits.md. */
-size_t law_more_draws(const Fit *fit, const LawStudy *study);
+/* How many configurations a resample draws. Where residuals lie in the linear part of the loss, the bootstrap of as many as there are
+ * overstates the spread at the sizes of real studies: 95 % intervals held the truth in 98 to 99 % of simulated ones; so four more are drawn
+ * for each unknown, or a quarter of the configurations where that is less, times the share of such residuals. Seeds smooth the loss by
+ * themselves: with three a configuration none is added. In the quadratic part it understates the spread, by the unknowns that the fit
+ * used up: two fewer are drawn for each. docs/fits.md has the shares that held the truth. */
+size_t law_draws(const Fit *fit, const LawStudy *study);
 /* Sets a row of the cloud from the minimum of a resample. False: it has no frontier. */
 bool law_draw(const LawStudy *study, const Surface *surface, const double *variables, const double *weights, double *draw);
 /* The ratio of the largest and smallest eigenvalue of a symmetric matrix [size][size], of which the lower triangle is read and all is

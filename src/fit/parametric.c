@@ -207,7 +207,7 @@ int fit_make_parametric(Fit *out, const FitPoint *points, size_t count, const Fi
         surface_evaluate(&study.surface, variables, gradient, hessian, majorant);
         out->condition = law_condition(hessian, SURFACE_VARIABLES);
         Refit context = {&study, surface_to_law(&study.surface, variables)};
-        FitRefit how = {refit, &context, surface_size(&study.surface), law_more_draws(out, &study)};
+        FitRefit how = {refit, &context, surface_size(&study.surface), law_draws(out, &study)};
         result = fit_bootstrap(out, &study.groups, &how, options, error);
     }
     law_study_deinit(&study);

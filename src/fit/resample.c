@@ -131,7 +131,8 @@ static void bootstrap_refit(void *context, int member, int64_t index) {
     char *scratch = work->memory + (size_t)member * work->room;
     double *weights = (double *)(void *)(scratch + round_to_cache_lines(work->refit->scratch_size));
     double *draw = work->cloud + (size_t)index * work->columns;
-    fit_groups_draw(work->groups, work->groups->count + work->refit->more_draws, work->options->seed, index, weights);
+    size_t draws = work->refit->draws == 0 ? work->groups->count : work->refit->draws;
+    fit_groups_draw(work->groups, draws, work->options->seed, index, weights);
     if (!work->refit->make(work->refit->context, weights, scratch, draw)) {
         draw[0] = NAN;
     }

@@ -405,7 +405,7 @@ int fit_make_vpnls(Fit *out, const FitPoint *points, size_t count, const FitOpti
     }
     out->condition = projected_condition(&study, minima.variables);
     work.estimate = surface_to_law(&study.surface, minima.variables);
-    FitRefit how = {refit, &work, scratch_size(&study), law_more_draws(out, &study)};
+    FitRefit how = {refit, &work, scratch_size(&study), law_draws(out, &study)};
     result = fit_bootstrap(out, &study.groups, &how, options, error);
 out:
     grid_deinit(&work.grid);

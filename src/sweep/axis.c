@@ -1,4 +1,4 @@
-/* One key of the grid: a value, a list, or {from, to, points}, log-spaced. */
+/* One key of the grid: a value, a list, or {from, to, points}, log-spaced, seeds evenly. */
 #include "reader.h"
 
 #include <inttypes.h>
@@ -66,10 +66,15 @@ static int range_part(Reader *reader, const Node *node, const char *key, const F
     return scalar_read(reader, field, part, "", out);
 }
 
+/* Numbers that count nothing: as many of them as asked for, evenly spaced. */
+static bool is_label(const Field *field) {
+    return field == &schema_fields[FIELD_SEED];
+}
+
 /* Ends are logarithms' arguments, so 0 is none even where the field allows it. */
 static Field positive_field(const Field *field) {
     Field positive = *field;
-    if (positive.least < 1)
+    if (positive.least < 1 && !is_label(field))
         positive.least = 1;
     if (positive.low <= 0)
         positive.low_open = true;
@@ -107,7 +112,8 @@ static Value range_value(const Field *field, const Range *range, int64_t i) {
         return value;
     if (field->type == TYPE_INTEGER) {
         double low = (double)range->from.integer, high = (double)range->to.integer;
-        double integer = nearbyint(value_round(low * pow(high / low, share)));
+        double between = is_label(field) ? low + share * (high - low) : low * pow(high / low, share);
+        double integer = nearbyint(value_round(between));
         value.integer = integer >= high ? range->to.integer : (int64_t)integer;
     } else {
         value.number = value_round(range->from.number * pow(range->to.number / range->from.number, share));

@@ -1,7 +1,7 @@
 /* How often the intervals hold the truth: many simulated studies of a known law, each fitted with its bootstrap.
  *
  *     fit-coverage [--studies N] [--resamples N] [--noise S] [--level L] [--threads N] [--seed N] [--law N] [--method NAME]
- *                  [--at-least SHARE] [--at-most SHARE]
+ *                  [--loss huber|mse|asymmetric] [--at-least SHARE] [--at-most SHARE]
  *
  * prints a table in Markdown, a row for each law and method. The plain studies have the quickstart's shape, 10 sizes by 8 numbers of
  * examples; those of isoflop have 8 budgets of 10 sizes around each budget's optimum. Exit 1 when the share of an exponent's intervals that
@@ -37,6 +37,7 @@ typedef struct Outcome {
 typedef struct Run {
     const Simulation *simulation;
     FitMethod method;
+    FitLoss loss;
     int64_t studies, resamples;
     double noise, level;
     uint64_t seed;
@@ -74,6 +75,7 @@ static void simulate(void *context, int member, int64_t index) {
     fit_options_default(&options);
     options.resamples = run->resamples;
     options.level = run->level;
+    options.loss = run->loss;
     options.seed = seed;
     Fit fit;
     Outcome *outcome = &run->outcomes[index];
@@ -151,7 +153,7 @@ static bool read_arguments(Arguments *out, int argc, char **argv) {
     static const struct option flags[] = {{"studies", 1, NULL, 'n'}, {"resamples", 1, NULL, 'r'}, {"noise", 1, NULL, 's'},
                                           {"level", 1, NULL, 'l'},   {"threads", 1, NULL, 't'},   {"seed", 1, NULL, 'S'},
                                           {"law", 1, NULL, 'L'},     {"method", 1, NULL, 'm'},    {"at-least", 1, NULL, 'a'},
-                                          {"at-most", 1, NULL, 'b'}, {NULL, 0, NULL, 0}};
+                                          {"at-most", 1, NULL, 'b'}, {"loss", 1, NULL, 'o'},      {NULL, 0, NULL, 0}};
     *out = (Arguments){
         .run = {.studies = 1000, .resamples = 1000, .noise = 0.02, .level = 0.95, .threads = 1}, .bounds = {0, 1}, .only_law = -1};
     for (int flag; (flag = getopt_long(argc, argv, "", flags, NULL)) != -1;) {
@@ -182,6 +184,11 @@ static bool read_arguments(Arguments *out, int argc, char **argv) {
             break;
         case 'b':
             out->bounds[1] = strtod(optarg, NULL);
+            break;
+        case 'o':
+            if (fit_loss_find(optarg, &out->run.loss) != 0) {
+                return false;
+            }
             break;
         case 'm':
             out->only_method = true;

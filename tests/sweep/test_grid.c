@@ -23,6 +23,17 @@ static void ranges_are_log_spaced_with_exact_ends(void **state) {
     check_examples("{from: 500, to: 55000, points: 3}", (const int64_t[]){500, 5244, 55000}, 3);
 }
 
+static void a_range_of_seeds_is_even(void **state) {
+    (void)state;
+    Sweep *sweep = sweep_good(sweep_text("  depth: 1\n  width: 8\n  examples: 9\n  seed: {from: 0, to: 40, points: 5}\n", TRAIN, ""));
+    Run *runs = sweep_all(sweep);
+    assert_int_equal(sweep_run_count(sweep), 5);
+    for (uint64_t i = 0; i < 5; i++)
+        assert_int_equal(runs[i].seed, 10 * i);
+    free(runs);
+    sweep_free(sweep);
+}
+
 static void a_range_of_rates_has_round_values(void **state) {
     (void)state;
     Sweep *sweep = sweep_good(sweep_text("  depth: 1\n  width: 8\n  examples: 9\n  lr: {from: 1e-5, to: 1e-1, points: 5}\n",
@@ -252,6 +263,7 @@ static void exclusions_drop_what_they_match(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ranges_are_log_spaced_with_exact_ends),
+        cmocka_unit_test(a_range_of_seeds_is_even),
         cmocka_unit_test(a_range_of_rates_has_round_values),
         cmocka_unit_test(the_last_axis_is_the_fastest),
         cmocka_unit_test(exclude_drops_the_cells_that_match_every_key),
