@@ -132,8 +132,8 @@ static int print_running(const Progress *progress, const Cli *cli, Error *error)
 static int print_one(const Progress *progress, const Cli *cli, Error *error) {
     const SweepRecord *sweep = &progress->sweep;
     char text[FORMAT_MAX], other[FORMAT_MAX];
-    printf("%s: %s, %s%s%ssubmitted %s\n", sweep->name, state_word(sweep), *sweep->data ? "on " : "", sweep->data,
-           *sweep->data ? ", " : "", format_time(sweep->submitted_at, text));
+    printf("%s: %s, %s%s%ssubmitted %s\n", sweep->name, state_word(sweep), *sweep->data ? "on " : "", sweep->data, *sweep->data ? ", " : "",
+           format_time(sweep->submitted_at, text));
     printf("  runs     %s:", format_count(sweep->runs, text));
     const char *between = " ";
     for (RunState state = RUN_PENDING; state < RUN_STATES; state++) {
