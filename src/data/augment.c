@@ -24,6 +24,7 @@ struct Augmenter {
     float *column_share, *row_share;
     float *line;         /* [width + 1]: a row of the crop */
     float *stretched[2]; /* [width]: two neighbouring rows, interpolated along the row */
+    DataSection section;
 };
 
 /* ---- draws ---- */
@@ -274,7 +275,7 @@ static void plane_resize(Augmenter *augmenter, const Kernels *kernels, const Aug
 static void image_augment(Augmenter *augmenter, const Kernels *kernels, uint32_t example, int64_t epoch, float *x) {
     AugmentBox box = augment_draw(&augmenter->settings, augmenter->height, augmenter->width, augmenter->seed, epoch, example);
     int64_t plane = augmenter->height * augmenter->width;
-    const uint8_t *bytes = augmenter->data->images[DATA_TRAIN] + (int64_t)example * plane * augmenter->channels;
+    const uint8_t *bytes = augmenter->data->images[augmenter->section] + (int64_t)example * plane * augmenter->channels;
     bool resized = augmenter->settings.scale[0] > 0;
     if (resized)
         places_set(augmenter, &box);
@@ -298,7 +299,7 @@ void augmenter_gather(Augmenter *augmenter, const uint32_t *indices, int64_t cou
             kernels->mix(first, second, lambda, inputs);
     }
     for (int64_t i = 0; i < count; i++)
-        labels[i] = dataset_label(augmenter->data, DATA_TRAIN, indices[i]);
+        labels[i] = dataset_label(augmenter->data, augmenter->section, indices[i]);
     for (int64_t i = 0; i < count && others; i++)
         others[i] = labels[count - 1 - i];
 }
@@ -312,7 +313,8 @@ int augmenter_new(Augmenter **out, const DatasetMap *data, const Augmentation *s
     Augmenter *augmenter = calloc(1, sizeof *augmenter);
     if (!augmenter)
         return error_set_memory(error, "no memory for augmentation");
-    *augmenter = (Augmenter){data, *settings, seed, info->height, info->width, info->channels, NULL, NULL, NULL, NULL, NULL, {NULL, NULL}};
+    *augmenter = (Augmenter){data, *settings, seed, info->height, info->width,  info->channels, NULL,
+                             NULL, NULL,      NULL, NULL,         {NULL, NULL}, DATA_TRAIN};
     size_t width = (size_t)info->width, height = (size_t)info->height;
     augmenter->column = malloc(width * sizeof *augmenter->column);
     augmenter->row = malloc(height * sizeof *augmenter->row);
@@ -328,6 +330,10 @@ int augmenter_new(Augmenter **out, const DatasetMap *data, const Augmentation *s
     }
     *out = augmenter;
     return 0;
+}
+
+void augmenter_set_section(Augmenter *augmenter, DataSection section) {
+    augmenter->section = section;
 }
 
 void augmenter_free(Augmenter *augmenter) {

@@ -46,5 +46,7 @@ int builtin_evaluate(Trainer *trainer, Point *out, Error *error) {
     if (split->validation_count)
         section_evaluate(builtin, DATA_TRAIN, split->validation, split->validation_count, "validation", out);
     section_evaluate(builtin, DATA_TEST, NULL, dataset_info(builtin->data)->test_count, "test", out);
+    if (trainer->step == trainer->steps && builtin->outputs)
+        final_evaluate(builtin, out);
     return 0;
 }

@@ -8,7 +8,7 @@
 #include "sweepd/arch.h"
 
 static Architecture bmlp(int64_t inputs, int64_t classes, int64_t depth, int64_t width, int64_t expansion) {
-    return (Architecture){MODEL_BMLP, SMLP_TEXT, inputs, classes, depth, width, expansion};
+    return (Architecture){MODEL_BMLP, SMLP_TEXT, inputs, classes, depth, width, expansion, 0};
 }
 
 /* The paper's grid on ImageNet21k at 64x64x3: 12,288 inputs, 11,230 classes. The share is of the input layer and head, in percent. */
@@ -60,7 +60,7 @@ static void test_names(void **state) {
     arch.expansion = 2;
     arch_name(&arch, name);
     assert_string_equal(name, "B_6-Wi_256_2");
-    arch = (Architecture){MODEL_SMLP, SMLP_CODE, 784, 10, 6, 1024, 0};
+    arch = (Architecture){MODEL_SMLP, SMLP_CODE, 784, 10, 6, 1024, 0, 0};
     arch_name(&arch, name);
     assert_string_equal(name, "S_6-Wi_1024");
     arch = bmlp(1, 1, INT64_MAX, INT64_MAX, INT64_MAX);
