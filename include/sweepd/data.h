@@ -190,6 +190,8 @@ typedef struct Augmenter Augmenter;
 /* The data must outlive it. 0, DATA_REFUSED when the settings do not suit the images, -1. */
 int augmenter_new(Augmenter **out, const DatasetMap *data, const Augmentation *settings, uint64_t seed, Error *error);
 void augmenter_free(Augmenter *augmenter);
+/* Whose images it takes; the training ones until it is told. */
+void augmenter_set_section(Augmenter *augmenter, DataSection section);
 /* As batch_gather, from the training images, augmented. Example i of the batch is mixed with example count - 1 - i: x = lambda own + (1 -
  * lambda) other; others: [count] that one's label, may be NULL. */
 void augmenter_gather(Augmenter *augmenter, const uint32_t *indices, int64_t count, int64_t epoch, float lambda, float *x, uint16_t *labels,

@@ -75,6 +75,8 @@ uint16_t *model_rounded_inputs(Model *model);
 /* Forward and backward on one batch. x: [batch, inputs] row-major, or NULL (model_rounded_inputs); labels: [batch], < classes. Fills the
  * gradients of the mean loss (cross-entropy against (1 - smoothing) one-hot + smoothing / classes) and returns that loss. */
 float model_train_step(Model *model, const float *x, const uint16_t *labels, int64_t batch, float smoothing);
+/* What dropout drops in the training steps from here on follows from these; 0, 0 until they are given. */
+void model_set_step(Model *model, uint64_t seed, int64_t step);
 /* The same with a mixed target: lambda times the loss against labels plus (1 - lambda) times that against others [batch]. */
 float model_train_step_mixed(Model *model, const float *x, const uint16_t *labels, const uint16_t *others, float lambda, int64_t batch,
                              float smoothing);

@@ -15,6 +15,7 @@ enum {
     FLOPS_RELU_GRADIENT = 0,
     FLOPS_GELU = 38, /* the value and the derivative that the backward pass will want */
     FLOPS_GELU_GRADIENT = 1,
+    FLOPS_DROPOUT = 2,
     FLOPS_NORM = 7,
     FLOPS_NORM_ROW = 5,
     FLOPS_NORM_GRADIENT = 11,
@@ -39,7 +40,8 @@ static uint64_t gelu_flops(int64_t elements) {
 
 static uint64_t block_flops(const Architecture *arch) {
     int64_t width = arch->width, hidden = arch->expansion * width;
-    uint64_t common = norm_flops(width) + layer_bias_flops(width);
+    uint64_t dropped = arch->dropout > 0 ? (uint64_t)(arch->kind == MODEL_BMLP ? hidden : width) * FLOPS_DROPOUT : 0;
+    uint64_t common = norm_flops(width) + layer_bias_flops(width) + dropped;
     if (arch->kind == MODEL_BMLP) {
         return common + layer_bias_flops(hidden) + gelu_flops(hidden) + (uint64_t)width * (FLOPS_RESIDUAL + FLOPS_RESIDUAL_GRADIENT);
     }

@@ -24,6 +24,7 @@ struct Augmenter {
     float *column_share, *row_share;
     float *line;         /* [width + 1]: a row of the crop */
     float *stretched[2]; /* [width]: two neighbouring rows, interpolated along the row */
+    DataSection section;
 };
 
 /* ---- draws ---- */
@@ -285,7 +286,7 @@ static void image_augment(Augmenter *augmenter, const Kernels *kernels, const ui
 void augmenter_gather(Augmenter *augmenter, const uint32_t *indices, int64_t count, int64_t epoch, float lambda, float *x, uint16_t *labels,
                       uint16_t *others) {
     const Kernels *kernels = kernels_choose();
-    const BatchRows rows = batch_rows(augmenter->data, DATA_TRAIN, indices, count);
+    const BatchRows rows = batch_rows(augmenter->data, augmenter->section, indices, count);
     int64_t inputs = rows.inputs;
     for (int64_t i = 0; i <= (count - 1) / 2; i++) {
         int64_t partner = count - 1 - i;
@@ -298,7 +299,7 @@ void augmenter_gather(Augmenter *augmenter, const uint32_t *indices, int64_t cou
             kernels->mix(first, second, lambda, inputs);
     }
     for (int64_t i = 0; i < count; i++)
-        labels[i] = dataset_label(augmenter->data, DATA_TRAIN, indices[i]);
+        labels[i] = dataset_label(augmenter->data, augmenter->section, indices[i]);
     for (int64_t i = 0; i < count && others; i++)
         others[i] = labels[count - 1 - i];
 }
@@ -312,7 +313,8 @@ int augmenter_new(Augmenter **out, const DatasetMap *data, const Augmentation *s
     Augmenter *augmenter = calloc(1, sizeof *augmenter);
     if (!augmenter)
         return error_set_memory(error, "no memory for augmentation");
-    *augmenter = (Augmenter){data, *settings, seed, info->height, info->width, info->channels, NULL, NULL, NULL, NULL, NULL, {NULL, NULL}};
+    *augmenter = (Augmenter){data, *settings, seed, info->height, info->width,  info->channels, NULL,
+                             NULL, NULL,      NULL, NULL,         {NULL, NULL}, DATA_TRAIN};
     size_t width = (size_t)info->width, height = (size_t)info->height;
     augmenter->column = malloc(width * sizeof *augmenter->column);
     augmenter->row = malloc(height * sizeof *augmenter->row);
@@ -328,6 +330,10 @@ int augmenter_new(Augmenter **out, const DatasetMap *data, const Augmentation *s
     }
     *out = augmenter;
     return 0;
+}
+
+void augmenter_set_section(Augmenter *augmenter, DataSection section) {
+    augmenter->section = section;
 }
 
 void augmenter_free(Augmenter *augmenter) {

@@ -21,6 +21,7 @@ int model_new(Model **out, const Architecture *arch, int64_t batch_max, BackendK
     }
     model->arch = *arch;
     model->batch_max = batch_max;
+    model->dropout.share = arch->dropout;
     model->bytes = sizeof *model;
     backend_apply_threads();
     if (open_backend(model, backend, error) < 0 || network_layout(model, error) < 0) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "backend.h"
+#include "dropout.h"
 #include "kernels.h"
 #include "sweepd/model.h"
 
@@ -53,6 +54,9 @@ struct Model {
     /* As products read them: the arrays themselves, or rounded copies. */
     void *x_operand; /* [batch, inputs]; NULL: x itself */
     void *z_operand, *logits_operand, *dz_operand;
+
+    Dropout dropout;
+    bool is_dropping; /* a training step is under way whose model drops */
 
     uint64_t gemm_training, gemm_forward_only;
 };

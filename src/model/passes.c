@@ -53,6 +53,19 @@ static bool stream_has_relu(const Model *model, int64_t index) {
     return index > 0 && network_has_relu(model);
 }
 
+/* What is dropped after gelu is dropped from its derivative too, so that the backward pass has nothing more to do. */
+static void block_drop(const Model *model, int64_t index, int64_t batch) {
+    const Block *block = &model->blocks[index];
+    const int64_t hidden = block->last.inputs;
+    const OperandType type = model->backend->operands;
+    if (network_has_relu(model)) {
+        dropout_apply(&model->dropout, index, batch, hidden, type, block->normed);
+        return;
+    }
+    dropout_apply(&model->dropout, index, batch, hidden, type, block->activated);
+    dropout_apply(&model->dropout, index, batch, hidden, type, model->arch.kind == MODEL_BMLP ? block->hidden : block->normed);
+}
+
 static void block_forward(const Model *model, int64_t index, int64_t batch, float *out, uint64_t *flops) {
     const KernelTable *kernels = model->kernels;
     const Block *block = &model->blocks[index];
@@ -66,6 +79,9 @@ static void block_forward(const Model *model, int64_t index, int64_t batch, floa
         kernels->gelu_forward(batch, hidden, block->normed, NULL, block->activated);
     } else {
         last_input = block->normed;
+    }
+    if (model->is_dropping) {
+        block_drop(model, index, batch);
     }
     linear_forward(model, &block->last, batch, last_input, model->arch.kind == MODEL_BMLP, out, flops);
 }
@@ -116,6 +132,8 @@ static void block_backward(Model *model, int64_t index, int64_t batch) {
         linear_backward_input(model, &block->expand, batch, model->dhidden, model->dnormed, model->backend->operands);
     } else if (model->arch.form == SMLP_CODE) {
         kernels->gelu_backward(batch, hidden, model->dnormed, block->normed, NULL);
+    } else if (model->is_dropping) {
+        dropout_apply(&model->dropout, index, batch, hidden, model->backend->operands, model->dnormed);
     }
     kernels->norm_backward(&block->norm, batch, model->dnormed, bmlp, stream_has_relu(model, index) ? block->z : NULL, model->dz,
                            block->dgain, block->dshift, stream_source(model, index)->dbias, model->dz_operand);
@@ -141,10 +159,17 @@ static LossTarget loss_target(const Model *model, const uint16_t *labels, int64_
 static float train_step(Model *model, const float *x, const LossTarget *target) {
     const int64_t batch = target->rows;
     const void *operand = operands_prepare(model, x, batch);
+    model->is_dropping = model->dropout.share > 0;
     network_forward(model, operand, batch, &model->gemm_training);
     float loss = model->kernels->loss_gradient(target, model->logits, model->head.bias, model->head.dbias, model->logits_operand);
     network_backward(model, operand, batch);
+    model->is_dropping = false;
     return loss;
+}
+
+void model_set_step(Model *model, uint64_t seed, int64_t step) {
+    model->dropout.seed = seed;
+    model->dropout.step = step;
 }
 
 float model_train_step(Model *model, const float *x, const uint16_t *labels, int64_t batch, float smoothing) {

@@ -4,6 +4,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* ---- steps ---- */
 
@@ -67,6 +68,7 @@ static int builtin_step(Trainer *trainer, int64_t limit, Error *error) {
     }
     for (int64_t i = 0; i < limit && trainer->step < trainer->steps && isfinite(loss); i++) {
         batch_prepare(builtin);
+        model_set_step(builtin->model, run->seed, trainer->step);
         loss = batch_train(builtin);
         double rate = run->optimizer.lr * schedule_factor(&run->schedule, trainer->step, trainer->steps);
         size_t first = builtin->frozen;
@@ -87,6 +89,9 @@ void builtin_free(Builtin *builtin) {
     split_deinit(&builtin->split);
     augmenter_free(builtin->augmenter);
     dataset_free(builtin->data);
+    augmenter_free(builtin->test_augmenter);
+    real_deinit(&builtin->real);
+    free(builtin->outputs);
     free(builtin->order);
     free(builtin->indices);
     free(builtin->sample);
@@ -140,11 +145,16 @@ static int buffers_prepare(Builtin *builtin, int64_t batch_max, Error *error) {
     builtin->order = malloc((size_t)builtin->split.train_count * sizeof *builtin->order);
     builtin->indices = malloc(rows * sizeof *builtin->indices);
     builtin->labels = malloc(rows * sizeof *builtin->labels);
-    bool is_rounded = model_rounded_inputs(builtin->model) && !builtin->augmenter;
+    bool is_rounded = model_rounded_inputs(builtin->model) && !builtin->augmenter && !builtin->test_augmenter;
     if (builtin->base.run.augmentation.mixup > 0) {
         builtin->others = malloc(rows * sizeof *builtin->others);
         if (!builtin->others)
             return error_set(error, "no memory for batches of %lld examples", (long long)batch_max);
+    }
+    if (builtin->test_augmenter || builtin->real.first) {
+        builtin->outputs = malloc(rows * (size_t)builtin->base.run.model.classes * sizeof *builtin->outputs);
+        if (!builtin->outputs)
+            return error_set_memory(error, "no memory for the outputs of %lld examples", (long long)batch_max);
     }
     if (!is_rounded)
         builtin->x = malloc(rows * (size_t)builtin->base.run.model.inputs * sizeof *builtin->x);
@@ -193,6 +203,8 @@ static int builtin_prepare(Builtin *builtin, const BuiltinOrigin *origin, Error 
     if (!result)
         result = data_prepare(builtin, error);
     if (!result)
+        result = final_prepare(builtin, error);
+    if (!result)
         result = plan_prepare(builtin, error);
     if (result)
         return result;
@@ -224,14 +236,27 @@ int builtin_make(Builtin **out, const Run *run, const BuiltinOrigin *origin, Err
     return 0;
 }
 
+static int init_load(Builtin *builtin, Error *error) {
+    const Run *run = &builtin->base.run;
+    char digest[SHA256_HEX_MAX];
+    if (digest_file(DIGEST_SHA256, run->init.path, digest, error))
+        return TRAIN_REFUSED;
+    if (strcmp(digest, run->init.digest) != 0)
+        return train_refuse(error, "%s: its digest is %s; the run starts from %s", run->init.path, digest, run->init.digest);
+    return weights_load(builtin->model, run->init.path, run->init_head == HEAD_FILE, error);
+}
+
 static int weights_prepare(Builtin *builtin, const TrainerOptions *options, Error *error) {
     int result = transfer_check(builtin, error);
     if (result)
         return result;
+    const Run *run = &builtin->base.run;
+    model_init_weights(builtin->model, run->seed);
+    if (options->init_weights && *run->init.path)
+        return train_refuse(error, "the run starts from %s; no other weights can be given", run->init.path);
     if (options->init_weights)
-        return weights_load(builtin->model, options->init_weights, error);
-    model_init_weights(builtin->model, builtin->base.run.seed);
-    return 0;
+        return weights_load(builtin->model, options->init_weights, true, error);
+    return *run->init.path ? init_load(builtin, error) : 0;
 }
 
 int builtin_new(Trainer **out, const Run *run, const TrainerOptions *options, Error *error) {

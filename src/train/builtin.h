@@ -1,7 +1,7 @@
 /* builtin (private): the trainer of B-MLP and S-MLP. */
 #pragma once
 
-#include "sweepd/train.h"
+#include "real.h"
 
 /* Sets the error's text and is TRAIN_REFUSED. */
 #define train_refuse(...) (error_set(__VA_ARGS__), TRAIN_REFUSED)
@@ -31,11 +31,14 @@ typedef struct Builtin {
     uint32_t *indices;              /* [batch_max] */
     uint32_t *sample;               /* [sample_count], of the test set: what evaluations on the way look at */
     int64_t sample_count;
-    float *x;             /* [batch_max, inputs]; NULL where the model takes it rounded */
-    Augmenter *augmenter; /* NULL: images are taken as they are */
-    uint16_t *others;     /* [batch]: labels of the images that are mixed in; NULL: none */
-    float lambda;         /* of the batch that stands ready */
-    uint16_t *labels;     /* [batch_max] */
+    float *x;                  /* [batch_max, inputs]; NULL where the model takes it rounded */
+    Augmenter *augmenter;      /* NULL: images are taken as they are */
+    uint16_t *others;          /* [batch]: labels of the images that are mixed in; NULL: none */
+    float lambda;              /* of the batch that stands ready */
+    uint16_t *labels;          /* [batch_max] */
+    Augmenter *test_augmenter; /* NULL: no test-time augmentation */
+    RealLabels real;           /* first NULL: none */
+    double *outputs;           /* [evaluation_batch, classes]; NULL: not wanted */
     char home[PATH_TEXT_MAX];
 
     /* Of an item of eval, see transfer.c. */
@@ -62,10 +65,14 @@ int builtin_new(Trainer **out, const Run *run, const TrainerOptions *options, Er
 void builtin_gather(Builtin *builtin, DataSection section, int64_t count);
 /* Draws the sample. */
 int builtin_evaluation_prepare(Builtin *builtin, Error *error);
+/* What the end of a run alone measures: what it takes, and the measuring. 0, TRAIN_REFUSED, -1. */
+int final_prepare(Builtin *builtin, Error *error);
+void final_evaluate(Builtin *builtin, Point *out);
 int builtin_evaluate(Trainer *trainer, Point *out, Error *error);
 int builtin_save(Trainer *trainer, const char *path, Error *error);
 int builtin_load(Trainer *trainer, const char *path, Error *error);
 
-/* Takes a file's tensors into the model: names and shapes must be the model's, values finite. 0, TRAIN_REFUSED with the model as it was,
+/* Takes a file's tensors into the model: names and shapes must be the model's, values finite.
+ * Without the head, that of the file may have any shape. 0, TRAIN_REFUSED with the model as it was,
  * -1. */
-int weights_load(Model *model, const char *path, Error *error);
+int weights_load(Model *model, const char *path, bool with_head, Error *error);

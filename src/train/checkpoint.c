@@ -11,7 +11,7 @@
 
 #define STATE_PREFIX "optimizer."
 
-enum { STATE_NAME_MAX = 64, NUMBER_TEXT_MAX = 40 };
+enum { STATE_NAME_MAX = 64, NUMBER_TEXT_MAX = 40, HEAD_TENSORS = 2 };
 
 static const char format_name[] = "sweepd-checkpoint-1";
 
@@ -62,7 +62,6 @@ static int list_init(TensorList *list, Model *model, size_t first, Optimizer *op
 
 /* What is frozen comes from elsewhere. */
 static size_t first_trained(const Builtin *builtin) {
-    enum { HEAD_TENSORS = 2 };
     return builtin->frozen ? model_tensor_count(builtin->model) - HEAD_TENSORS : 0;
 }
 
@@ -77,13 +76,17 @@ static bool list_has(const TensorList *list, const char *name) {
     return false;
 }
 
-static int list_check(const TensorList *list, const Safetensors *file, const char *path, const char *ignored, Error *error) {
+static int list_check_names(const TensorList *list, const Safetensors *file, const char *path, const char *ignored, Error *error) {
     for (size_t i = 0; i < safetensors_count(file); i++) {
         const char *name = safetensors_entry(file, i)->name;
         bool is_ignored = ignored && !strncmp(name, ignored, strlen(ignored));
         if (!is_ignored && !list_has(list, name))
             return train_refuse(error, "%s: this model has no tensor %.100s", path, name);
     }
+    return 0;
+}
+
+static int list_check_shapes(const TensorList *list, const Safetensors *file, const char *path, Error *error) {
     for (size_t i = 0; i < list->count; i++) {
         const SafetensorsEntry *wanted = &list->entries[i], *found = safetensors_find(file, wanted->name);
         if (!found)
@@ -94,6 +97,11 @@ static int list_check(const TensorList *list, const Safetensors *file, const cha
                                 (long long)wanted->shape[0], (long long)wanted->shape[1], wanted->dimensions);
     }
     return 0;
+}
+
+static int list_check(const TensorList *list, const Safetensors *file, const char *path, Error *error) {
+    int result = list_check_names(list, file, path, NULL, error);
+    return result ? result : list_check_shapes(list, file, path, error);
 }
 
 static void list_copy(const TensorList *list, const Safetensors *file) {
@@ -129,7 +137,7 @@ static int list_check_finite(const TensorList *list, const Safetensors *file, co
     return 0;
 }
 
-int weights_load(Model *model, const char *path, Error *error) {
+int weights_load(Model *model, const char *path, bool with_head, Error *error) {
     Safetensors *file;
     TensorList list;
     int result = safetensors_open(&file, path, error);
@@ -137,7 +145,10 @@ int weights_load(Model *model, const char *path, Error *error) {
         return result;
     result = list_init(&list, model, 0, NULL, error);
     if (!result)
-        result = list_check(&list, file, path, STATE_PREFIX, error); /* a checkpoint's weights may be taken too */
+        result = list_check_names(&list, file, path, STATE_PREFIX, error);
+    list.count -= !result && !with_head ? HEAD_TENSORS : 0; /* the head comes last */
+    if (!result)
+        result = list_check_shapes(&list, file, path, error); /* a checkpoint's weights may be taken too */
     if (!result)
         result = list_check_finite(&list, file, path, error);
     if (!result)
@@ -213,7 +224,7 @@ static int checkpoint_check(const Builtin *builtin, const TensorList *list, cons
     if (!run || strcmp(run, builtin->key))
         return train_refuse(error, "%s: the checkpoint of another run, %.64s; this one is %s", path, run ? run : "unnamed", builtin->key);
     int result = digest_check(file, path, error);
-    return result ? result : list_check(list, file, path, NULL, error);
+    return result ? result : list_check(list, file, path, error);
 }
 
 static int checkpoint_take(Builtin *builtin, const TensorList *list, const Safetensors *file, const char *path, Error *error) {

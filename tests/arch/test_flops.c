@@ -6,9 +6,9 @@
 
 #include "sweepd/arch.h"
 
-static const Architecture bmlp = {MODEL_BMLP, SMLP_TEXT, 20, 5, 3, 16, 4};
-static const Architecture smlp_text = {MODEL_SMLP, SMLP_TEXT, 20, 5, 3, 16, 0};
-static const Architecture smlp_code = {MODEL_SMLP, SMLP_CODE, 20, 5, 3, 16, 0};
+static const Architecture bmlp = {MODEL_BMLP, SMLP_TEXT, 20, 5, 3, 16, 4, 0};
+static const Architecture smlp_text = {MODEL_SMLP, SMLP_TEXT, 20, 5, 3, 16, 0, 0};
+static const Architecture smlp_code = {MODEL_SMLP, SMLP_CODE, 20, 5, 3, 16, 0, 0};
 
 static void test_gemm_step_by_hand(void **state) {
     (void)state;

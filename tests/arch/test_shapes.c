@@ -8,7 +8,7 @@
 #include "sweepd/arch.h"
 
 static Architecture bmlp(int64_t inputs, int64_t classes, int64_t depth, int64_t width, int64_t expansion) {
-    return (Architecture){MODEL_BMLP, SMLP_TEXT, inputs, classes, depth, width, expansion};
+    return (Architecture){MODEL_BMLP, SMLP_TEXT, inputs, classes, depth, width, expansion, 0};
 }
 
 /* The paper's grid on ImageNet21k at 64x64x3: 12,288 inputs, 11,230 classes. The share is of the input layer and head, in percent. */
@@ -43,7 +43,7 @@ static void test_bmlp_by_hand(void **state) {
 static void test_smlp_by_hand(void **state) {
     (void)state;
     for (int form = SMLP_TEXT; form <= SMLP_CODE; form++) {
-        Architecture arch = {MODEL_SMLP, (SmlpForm)form, 3, 5, 2, 4, 0};
+        Architecture arch = {MODEL_SMLP, (SmlpForm)form, 3, 5, 2, 4, 0, 0};
         int64_t input = 3 * 4 + 4, block = 4 + 4 + 4 * 4 + 4, head = 4 * 5 + 5;
         assert_int_equal(arch_params_body(&arch), 2 * block);
         assert_int_equal(arch_params_total(&arch), input + 2 * block + head);
@@ -60,7 +60,7 @@ static void test_names(void **state) {
     arch.expansion = 2;
     arch_name(&arch, name);
     assert_string_equal(name, "B_6-Wi_256_2");
-    arch = (Architecture){MODEL_SMLP, SMLP_CODE, 784, 10, 6, 1024, 0};
+    arch = (Architecture){MODEL_SMLP, SMLP_CODE, 784, 10, 6, 1024, 0, 0};
     arch_name(&arch, name);
     assert_string_equal(name, "S_6-Wi_1024");
     arch = bmlp(1, 1, INT64_MAX, INT64_MAX, INT64_MAX);

@@ -96,8 +96,8 @@ static void assert_differences(const Architecture *arch, int64_t batch, BackendK
 }
 
 static const Architecture small[] = {
-    {MODEL_BMLP, SMLP_TEXT, 7, 5, 2, 6, 3},   {MODEL_BMLP, SMLP_TEXT, 3, 2, 1, 16, 1}, {MODEL_SMLP, SMLP_TEXT, 7, 5, 3, 6, 0},
-    {MODEL_SMLP, SMLP_TEXT, 4, 17, 1, 18, 0}, {MODEL_SMLP, SMLP_CODE, 7, 5, 3, 6, 0},  {MODEL_SMLP, SMLP_CODE, 4, 17, 1, 18, 0},
+    {MODEL_BMLP, SMLP_TEXT, 7, 5, 2, 6, 3, 0},   {MODEL_BMLP, SMLP_TEXT, 3, 2, 1, 16, 1, 0}, {MODEL_SMLP, SMLP_TEXT, 7, 5, 3, 6, 0, 0},
+    {MODEL_SMLP, SMLP_TEXT, 4, 17, 1, 18, 0, 0}, {MODEL_SMLP, SMLP_CODE, 7, 5, 3, 6, 0, 0},  {MODEL_SMLP, SMLP_CODE, 4, 17, 1, 18, 0, 0},
 };
 
 static void test_differences_openblas(void **state) {
@@ -152,10 +152,10 @@ static void assert_backends_agree(const Architecture *arch, int64_t batch, Backe
 static void test_backends_agree(void **state) {
     (void)state;
     const Architecture large[] = {
-        {MODEL_BMLP, SMLP_TEXT, 50, 10, 2, 32, 4},
-        {MODEL_BMLP, SMLP_TEXT, 61, 33, 2, 37, 4},
-        {MODEL_SMLP, SMLP_TEXT, 61, 33, 3, 37, 0},
-        {MODEL_SMLP, SMLP_CODE, 61, 33, 3, 37, 0},
+        {MODEL_BMLP, SMLP_TEXT, 50, 10, 2, 32, 4, 0},
+        {MODEL_BMLP, SMLP_TEXT, 61, 33, 2, 37, 4, 0},
+        {MODEL_SMLP, SMLP_TEXT, 61, 33, 3, 37, 0, 0},
+        {MODEL_SMLP, SMLP_CODE, 61, 33, 3, 37, 0, 0},
     };
     for (size_t i = 0; i < sizeof large / sizeof large[0]; i++) {
         assert_backends_agree(&large[i], 45, BACKEND_OPENBLAS, 5e-6);

@@ -11,8 +11,8 @@
 
 /* Sides that differ, and biases long enough to come near their bounds. */
 static const Architecture archs[] = {
-    {MODEL_BMLP, SMLP_TEXT, 400, 300, 2, 500, 2},
-    {MODEL_SMLP, SMLP_TEXT, 400, 300, 2, 500, 0},
+    {MODEL_BMLP, SMLP_TEXT, 400, 300, 2, 500, 2, 0},
+    {MODEL_SMLP, SMLP_TEXT, 400, 300, 2, 500, 0, 0},
 };
 enum { ARCHS = sizeof archs / sizeof archs[0], TENSORS_MAX = 32, DRAWS = 8 };
 

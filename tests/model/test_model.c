@@ -13,9 +13,9 @@
 enum { BATCH = 23, INPUTS = 29, CLASSES = 11 };
 
 static const Architecture archs[] = {
-    {MODEL_BMLP, SMLP_TEXT, INPUTS, CLASSES, 3, 13, 4}, {MODEL_BMLP, SMLP_TEXT, INPUTS, CLASSES, 1, 1, 1},
-    {MODEL_BMLP, SMLP_TEXT, INPUTS, CLASSES, 2, 16, 2}, {MODEL_SMLP, SMLP_TEXT, INPUTS, CLASSES, 3, 13, 0},
-    {MODEL_SMLP, SMLP_CODE, INPUTS, CLASSES, 2, 17, 0},
+    {MODEL_BMLP, SMLP_TEXT, INPUTS, CLASSES, 3, 13, 4, 0}, {MODEL_BMLP, SMLP_TEXT, INPUTS, CLASSES, 1, 1, 1, 0},
+    {MODEL_BMLP, SMLP_TEXT, INPUTS, CLASSES, 2, 16, 2, 0}, {MODEL_SMLP, SMLP_TEXT, INPUTS, CLASSES, 3, 13, 0, 0},
+    {MODEL_SMLP, SMLP_CODE, INPUTS, CLASSES, 2, 17, 0, 0},
 };
 enum { ARCHS = sizeof archs / sizeof archs[0] };
 
@@ -305,8 +305,8 @@ static void test_tensors(void **state) {
     const char *const smlp[] = {
         "in.weight",   "in.bias",  "blocks.0.ln.weight", "blocks.0.ln.bias", "blocks.0.linear.weight", "blocks.0.linear.bias",
         "head.weight", "head.bias"};
-    assert_tensors(&(Architecture){MODEL_BMLP, SMLP_TEXT, 5, 3, 2, 4, 4}, bmlp, sizeof bmlp / sizeof bmlp[0]);
-    assert_tensors(&(Architecture){MODEL_SMLP, SMLP_CODE, 5, 3, 1, 4, 0}, smlp, sizeof smlp / sizeof smlp[0]);
+    assert_tensors(&(Architecture){MODEL_BMLP, SMLP_TEXT, 5, 3, 2, 4, 4, 0}, bmlp, sizeof bmlp / sizeof bmlp[0]);
+    assert_tensors(&(Architecture){MODEL_SMLP, SMLP_CODE, 5, 3, 1, 4, 0, 0}, smlp, sizeof smlp / sizeof smlp[0]);
 }
 
 /* U(-b, b) with b = 1 / sqrt(fan_in) fills its range and has deviation b / sqrt 3; norms are 1 and 0; the seed decides. */
@@ -314,7 +314,7 @@ static void test_initial_weights(void **state) {
     (void)state;
     Error error;
     Model *model;
-    Architecture arch = {MODEL_BMLP, SMLP_TEXT, 100, 10, 1, 64, 4};
+    Architecture arch = {MODEL_BMLP, SMLP_TEXT, 100, 10, 1, 64, 4, 0};
     assert_int_equal(model_new(&model, &arch, 1, BACKEND_OPENBLAS, &error), 0);
     model_init_weights(model, 1);
     for (size_t i = 0; i < model_tensor_count(model); i += 2) {
@@ -369,11 +369,11 @@ static void test_divergence_shows(void **state) {
 static void test_refusals(void **state) {
     (void)state;
     const Architecture refused[] = {
-        {MODEL_BMLP, SMLP_TEXT, 784, 10, 0, 8, 4},
-        {MODEL_BMLP, SMLP_TEXT, 784, 65537, 1, 8, 4},
-        {MODEL_BMLP, SMLP_TEXT, 784, 10, 1, 8, 0},
-        {MODEL_BMLP, SMLP_TEXT, 784, 10, 1, 1LL << 40, 4},
-        {MODEL_SMLP, SMLP_TEXT, 784, 10, 1LL << 40, 1 << 20, 0},
+        {MODEL_BMLP, SMLP_TEXT, 784, 10, 0, 8, 4, 0},
+        {MODEL_BMLP, SMLP_TEXT, 784, 65537, 1, 8, 4, 0},
+        {MODEL_BMLP, SMLP_TEXT, 784, 10, 1, 8, 0, 0},
+        {MODEL_BMLP, SMLP_TEXT, 784, 10, 1, 1LL << 40, 4, 0},
+        {MODEL_SMLP, SMLP_TEXT, 784, 10, 1LL << 40, 1 << 20, 0, 0},
     };
     for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
         Error error = {0};

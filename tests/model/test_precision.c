@@ -8,7 +8,7 @@
 
 #include "sweepd/model.h"
 
-static const Architecture arch = {MODEL_BMLP, SMLP_TEXT, 6, 3, 1, 8, 4};
+static const Architecture arch = {MODEL_BMLP, SMLP_TEXT, 6, 3, 1, 8, 4, 0};
 
 static void test_fp32_is_everywhere(void **state) {
     (void)state;

@@ -27,7 +27,7 @@ static void test_what_fits_waits_or_never_fits(void **state) {
 
 static void test_threads(void **state) {
     (void)state;
-    Run large = {.model = {MODEL_BMLP, SMLP_TEXT, 784, 10, 6, 1024, 4}, .batch = 1024, .examples = 10000}, small = large;
+    Run large = {.model = {MODEL_BMLP, SMLP_TEXT, 784, 10, 6, 1024, 4, 0}, .batch = 1024, .examples = 10000}, small = large;
     small.model.width = 32;
     assert_int_equal(room_threads(&large, 4, 8), 1);
     assert_int_equal(room_threads(&large, 4, 3), 1);

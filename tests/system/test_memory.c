@@ -32,7 +32,7 @@ static void write_spec(const Shape *shape) {
 }
 
 static double tensor_bytes(const Shape *shape, const json_t *result) {
-    Architecture arch = {MODEL_BMLP, SMLP_TEXT, 784, 10, shape->depth, shape->width, 4};
+    Architecture arch = {MODEL_BMLP, SMLP_TEXT, 784, 10, shape->depth, shape->width, 4, 0};
     bool bf16 = strstr(json_string_value(json_object_get(result, "backend")), ", bf16") != NULL;
     return arch_parameter_bytes(&arch, shape->states, bf16) + arch_batch_bytes(&arch, shape->batch, bf16);
 }
@@ -109,7 +109,7 @@ static void test_a_worker_keeps_nothing_of_a_large_run(void **state) {
     site_expect(0, "sweepctl", "wait", "two", NULL);
     Took large = took_of_width("two", 2048), small = took_of_width("two", 8);
     assert_int_equal(large.pid, small.pid);
-    Architecture arch = {MODEL_BMLP, SMLP_TEXT, 784, 10, 1, 2048, 2};
+    Architecture arch = {MODEL_BMLP, SMLP_TEXT, 784, 10, 1, 2048, 2, 0};
     assert_true(large.bytes > arch_parameter_bytes(&arch, 1, false));
     arch.width = 8;
     double tensors = arch_parameter_bytes(&arch, 1, false) + arch_batch_bytes(&arch, 128, false);

@@ -173,11 +173,8 @@ static void test_workers_that_pin_nothing(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        CASE(test_each_run_has_a_gpu_of_its_own),
-        CASE(test_with_one_gpu_runs_take_turns),
-        CASE(test_too_few_gpus_are_told_of),
-        CASE(test_each_run_has_cores_of_its_own),
-        CASE(test_workers_that_pin_nothing),
+        CASE(test_each_run_has_a_gpu_of_its_own), CASE(test_with_one_gpu_runs_take_turns), CASE(test_too_few_gpus_are_told_of),
+        CASE(test_each_run_has_cores_of_its_own), CASE(test_workers_that_pin_nothing),
     };
     return cmocka_run_group_tests_name("resources", tests, NULL, NULL);
 }

@@ -11,9 +11,9 @@
 enum { CACHE_LINE = 64, GATHERED_BYTES = 6 /* of an example, beside its inputs: a label and an index */ };
 
 static const Architecture shapes[] = {
-    {MODEL_BMLP, SMLP_TEXT, 20, 5, 3, 16, 4},   {MODEL_BMLP, SMLP_TEXT, 784, 10, 6, 64, 4}, {MODEL_BMLP, SMLP_TEXT, 7, 3, 1, 9, 1},
-    {MODEL_SMLP, SMLP_TEXT, 20, 5, 3, 16, 0},   {MODEL_SMLP, SMLP_TEXT, 784, 10, 6, 64, 0}, {MODEL_SMLP, SMLP_CODE, 20, 5, 3, 16, 0},
-    {MODEL_SMLP, SMLP_CODE, 784, 10, 6, 64, 0},
+    {MODEL_BMLP, SMLP_TEXT, 20, 5, 3, 16, 4, 0},   {MODEL_BMLP, SMLP_TEXT, 784, 10, 6, 64, 4, 0}, {MODEL_BMLP, SMLP_TEXT, 7, 3, 1, 9, 1, 0},
+    {MODEL_SMLP, SMLP_TEXT, 20, 5, 3, 16, 0, 0},   {MODEL_SMLP, SMLP_TEXT, 784, 10, 6, 64, 0, 0}, {MODEL_SMLP, SMLP_CODE, 20, 5, 3, 16, 0, 0},
+    {MODEL_SMLP, SMLP_CODE, 784, 10, 6, 64, 0, 0},
 };
 
 /* Each array may begin at a cache line of its own, and a model has a little that is no tensor. */
@@ -64,7 +64,7 @@ static void test_so_does_an_optimizer(void **state) {
 /* 6 blocks of width 1024, expansion 4, on Fashion-MNIST, added up by hand. */
 static void test_by_hand(void **state) {
     (void)state;
-    Architecture arch = {MODEL_BMLP, SMLP_TEXT, 784, 10, 6, 1024, 4};
+    Architecture arch = {MODEL_BMLP, SMLP_TEXT, 784, 10, 6, 1024, 4, 0};
     double parameters = 784 * 1024 + 1024 + 6 * (2.0 * 4 * 1024 * 1024 + 4096 + 1024 + 2 * 1024) + 1024 * 10 + 10;
     assert_true(arch_parameter_bytes(&arch, 1, false) == 12 * parameters);
     assert_true(arch_parameter_bytes(&arch, 2, true) == 18 * parameters);

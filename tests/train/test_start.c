@@ -116,7 +116,7 @@ static void test_weights_that_are_not_finite(void **state) {
         assert_int_equal(trainer_save_weights(source, path, &error), 0);
         tensor->data[last] = good;
         snprintf(expected, sizeof expected, "%s: the tensor %s: value %lld is not finite", path, tensor->name, (long long)last);
-        assert_int_equal(weights_load(trainer_model(target), path, &error), TRAIN_REFUSED);
+        assert_int_equal(weights_load(trainer_model(target), path, true, &error), TRAIN_REFUSED);
         assert_string_equal(error.text, expected);
         assert_int_equal(trainer_new(&none, &run, &options, &error), TRAIN_REFUSED);
         assert_null(none);
