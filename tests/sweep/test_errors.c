@@ -223,8 +223,8 @@ static void wrong_data_and_sizes(void **state) {
         {"from: 500", "from: 55000", "f:8:31: grid.examples.to: found \"55000\", not above from; expected a larger value"},
         {"points: 8", "points: 1", "f:8:44: grid.examples.points: found \"1\"; expected an integer from 2 to 10000"},
         {"points: 8", "points: 10001", "f:8:44: grid.examples.points: found \"10001\"; expected an integer from 2 to 10000"},
-        {"depth: [1, 2]", "depth: [1, 2]\n  seed: {from: 0, to: 9, points: 3}",
-         "f:7:16: grid.seed.from: found \"0\"; expected an integer from 1 to 9223372036854775807"},
+        {"depth: [1, 2]", "depth: [1, 2]\n  seed: {from: -1, to: 9, points: 3}",
+         "f:7:16: grid.seed.from: found \"-1\"; expected an integer from 0 to 9223372036854775807"},
         {"depth: [1, 2]", "depth: [1, 2]\n  optimizer.weight_decay: {from: 0, to: 0.1, points: 3}",
          "f:7:34: grid.optimizer.weight_decay.from: found \"0\"; expected a number above 0 and at most 1000"},
         {"depth: [1, 2]", "depth: [1, 2]\n  precision: {from: 1, to: 2, points: 3}",
@@ -365,7 +365,7 @@ static void a_grid_of_any_size_is_refused_by_its_count(void **state) {
     Sweep *sweep = NULL;
     Error error = {0};
     assert_int_equal(sweep_parse(&sweep, text, strlen(text), "f", &error), SWEEP_INVALID);
-    assert_string_equal(error.text, "f:5:1: grid: found about 3.41e+22 cells; expected at most 10000000");
+    assert_string_equal(error.text, "f:5:1: grid: found about 7.94e+22 cells; expected at most 10000000");
 }
 
 static void a_model_that_cannot_be_counted_is_refused(void **state) {
