@@ -175,6 +175,6 @@ const uint8_t *const *row_reader_take(RowReader *reader, DataSection section, co
     if (!slot)
         return NULL;
     slot_wait(reader, slot);
-    reader->broken = slot->failed;
+    reader->broken = reader->broken || slot->failed;
     return slot->failed ? NULL : slot->rows;
 }

@@ -170,6 +170,14 @@ static Value largest_value(const Axis *axis) {
     return most;
 }
 
+/* Of a rule on several keys, which names one of them first: the section where it stands. */
+static const Node *section_of(const Reader *reader, const char *reason) {
+    char name[16];
+    snprintf(name, sizeof name, "%.*s", (int)strcspn(reason, ". "), reason);
+    const Node *section = node_child(reader->tree.root, name);
+    return section ? section : node_child(reader->tree.root, "grid");
+}
+
 /* The largest of every axis at once is no smaller than any run of the grid, and no schedule of the grid has less room. */
 static int check_largest(Reader *reader) {
     Sweep *sweep = reader->sweep;
@@ -179,7 +187,7 @@ static int check_largest(Reader *reader) {
         value_store(sweep->axes[i].field, largest_value(&sweep->axes[i]), &largest);
     schema_fill_kinds(&largest, sweep->given);
     if (schema_check_run(&largest, reason, sizeof reason) != 0)
-        return node_refuse(&reader->tree, node_child(reader->tree.root, "grid"), AT_KEY, "%s", reason);
+        return node_refuse(&reader->tree, section_of(reader, reason), AT_KEY, "%s", reason);
     if (schema_check_schedule(&largest, reason, sizeof reason) != 0) {
         const Node *place = reader->nodes[FIELD_WARMUP] ? reader->nodes[FIELD_WARMUP] : reader->nodes[FIELD_DECAY];
         return node_refuse(&reader->tree, place, AT_VALUE, "%s", reason);

@@ -81,11 +81,13 @@ static void wrong_values(void **state) {
         {"batch: 128", "batch: 128\n  augment: {crop: {scale: [0, 0.5]}}",
          "f:12:27: train.augment.crop.scale: found a list; expected a list of two numbers, from and to, each from 1e-06 to 1"},
         {"batch: 128", "batch: 128\n  augment: {crop: {scale: [0.1, 0.5], padding: 4}}",
-         "f:5:1: grid: train.augment.crop has padding and scale; expected one of them"},
+         "f:9:1: train: train.augment.crop has padding and scale; expected one of them"},
         {"batch: 128", "batch: 128\n  augment: {crop: {ratio: [1, 2]}}",
-         "f:5:1: grid: train.augment.crop has ratio, but no scale; expected both"},
+         "f:9:1: train: train.augment.crop has ratio, but no scale; expected both"},
         {"batch: 128", "batch: 128\n  label_smoothing: 1",
          "f:12:20: train.label_smoothing: found \"1\"; expected a number of at least 0 and below 1"},
+        {"model: {", "test: {crops: 3}\nmodel: {",
+         "f:4:1: test: test.crops is 3, but there is neither crop nor flip: each would be the image itself"},
         {"model: {", "model: 7 #{", "f:4:8: model: found \"7\"; expected a map of keys"},
     };
     CHECK(wrongs);
