@@ -11,8 +11,9 @@
 enum { CACHE_LINE = 64, GATHERED_BYTES = 6 /* of an example, beside its inputs: a label and an index */ };
 
 static const Architecture shapes[] = {
-    {MODEL_BMLP, SMLP_TEXT, 20, 5, 3, 16, 4, 0},   {MODEL_BMLP, SMLP_TEXT, 784, 10, 6, 64, 4, 0}, {MODEL_BMLP, SMLP_TEXT, 7, 3, 1, 9, 1, 0},
-    {MODEL_SMLP, SMLP_TEXT, 20, 5, 3, 16, 0, 0},   {MODEL_SMLP, SMLP_TEXT, 784, 10, 6, 64, 0, 0}, {MODEL_SMLP, SMLP_CODE, 20, 5, 3, 16, 0, 0},
+    {MODEL_BMLP, SMLP_TEXT, 20, 5, 3, 16, 4, 0},   {MODEL_BMLP, SMLP_TEXT, 784, 10, 6, 64, 4, 0},
+    {MODEL_BMLP, SMLP_TEXT, 7, 3, 1, 9, 1, 0},     {MODEL_SMLP, SMLP_TEXT, 20, 5, 3, 16, 0, 0},
+    {MODEL_SMLP, SMLP_TEXT, 784, 10, 6, 64, 0, 0}, {MODEL_SMLP, SMLP_CODE, 20, 5, 3, 16, 0, 0},
     {MODEL_SMLP, SMLP_CODE, 784, 10, 6, 64, 0, 0},
 };
 
