@@ -35,7 +35,8 @@ typedef struct TrainerInterface {
      * validation and test at the run's last step, and the first 10,000 examples of the subset at most; before it, at most 2,000 examples
      * of each. */
     int (*evaluate)(Trainer *trainer, Point *out, Error *error);
-    /* Once the run's own training is over and `out` has its last metrics: adds what else is measured then, and may take long. Returns what
+    /* Once the run's own training is over and `out` has its last metrics: adds what else is measured then (test-time augmentation, ReaL,
+     * eval), which may take long and is stopped as training is. Returns what
      * train_run may. NULL: nothing is. */
     int (*finish)(Trainer *trainer, const struct TrainLoop *loop, Point *out, Error *error);
     int (*save)(Trainer *trainer, const char *path, Error *error);

@@ -70,9 +70,9 @@ int builtin_new(Trainer **out, const Run *run, const TrainerOptions *options, Er
 void builtin_gather(Builtin *builtin, DataSection section, int64_t count);
 /* Draws the sample. */
 int builtin_evaluation_prepare(Builtin *builtin, Error *error);
-/* What the end of a run alone measures: what it takes, and the measuring. 0, TRAIN_REFUSED, -1. */
+/* What the end of a run alone measures: what it takes, and the measuring. 0, TRAIN_REFUSED, -1; 0, TRAIN_STOPPED. */
 int final_prepare(Builtin *builtin, Error *error);
-void final_evaluate(Builtin *builtin, Point *out);
+int final_evaluate(Builtin *builtin, const TrainLoop *loop, Point *out);
 int builtin_evaluate(Trainer *trainer, Point *out, Error *error);
 int builtin_save(Trainer *trainer, const char *path, Error *error);
 int builtin_load(Trainer *trainer, const char *path, Error *error);

@@ -90,7 +90,5 @@ int builtin_evaluate(Trainer *trainer, Point *out, Error *error) {
         section_evaluate(builtin, DATA_TEST, NULL, dataset_info(builtin->data)->test_count, "test", out);
     else
         section_evaluate(builtin, DATA_TEST, builtin->sample, builtin->sample_count, "test", out);
-    if (last && builtin->outputs)
-        final_evaluate(builtin, out);
     return 0;
 }

@@ -48,13 +48,22 @@ static void outputs_add(const float *logits, int64_t classes, bool probabilities
         outputs[j] += probabilities ? exp((double)logits[j] - largest) / sum : (double)logits[j];
 }
 
-/* crops 0: the images as they are. */
-static void batch_outputs(Builtin *builtin, int64_t batch, int64_t crops) {
+/* Between two batches. */
+static bool look_around(const Builtin *builtin, const TrainLoop *loop) {
+    if (loop->on_progress)
+        loop->on_progress(loop->context, &builtin->base);
+    return loop->should_stop && loop->should_stop(loop->context);
+}
+
+/* crops 0: the images as they are. 0, or TRAIN_STOPPED. */
+static int batch_outputs(Builtin *builtin, int64_t batch, int64_t crops, const TrainLoop *loop) {
     const Run *run = &builtin->base.run;
     int64_t classes = run->model.classes, count = batch * classes;
     bool probabilities = crops > 0 && run->test.mean == MEAN_SOFTMAX;
     memset(builtin->outputs, 0, (size_t)count * sizeof *builtin->outputs);
     for (int64_t crop = 0; crop < (crops > 0 ? crops : 1); crop++) {
+        if (look_around(builtin, loop))
+            return TRAIN_STOPPED;
         if (crops > 0)
             augmenter_gather(builtin->test_augmenter, builtin->indices, batch, crop, 1, builtin->x, builtin->labels, NULL);
         else
@@ -67,36 +76,41 @@ static void batch_outputs(Builtin *builtin, int64_t batch, int64_t crops) {
         double mean = builtin->outputs[i] / (double)crops;
         builtin->outputs[i] = probabilities ? log(fmax(mean, 1e-300)) : mean;
     }
+    return 0;
 }
 
-static Sums test_measure(Builtin *builtin, int64_t crops) {
-    Sums sums = {0};
+static int test_measure(Builtin *builtin, int64_t crops, const TrainLoop *loop, Sums *sums) {
+    *sums = (Sums){0};
     int64_t count = dataset_info(builtin->data)->test_count, classes = builtin->base.run.model.classes;
     for (int64_t start = 0; start < count; start += builtin->evaluation_batch) {
         int64_t batch = count - start < builtin->evaluation_batch ? count - start : builtin->evaluation_batch;
         for (int64_t i = 0; i < batch; i++)
             builtin->indices[i] = (uint32_t)(start + i);
-        batch_outputs(builtin, batch, crops);
+        if (batch_outputs(builtin, batch, crops, loop))
+            return TRAIN_STOPPED;
         for (int64_t i = 0; i < batch; i++)
-            image_measure(builtin, builtin->outputs + i * classes, start + i, builtin->labels[i], &sums);
+            image_measure(builtin, builtin->outputs + i * classes, start + i, builtin->labels[i], sums);
     }
-    return sums;
+    return 0;
 }
 
 static double share(int64_t part, int64_t whole, bool finite) {
     return finite && whole > 0 ? (double)part / (double)whole : (double)NAN;
 }
 
-void final_evaluate(Builtin *builtin, Point *out) {
+int final_evaluate(Builtin *builtin, const TrainLoop *loop, Point *out) {
     const TestSettings *test = &builtin->base.run.test;
     int64_t count = dataset_info(builtin->data)->test_count;
+    Sums sums;
     if (*test->real.path) {
-        Sums sums = test_measure(builtin, 0);
+        if (test_measure(builtin, 0, loop, &sums))
+            return TRAIN_STOPPED;
         point_set_metric(out, "real.test_error", share(sums.real_errors, sums.real_count, isfinite(sums.loss)));
     }
     if (test->crops == 0)
-        return;
-    Sums sums = test_measure(builtin, test->crops);
+        return 0;
+    if (test_measure(builtin, test->crops, loop, &sums))
+        return TRAIN_STOPPED;
     bool finite = isfinite(sums.loss);
     point_set_metric(out, "tta.test_loss", finite ? sums.loss / (double)count : (double)NAN);
     point_set_metric(out, "tta.test_error", share(sums.errors, count, finite));
@@ -104,6 +118,7 @@ void final_evaluate(Builtin *builtin, Point *out) {
         point_set_metric(out, "tta.test_top5_error", share(sums.top_errors, count, finite));
     if (*test->real.path)
         point_set_metric(out, "tta.real.test_error", share(sums.real_errors, sums.real_count, finite));
+    return 0;
 }
 
 int final_prepare(Builtin *builtin, Error *error) {

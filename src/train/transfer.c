@@ -203,7 +203,11 @@ static int save_main(Builtin *main, const TrainLoop *loop, Error *error) {
 int transfer_finish(Trainer *trainer, const TrainLoop *loop, Point *out, Error *error) {
     Builtin *main = (Builtin *)trainer;
     Transferring at = {.main = main, .outer = loop};
-    int result = trainer->run.transfer_count > 0 ? save_main(main, loop, error) : 0;
+    int result = main->outputs ? final_evaluate(main, loop, out) : 0;
+    if (result == TRAIN_STOPPED && save_main(main, loop, error))
+        return TRAIN_UNSAVED;
+    if (!result && trainer->run.transfer_count > 0)
+        result = save_main(main, loop, error);
     for (size_t i = 0; !result && i < trainer->run.transfer_count; i++) {
         Builtin *item;
         result = item_new(&item, main, i, error);

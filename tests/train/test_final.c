@@ -97,7 +97,7 @@ static Run shifted_run(void) {
     run.examples = TRAIN;
     run.epochs = 6;
     run.batch = 100;
-    run.evaluations = 1;
+    run.evaluations = 2;
     return run;
 }
 
@@ -195,14 +195,18 @@ static void assert_near(const Point *point, const char *name, double expected) {
         fail_msg("%s is %g, not %g", name, value, expected);
 }
 
+/* The run's last point. What is measured at its end is not measured on the way. */
 static void train_to_end(Trainer *trainer, Point *out) {
     Error error = {0};
-    assert_int_equal(trainer->interface->step(trainer, trainer->steps - 1, &error), 0);
-    assert_int_equal(trainer->interface->evaluate(trainer, out, &error), 0);
-    for (size_t i = 0; i < out->metric_count; i++)
-        assert_true(strncmp(out->metrics[i].name, "tta.", 4) && strncmp(out->metrics[i].name, "real.", 5));
-    assert_int_equal(trainer->interface->step(trainer, 1, &error), 0);
-    assert_int_equal(trainer->interface->evaluate(trainer, out, &error), 0);
+    FixturePoints points;
+    TrainLoop loop = fixture_loop(&points, NULL);
+    assert_int_equal(train_run(trainer, &loop, &error), 0);
+    assert_int_equal(points.count, 2);
+    for (size_t i = 0; i < points.points[0].metric_count; i++) {
+        const char *name = points.points[0].metrics[i].name;
+        assert_true(strncmp(name, "tta.", 4) && strncmp(name, "real.", 5));
+    }
+    *out = points.points[1];
 }
 
 static void check(Run run) {
@@ -264,11 +268,57 @@ static void test_crops_help_on_shifted_images(void **state) {
     }
 }
 
+/* Says so for the third time after the last step. */
+static bool stop_while_measuring(void *context) {
+    FixturePoints *points = context;
+    return points->step == points->stop_at && ++points->looks > 3;
+}
+
+static void note_step(void *context, const Trainer *trainer) {
+    ((FixturePoints *)context)->step = trainer->step;
+}
+
+/* A request to stop is answered between two crops of a batch, and what was trained is kept. */
+static void test_stopped_while_measuring(void **state) {
+    (void)state;
+    Error error = {0};
+    FixturePoints whole, parts;
+    Run run = shifted_run();
+    char path[PATH_TEXT_MAX];
+    run.epochs = 1;
+    run.evaluations = 1;
+    run.test = (TestSettings){.crops = CROPS, .augmentation = {.padding = 1}};
+    text_copy(path, sizeof path, fixture_path("stopped.safetensors"));
+    Trainer *trainer = fixture_trainer(&run), *resumed = fixture_trainer(&run);
+    TrainLoop loop = fixture_loop(&parts, path);
+    loop.should_stop = stop_while_measuring;
+    loop.on_progress = note_step;
+    parts.stop_at = trainer->steps;
+    assert_int_equal(train_run(trainer, &loop, &error), TRAIN_STOPPED);
+    assert_int_equal(parts.looks, 4);
+    assert_int_equal(parts.count, 0);
+    assert_int_equal(trainer->step, trainer->steps);
+    assert_int_equal(resumed->interface->load(resumed, path, &error), 0);
+    fixture_assert_same_weights(trainer, resumed);
+    loop = fixture_loop(&parts, path);
+    assert_int_equal(train_run(resumed, &loop, &error), 0);
+    trainer_free(trainer);
+    trainer_free(resumed);
+    trainer = fixture_trainer(&run);
+    loop = fixture_loop(&whole, NULL);
+    assert_int_equal(train_run(trainer, &loop, &error), 0);
+    assert_int_equal(parts.count, 1);
+    fixture_assert_same_point(&parts.points[0], &whole.points[0]);
+    assert_true(point_metric(&whole.points[0], "tta.test_error") <= 1);
+    trainer_free(trainer);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_mean_of_logits),
         cmocka_unit_test(test_mean_of_softmax),
         cmocka_unit_test(test_crops_help_on_shifted_images),
+        cmocka_unit_test(test_stopped_while_measuring),
     };
     return cmocka_run_group_tests(tests, setup, fixture_teardown);
 }
