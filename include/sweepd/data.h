@@ -49,6 +49,8 @@ typedef struct DataInfo {
 int dataset_open(DatasetMap **out, const char *home, const char *name, const char *digest, Error *error);
 /* The same, for the path of the pack, which is absolute. */
 int dataset_locate(char path[PATH_TEXT_MAX], const char *home, const char *name, const char *digest, Error *error);
+/* The pack at a path, which must have this name and digest: as dataset_open, but that nothing is looked for or made. */
+int dataset_open_pack(DatasetMap **out, const char *path, const char *name, const char *digest, Error *error);
 /* Packs four IDX files. */
 int dataset_pack_idx(const char *name, const char *train_images, const char *train_labels, const char *test_images, const char *test_labels,
                      float mean, float deviation, const char *out_path, Error *error);

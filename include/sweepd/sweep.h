@@ -82,6 +82,7 @@ typedef struct Transfer {
     char name[TRANSFER_NAME_MAX]; /* its metrics are KIND.NAME.test_error and so on */
     char data_name[SWEEP_NAME_MAX];
     char data_digest[SHA256_HEX_MAX]; /* empty: sizes for planning only */
+    char data_pack[RUN_FILE_MAX];     /* as the run's */
     int64_t classes;                  /* an example has the inputs of the run's */
     int64_t validation, examples;
     int64_t epochs, batch;
@@ -97,12 +98,13 @@ const char *transfer_kind_text(TransferKind kind); /* "linear", "finetune" */
 /* "linear.cifar100.test_error"; shorter than SWEEP_NAME_MAX as long as `metric` has at most 21 characters. */
 void transfer_metric(const Transfer *transfer, const char *metric, char out[SWEEP_NAME_MAX]);
 
-/* Everything that decides a run's result; and, no part of its key, what it may take to come to it: program.directory, program.time_limit
- * and resources. */
+/* Everything that decides a run's result; and, no part of its key, where its files lie and what it may take to come to it:
+ * program.directory, program.time_limit and resources. */
 typedef struct Run {
     Architecture model; /* inputs and classes come from the data */
     char data_name[SWEEP_NAME_MAX];
     char data_digest[SHA256_HEX_MAX]; /* SHA-256 of the data set, see sweep_dataset_find; empty: sizes for planning only */
+    char data_pack[RUN_FILE_MAX];     /* absolute path of the packed file, whose header has that name and digest; "": it is the home's */
     int64_t validation;               /* examples set apart before any subset is drawn; the same for every seed */
     uint64_t subset_seed;             /* which examples: class-proportional, nested. The file's data.subset_seed, else the run's seed */
     int64_t examples;                 /* N, distinct training examples */

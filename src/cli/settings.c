@@ -105,27 +105,16 @@ static void forget(Study *study) {
         study->runs[i].setting = 0;
 }
 
-/* Any run of the study tells what the files were that the sweep file names. */
-static int parse_file(const Study *study, Source *source, const Buffer *file, Sweep **out, Error *error) {
-    RunDetail detail = {0};
-    bool known = study->run_count > 0 && source_run(source, study->runs[0].key, &detail, error) == 0;
-    int result = sweep_parse_stored(out, file->data ? file->data : "", file->size, study->sweep.name, known ? &detail.spec : NULL, error);
-    run_detail_deinit(&detail);
-    return result;
-}
-
 int settings_load(Study *study, Source *source, Error *error) {
-    Buffer file;
     Sweep *sweep = NULL;
     Error ignored = {0};
     Known known = {json_object(), json_object(), {0}};
     study->settings = json_array();
-    buffer_init(&file, WIRE_BODY_MAX);
     buffer_init(&known.text, RUN_SPEC_MAX);
     int result = 1;
     if (!known.settings || !known.cells || !study->settings)
         result = error_set(error, "out of memory");
-    else if (source_sweep_text(source, &study->sweep, &file, &ignored) == 0 && parse_file(study, source, &file, &sweep, &ignored) == 0)
+    else if (source_sweep_parse(source, &study->sweep, &sweep, &ignored) == 0)
         result = match_runs(study, sweep, &known, error);
     if (result) {
         forget(study);
@@ -134,7 +123,6 @@ int settings_load(Study *study, Source *source, Error *error) {
         study->file = sweep;
     }
     buffer_deinit(&known.text);
-    buffer_deinit(&file);
     json_decref(known.settings);
     json_decref(known.cells);
     return result < 0 ? result : 0;

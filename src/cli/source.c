@@ -366,19 +366,34 @@ int source_sweep_text(Source *source, const SweepRecord *sweep, Buffer *out, Err
     return result ? result : source_call(source, path, NULL, call_seconds, out, error);
 }
 
-int source_fit_settings(Source *source, const SweepRecord *sweep, FitSettings *out, Error *error) {
+int source_sweep_parse(Source *source, const SweepRecord *sweep, Sweep **out, Error *error) {
     Buffer text;
-    Sweep *parsed = NULL;
+    RunRecord first;
+    RunDetail detail = {0};
+    size_t count = 0;
+    Error ignored = {0};
+    *out = NULL;
+    buffer_init(&text, WIRE_BODY_MAX);
+    int result = source_sweep_text(source, sweep, &text, error);
+    bool known = !result && source_runs_first(source, sweep, -1, 1, &first, &count, &ignored) == 0 && count > 0 &&
+                 source_run(source, first.key, &detail, &ignored) == 0;
+    if (!result)
+        result = sweep_parse_stored(out, text.data ? text.data : "", text.size, sweep->name, known ? &detail.spec : NULL, error);
+    run_detail_deinit(&detail);
+    buffer_deinit(&text);
+    return result;
+}
+
+int source_fit_settings(Source *source, const SweepRecord *sweep, FitSettings *out, Error *error) {
+    Sweep *parsed;
     Error ignored = {0};
     *out = (FitSettings){
         .metric = "test_error", .select = "validation_error", .methods = 1u << FIT_PARAMETRIC | 1u << FIT_ISOFLOP, .bootstrap = 1000};
-    buffer_init(&text, WIRE_BODY_MAX);
-    int result = source_sweep_text(source, sweep, &text, &ignored);
+    int result = source_sweep_parse(source, sweep, &parsed, &ignored);
     if (result < 0)
-        result = error_set(error, "%s", ignored.text);
-    else if (result == 0 && sweep_parse_stored(&parsed, text.data ? text.data : "", text.size, sweep->name, NULL, &ignored) == 0)
+        return error_set(error, "%s", ignored.text);
+    if (result == 0)
         *out = *sweep_fit_settings(parsed);
     sweep_free(parsed);
-    buffer_deinit(&text);
-    return result < 0 ? result : 0;
+    return 0;
 }

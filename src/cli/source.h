@@ -36,6 +36,8 @@ int source_run(Source *source, const char *name, RunDetail *out, Error *error);
 int source_log(Source *source, const char *name, int64_t bytes, Buffer *out, Error *error);
 /* The sweep's file as it was submitted last, into an initialised buffer. */
 int source_sweep_text(Source *source, const SweepRecord *sweep, Buffer *out, Error *error);
+/* The same, parsed. Any run of it tells what the files were that it names. 0, SWEEP_INVALID, or as source_sweep_text. */
+int source_sweep_parse(Source *source, const SweepRecord *sweep, Sweep **out, Error *error);
 /* What the sweep file says of fits; the defaults when it cannot be had. */
 int source_fit_settings(Source *source, const SweepRecord *sweep, FitSettings *out, Error *error);
 

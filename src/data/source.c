@@ -90,6 +90,21 @@ static int pack_find(const char *root, const char *name, const char *digest, cha
     return data_refuse(error, "%s is not the data that is asked for: its digest is %s, and not %s", own, info.digest, digest);
 }
 
+int dataset_open_pack(DatasetMap **out, const char *path, const char *name, const char *digest, Error *error) {
+    int result = dataset_map_once(out, path, error);
+    if (result)
+        return result;
+    const DataInfo *info = dataset_info(*out);
+    if (strcmp(info->name, name) || strcmp(info->digest, digest)) {
+        error_set(error, "%s is not the data that is asked for: it is %s, digest %s, and not %s, digest %s", path, info->name, info->digest,
+                  name, digest);
+        dataset_free(*out);
+        *out = NULL;
+        return DATA_REFUSED;
+    }
+    return 0;
+}
+
 /* path: where it was found. */
 static int open_found(DatasetMap **out, const char *home, const char *name, const char *digest, char path[PATH_TEXT_MAX], Error *error) {
     char root[PATH_TEXT_MAX];
@@ -101,18 +116,7 @@ static int open_found(DatasetMap **out, const char *home, const char *name, cons
     if (path_home(home, root, error))
         return -1;
     int result = pack_find(root, name, digest, path, error);
-    if (!result)
-        result = dataset_map_once(out, path, error);
-    if (result)
-        return result;
-    const DataInfo *info = dataset_info(*out);
-    if (strcmp(info->name, name) || strcmp(info->digest, digest)) {
-        error_set(error, "%s: its header says %s, digest %s", path, info->name, info->digest);
-        dataset_free(*out);
-        *out = NULL;
-        return DATA_REFUSED;
-    }
-    return 0;
+    return result ? result : dataset_open_pack(out, path, name, digest, error);
 }
 
 int dataset_open(DatasetMap **out, const char *home, const char *name, const char *digest, Error *error) {

@@ -23,7 +23,7 @@ enum { PLAN_MAX = 128, MATRICES = 3, FACTORS = 2 };
 static const int64_t packed_product_min = 1 << 24; /* multiply-adds, for packing to pay */
 static const int64_t narrow_columns = 9;           /* below which half of our kernels' lanes idle */
 static const int64_t small_product = 4000000;      /* multiply-adds, below which a call of the library costs too much */
-static const int64_t large_product = 1 << 28;      /* from which it waits for memory more than our kernels do */
+static const int64_t own_product = 1 << 20;        /* multiply-adds, from which our kernels are the fastest for every transposition */
 
 /* A product's primitive. Factors that are packed have a reorder, which reads `plain` and fills the state's place for them. */
 typedef struct Plan {
@@ -102,7 +102,7 @@ static bool panels_gain(OperandType operands) {
 }
 
 /* Measured where there is no AMX. */
-static bool panels_gain_large(OperandType operands) {
+static bool panels_gain_most(OperandType operands) {
     return panels_gain(operands) && !has_instructions(dnnl_cpu_isa_avx512_core_amx);
 }
 
@@ -110,14 +110,14 @@ static const char *text_float(void) {
     static char text[192], precision[128] = "fp32";
     if (backend_openblas_has_small_kernels()) {
         snprintf(precision, sizeof precision, "fp32; small products by %s%s%s", panels_gain(OPERAND_FLOAT) ? "sweepd and " : "",
-                 backend_openblas.text(), panels_gain_large(OPERAND_FLOAT) ? ", large ones by sweepd" : "");
+                 backend_openblas.text(), panels_gain_most(OPERAND_FLOAT) ? ", others by sweepd" : "");
     }
     return text_of(text, sizeof text, precision);
 }
 
 static const char *text_bfloat16(void) {
     static char text[192];
-    return text_of(text, sizeof text, panels_gain(OPERAND_BFLOAT16) ? "bf16; small and large products by sweepd" : "bf16");
+    return text_of(text, sizeof text, panels_gain(OPERAND_BFLOAT16) ? "bf16; products by sweepd" : "bf16");
 }
 
 /* ---- plans ---- */
@@ -308,10 +308,10 @@ static int multiply_without(State *state, const Product *p) {
     if (!state->leaves) {
         return 1;
     }
-    if (work < small_product) {
-        return multiply_small(state, p);
+    if (work >= own_product && panels_gain_most(p->operands) && multiply_panels(state, p) == 0) {
+        return 0;
     }
-    return work >= large_product && panels_gain_large(p->operands) ? multiply_panels(state, p) : 1;
+    return work < small_product ? multiply_small(state, p) : 1;
 }
 
 /* The library fails only when memory ends; the reference needs none. */

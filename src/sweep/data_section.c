@@ -1,4 +1,4 @@
-/* Which data a file trains on, or an item of eval: a name, or sizes. */
+/* Which data a file trains on, or an item of eval: a name, a packed file, or sizes. */
 #include "reader.h"
 
 #include <inttypes.h>
@@ -9,6 +9,7 @@
 typedef struct KnownData {
     int64_t shape[3]; /* height, width, channels */
     int64_t inputs, classes, examples;
+    char name[SWEEP_NAME_MAX];
     char digest[SHA256_HEX_MAX], from[PATH_TEXT_MAX + 16];
 } KnownData;
 
@@ -38,27 +39,35 @@ static int program_data(const char *name, KnownData *out) {
     const Dataset *data = sweep_dataset_find(name);
     if (!data)
         return DATA_UNKNOWN;
-    *out = (KnownData){{data->height, data->width, data->channels}, data->inputs, data->classes, data->examples, "", ""};
+    *out = (KnownData){{data->height, data->width, data->channels}, data->inputs, data->classes, data->examples, "", "", ""};
+    text_copy(out->name, sizeof out->name, name);
     text_copy(out->digest, sizeof out->digest, data->digest);
     text_copy(out->from, sizeof out->from, name);
+    return 0;
+}
+
+static int header_data(const char *path, KnownData *out, Error *error) {
+    DataInfo info;
+    int result = dataset_header_read(path, &info, error);
+    if (result)
+        return result;
+    *out = (KnownData){{info.height, info.width, info.channels}, info.inputs, info.classes, info.train_count, "", "", ""};
+    text_copy(out->name, sizeof out->name, info.name);
+    text_copy(out->digest, sizeof out->digest, info.digest);
+    snprintf(out->from, sizeof out->from, "the pack %s", path);
     return 0;
 }
 
 /* HOME/data/NAME.pack, of the home that the program has told by SWEEPD_HOME. */
 static int packed_data(Reader *reader, const Node *node, const char *name, KnownData *out) {
     char home[PATH_TEXT_MAX], path[PATH_TEXT_MAX];
-    DataInfo info;
     Error problem = {0};
     if (path_home(NULL, home, &problem) || path_format(path, &problem, "%s/data/%s.pack", home, name) || !file_exists(path))
         return DATA_UNKNOWN;
-    int result = dataset_header_read(path, &info, &problem);
-    if (result)
+    if (header_data(path, out, &problem))
         return node_refuse(&reader->tree, node, AT_VALUE, "%s", problem.text);
-    if (strcmp(info.name, name) != 0)
-        return node_refuse(&reader->tree, node, AT_VALUE, "found a name whose pack, %s, says that it holds %s", path, info.name);
-    *out = (KnownData){{info.height, info.width, info.channels}, info.inputs, info.classes, info.train_count, "", ""};
-    text_copy(out->digest, sizeof out->digest, info.digest);
-    snprintf(out->from, sizeof out->from, "the pack %s", path);
+    if (strcmp(out->name, name) != 0)
+        return node_refuse(&reader->tree, node, AT_VALUE, "found a name whose pack, %s, says that it holds %s", path, out->name);
     return 0;
 }
 
@@ -72,7 +81,9 @@ static int published_data(const char *name, KnownData *out) {
                        source->classes,
                        source->examples,
                        "",
+                       "",
                        ""};
+    text_copy(out->name, sizeof out->name, name);
     text_copy(out->from, sizeof out->from, source->title);
     return 0;
 }
@@ -86,6 +97,16 @@ static int check_sizes(Reader *reader, const Node *const nodes[FIELDS], const Dr
             return node_refuse(&reader->tree, nodes[sizes[i]], AT_VALUE, "found %" PRId64 ", where %s has %" PRId64, given[i], known->from,
                                expected[i]);
     return 0;
+}
+
+static void take_data(const KnownData *known, Draft *draft) {
+    Run *run = &draft->run;
+    text_copy(run->data_name, sizeof run->data_name, known->name);
+    text_copy(run->data_digest, sizeof run->data_digest, known->digest);
+    run->model.inputs = known->inputs;
+    run->model.classes = known->classes;
+    draft->data_examples = known->examples;
+    memcpy(draft->data_shape, known->shape, sizeof draft->data_shape);
 }
 
 static int read_named_data(Reader *reader, const Node *const nodes[FIELDS], Draft *draft) {
@@ -105,26 +126,58 @@ static int read_named_data(Reader *reader, const Node *const nodes[FIELDS], Draf
         return refuse_dataset(reader, nodes[FIELD_DATA_NAME]);
     if (result == 0)
         result = check_sizes(reader, nodes, draft, &known);
-    if (result != 0)
-        return result;
-    text_copy(run->data_digest, sizeof run->data_digest, known.digest);
-    run->model.inputs = known.inputs;
-    run->model.classes = known.classes;
-    draft->data_examples = known.examples;
-    memcpy(draft->data_shape, known.shape, sizeof draft->data_shape);
-    return 0;
+    if (result == 0)
+        take_data(&known, draft);
+    return result;
 }
 
-int data_read(Reader *reader, const Node *const nodes[FIELDS], const Node *map, Draft *draft) {
+/* What a submitted file's pack was. How many examples it has is in no run: where it is gone or another by now, as many as there may be. */
+static void stored_data(const Run *known, Draft *draft, KnownData *out) {
+    Error ignored = {0};
+    if (known && *known->data_pack)
+        text_copy(draft->run.data_pack, sizeof draft->run.data_pack, known->data_pack);
+    if (header_data(draft->run.data_pack, out, &ignored) == 0 && (!known || strcmp(out->digest, known->data_digest) == 0))
+        return;
+    *out = (KnownData){.inputs = 1, .classes = 2, .examples = schema_fields[FIELD_DATA_EXAMPLES].most, .name = "unknown"};
+    memset(out->digest, '0', sizeof out->digest - 1);
+    if (!known)
+        return;
+    out->inputs = known->model.inputs;
+    out->classes = known->model.classes;
+    text_copy(out->name, sizeof out->name, known->data_name);
+    text_copy(out->digest, sizeof out->digest, known->data_digest);
+}
+
+static int read_packed_file(Reader *reader, const Node *const nodes[FIELDS], const Run *stored, Draft *draft) {
+    const Node *node = nodes[FIELD_DATA_PACK];
+    KnownData known;
+    Error problem = {0};
+    if (nodes[FIELD_DATA_NAME])
+        return node_refuse(&reader->tree, node, AT_KEY, "found a pack beside a name; expected one of them: a pack says its name itself");
+    if (reader->stored)
+        stored_data(stored, draft, &known);
+    else if (header_data(draft->run.data_pack, &known, &problem))
+        return node_refuse(&reader->tree, node, AT_VALUE, "%s", problem.text);
+    if (!value_is_name(known.name) || !value_is_digest(known.digest))
+        return node_refuse(&reader->tree, node, AT_VALUE, "%s: its header has no name or no digest", draft->run.data_pack);
+    int result = reader->stored ? 0 : check_sizes(reader, nodes, draft, &known);
+    if (result == 0)
+        take_data(&known, draft);
+    return result;
+}
+
+int data_read(Reader *reader, const Node *const nodes[FIELDS], const Node *map, const Run *known, Draft *draft) {
     const Node *place = node_child(map, "data");
     int result = 0;
     if (!place)
-        return node_refuse(&reader->tree, map, AT_VALUE, "data is missing; expected {name}, or {inputs, classes, examples}");
-    if (nodes[FIELD_DATA_NAME])
+        return node_refuse(&reader->tree, map, AT_VALUE, "data is missing; expected {name}, {pack}, or {inputs, classes, examples}");
+    if (nodes[FIELD_DATA_PACK])
+        result = read_packed_file(reader, nodes, known, draft);
+    else if (nodes[FIELD_DATA_NAME])
         result = read_named_data(reader, nodes, draft);
     else if (!nodes[FIELD_INPUTS] || !nodes[FIELD_CLASSES] || !nodes[FIELD_DATA_EXAMPLES])
         return node_refuse(&reader->tree, place, AT_KEY,
-                           "name is missing; expected the name of a data set, or inputs, classes and examples");
+                           "name is missing; expected the name of a data set, a pack, or inputs, classes and examples");
     if (result != 0)
         return result;
     if (draft->data_examples - draft->run.validation < 1)

@@ -91,7 +91,7 @@ static int check_required(Reader *reader) {
 
 static int read_data(Reader *reader) {
     const Draft *draft = &reader->sweep->draft;
-    int result = data_read(reader, reader->nodes, reader->tree.root, &reader->sweep->draft);
+    int result = data_read(reader, reader->nodes, reader->tree.root, reader->known, &reader->sweep->draft);
     if (result != 0)
         return result;
     reader->available = draft->data_examples - draft->run.validation;

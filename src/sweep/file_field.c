@@ -34,21 +34,40 @@ static void take_known(const Reader *reader, const Field *field, const char *tex
     file->digest[sizeof file->digest - 1] = '\0';
 }
 
-int file_field_read(Reader *reader, const Field *field, const Node *node, Draft *draft) {
-    RunFile *file = (RunFile *)(void *)((char *)draft + field->offset);
-    char path[PATH_TEXT_MAX];
-    Error problem = {0};
+static int text_check(Reader *reader, const Field *field, const Node *node) {
     if (node->kind != NODE_SCALAR || !*node->text || strlen(node->text) >= RUN_FILE_MAX || !text_is_printable(node->text))
         return refuse_value(reader, field, node, "");
-    if (reader->stored) {
-        take_known(reader, field, node->text, file);
-        return 0;
-    }
+    return 0;
+}
+
+static int path_read(Reader *reader, const Node *node, char out[RUN_FILE_MAX]) {
+    char path[PATH_TEXT_MAX];
     if (path_resolve(reader->tree.path, node->text, path) || !is_regular(path))
         return node_refuse(&reader->tree, node, AT_VALUE, "found no regular file \"%.300s\"; relative paths begin where this file lies",
                            node->text);
-    if (digest_file(DIGEST_SHA256, path, file->digest, &problem))
-        return node_refuse(&reader->tree, node, AT_VALUE, "%s", problem.text);
-    text_copy(file->path, sizeof file->path, path);
+    text_copy(out, RUN_FILE_MAX, path);
     return 0;
+}
+
+int pack_field_read(Reader *reader, const Field *field, const Node *node, Draft *draft) {
+    char *path = (char *)draft + field->offset;
+    int result = text_check(reader, field, node);
+    if (result == 0 && reader->stored)
+        text_copy(path, RUN_FILE_MAX, node->text);
+    else if (result == 0)
+        result = path_read(reader, node, path);
+    return result;
+}
+
+int file_field_read(Reader *reader, const Field *field, const Node *node, Draft *draft) {
+    RunFile *file = (RunFile *)(void *)((char *)draft + field->offset);
+    Error problem = {0};
+    int result = text_check(reader, field, node);
+    if (result == 0 && reader->stored)
+        take_known(reader, field, node->text, file);
+    else if (result == 0)
+        result = path_read(reader, node, file->path);
+    if (result == 0 && !reader->stored && digest_file(DIGEST_SHA256, file->path, file->digest, &problem))
+        result = node_refuse(&reader->tree, node, AT_VALUE, "%s", problem.text);
+    return result;
 }

@@ -45,13 +45,16 @@ bool rule_equal(const RateRule *a, const RateRule *b);
 bool text_is_printable(const char *text); /* without control characters */
 /* The path of a file: made absolute, with its digest. */
 int file_field_read(Reader *reader, const Field *field, const Node *node, Draft *draft);
+/* The path alone, for data_read; of a stored file as it is written. */
+int pack_field_read(Reader *reader, const Field *field, const Node *node, Draft *draft);
 /* Reads and stores one field outside the grid, of any type but TYPE_CELLS and TYPE_TRANSFERS. */
 int field_read(Reader *reader, const Field *field, const Node *node, Draft *draft);
 /* More than the data have: refused at the node. */
 int examples_check(Reader *reader, const Node *node, int64_t examples);
 
-/* Which data `map` names, whose fields are in `nodes` and, so far, in the draft. */
-int data_read(Reader *reader, const Node *const nodes[FIELDS], const Node *map, Draft *draft);
+/* Which data `map` names, whose fields are in `nodes` and, so far, in the draft. known: of a stored file, a run that tells what its pack
+ * was; or NULL. */
+int data_read(Reader *reader, const Node *const nodes[FIELDS], const Node *map, const Run *known, Draft *draft);
 /* The items of eval, into the draft that all runs share; after data. */
 int transfers_read(Reader *reader, const Node *list);
 

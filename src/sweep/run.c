@@ -65,7 +65,10 @@ size_t run_evaluation_steps(const Run *run, int64_t *steps, size_t capacity) {
 
 static double tensor_bytes(const Run *run, bool bf16) {
     int64_t batch = run->batch < run->examples ? run->batch : run->examples;
-    return arch_parameter_bytes(&run->model, optimizer_states(run->optimizer.kind), bf16) + arch_batch_bytes(&run->model, batch, bf16);
+    bool keeps_outputs = run->test.crops > 0 || *run->test.real.path;
+    double outputs = keeps_outputs ? (double)batch * (double)run->model.classes * sizeof(double) : 0;
+    return arch_parameter_bytes(&run->model, optimizer_states(run->optimizer.kind), bf16) + arch_batch_bytes(&run->model, batch, bf16) +
+           outputs;
 }
 
 /* While an item is trained, the run's own model stays where it is. */
@@ -94,71 +97,28 @@ double run_memory_bytes(const Run *run) {
 
 /* The fields of a run's JSON in the order of their paths, which is the order of keys at every level. */
 static const FieldId canonical_order[] = {
-    FIELD_DATA_DIGEST,
-    FIELD_DATA_NAME,
-    FIELD_SUBSET_SEED,
-    FIELD_VALIDATION,
-    FIELD_EXAMPLES,
-    FIELD_CLASSES,
-    FIELD_DEPTH,
-    FIELD_DROPOUT,
-    FIELD_EXPANSION,
-    FIELD_FORM,
-    FIELD_INPUTS,
-    FIELD_KIND,
-    FIELD_MODEL_NAME,
-    FIELD_WIDTH,
-    FIELD_CPUS,
-    FIELD_GPUS,
-    FIELD_MEMORY,
-    FIELD_SEED,
-    FIELD_TEST_PADDING,
-    FIELD_TEST_RATIO,
-    FIELD_TEST_SCALE,
-    FIELD_CROPS,
-    FIELD_TEST_FLIP,
-    FIELD_MEAN,
-    FIELD_REAL_DIGEST,
-    FIELD_REAL,
-    FIELD_PADDING,
-    FIELD_CROP_RATIO,
-    FIELD_CROP_SCALE,
-    FIELD_FLIP,
-    FIELD_MIXUP,
-    FIELD_BATCH,
-    FIELD_EPOCHS,
-    FIELD_EVALUATIONS,
-    FIELD_INIT_DIGEST,
-    FIELD_INIT,
-    FIELD_INIT_HEAD,
-    FIELD_LABEL_SMOOTHING,
-    FIELD_BETA1,
-    FIELD_BETA2,
-    FIELD_EPSILON,
-    FIELD_LR,
-    FIELD_MOMENTUM,
-    FIELD_OPTIMIZER,
-    FIELD_WEIGHT_DECAY,
-    FIELD_PRECISION,
-    FIELD_DECAY,
-    FIELD_SCHEDULE,
-    FIELD_WARMUP,
-    FIELD_COMMAND,
-    FIELD_DIRECTORY,
-    FIELD_FLOPS,
-    FIELD_TRAINER,
-    FIELD_LAW_A,
-    FIELD_LAW_B,
-    FIELD_LAW_E,
-    FIELD_LAW_ALPHA,
-    FIELD_LAW_BETA,
-    FIELD_NOISE,
-    FIELD_PARAMS,
-    FIELD_STEPS,
-    FIELD_TIME_LIMIT,
-    FIELD_BEST_LR,
-    FIELD_CURVATURE,
-    FIELD_PROGRAM_VERSION,
+    FIELD_DATA_DIGEST,  FIELD_DATA_NAME,    FIELD_DATA_PACK,
+    FIELD_SUBSET_SEED,  FIELD_VALIDATION,   FIELD_EXAMPLES,
+    FIELD_CLASSES,      FIELD_DEPTH,        FIELD_DROPOUT,
+    FIELD_EXPANSION,    FIELD_FORM,         FIELD_INPUTS,
+    FIELD_KIND,         FIELD_MODEL_NAME,   FIELD_WIDTH,
+    FIELD_CPUS,         FIELD_GPUS,         FIELD_MEMORY,
+    FIELD_SEED,         FIELD_TEST_PADDING, FIELD_TEST_RATIO,
+    FIELD_TEST_SCALE,   FIELD_CROPS,        FIELD_TEST_FLIP,
+    FIELD_MEAN,         FIELD_REAL_DIGEST,  FIELD_REAL,
+    FIELD_PADDING,      FIELD_CROP_RATIO,   FIELD_CROP_SCALE,
+    FIELD_FLIP,         FIELD_MIXUP,        FIELD_BATCH,
+    FIELD_EPOCHS,       FIELD_EVALUATIONS,  FIELD_INIT_DIGEST,
+    FIELD_INIT,         FIELD_INIT_HEAD,    FIELD_LABEL_SMOOTHING,
+    FIELD_BETA1,        FIELD_BETA2,        FIELD_EPSILON,
+    FIELD_LR,           FIELD_MOMENTUM,     FIELD_OPTIMIZER,
+    FIELD_WEIGHT_DECAY, FIELD_PRECISION,    FIELD_DECAY,
+    FIELD_SCHEDULE,     FIELD_WARMUP,       FIELD_COMMAND,
+    FIELD_DIRECTORY,    FIELD_FLOPS,        FIELD_TRAINER,
+    FIELD_LAW_A,        FIELD_LAW_B,        FIELD_LAW_E,
+    FIELD_LAW_ALPHA,    FIELD_LAW_BETA,     FIELD_NOISE,
+    FIELD_PARAMS,       FIELD_STEPS,        FIELD_TIME_LIMIT,
+    FIELD_BEST_LR,      FIELD_CURVATURE,    FIELD_PROGRAM_VERSION,
     FIELD_VERSION,
 };
 
@@ -266,8 +226,10 @@ bool run_append_setting(const Run *run, const char *name, Buffer *out) {
     return false;
 }
 
-static void append_transfers(const Run *run, Buffer *out) {
+/* As format_fields. */
+static bool append_transfers(const Run *run, bool limits, Buffer *out) {
     Draft draft;
+    bool limited = false;
     for (size_t i = 0; i < run->transfer_count; i++) {
         const char *previous = "";
         buffer_append_text(out, i ? "," : "[");
@@ -276,6 +238,9 @@ static void append_transfers(const Run *run, Buffer *out) {
             const Field *field = transfer_field(j);
             bool unset = (field->optional || field == &schema_fields[FIELD_BODY_LR]) && is_unset(field, &draft.run);
             if (unset || !schema_applies(field, &draft.run))
+                continue;
+            limited = limited || field->limit;
+            if (field->limit && !limits)
                 continue;
             append_key(previous, transfer_path(field), out);
             append_value(field, &draft.run, out);
@@ -286,6 +251,7 @@ static void append_transfers(const Run *run, Buffer *out) {
         buffer_append_text(out, "}");
     }
     buffer_append_text(out, "]");
+    return limited;
 }
 
 /* Whether there were limits, which `limits` wants written. */
@@ -307,7 +273,7 @@ static bool format_fields(const Run *run, bool limits, Buffer *out) {
         previous = field->run;
         if (canonical_order[i] == FIELD_VALIDATION && run->transfer_count > 0) {
             append_key(previous, "eval", out);
-            append_transfers(run, out);
+            limited = append_transfers(run, limits, out) || limited;
             previous = "eval";
         }
     }

@@ -68,7 +68,7 @@ static bool read_text(const Field *field, const char *text, Draft *draft) {
     char *target = (char *)draft + field->offset;
     if (field->type == TYPE_DIGEST) /* both are empty in a run that can only be planned */
         return (*text == '\0' || value_is_digest(text)) && text_copy(target, SHA256_HEX_MAX, text);
-    if (field->type == TYPE_EXPRESSION || field->type == TYPE_DIRECTORY || field->type == TYPE_FILE)
+    if (field->type == TYPE_EXPRESSION || field->type == TYPE_DIRECTORY || field->type == TYPE_FILE || field->type == TYPE_PACK)
         return text_copy(target, schema_text_capacity(field), text);
     return (*text == '\0' || value_is_name(text)) && text_copy(target, SWEEP_NAME_MAX, text);
 }
@@ -237,6 +237,8 @@ static int finish(Reading *reading) {
     schema_fill_kinds(run, reading->given);
     if ((*run->data_name == '\0') != (*run->data_digest == '\0'))
         return refuse(reading, "data", "a name or a digest alone", "both, or both empty");
+    if (*run->data_pack && !*run->data_name)
+        return refuse(reading, "data", "a pack alone", "its name and digest beside it");
     return 0;
 }
 

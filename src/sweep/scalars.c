@@ -149,6 +149,8 @@ int field_read(Reader *reader, const Field *field, const Node *node, Draft *draf
         return expression_read(reader, field, node, draft);
     if (field->type == TYPE_FILE)
         return file_field_read(reader, field, node, draft);
+    if (field->type == TYPE_PACK)
+        return pack_field_read(reader, field, node, draft);
     if (field->type == TYPE_DIRECTORY)
         return directory_read(reader, field, node, draft);
     bool rate = field == &schema_fields[FIELD_LR];

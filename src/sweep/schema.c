@@ -39,6 +39,8 @@ const Field schema_fields[FIELDS] = {
 
     [FIELD_DATA_NAME] = {"data.name", "data.name", TYPE_NAME, AT(run.data_name), .meaning = "data set to train on"},
     [FIELD_DATA_DIGEST] = {NULL, "data.digest", TYPE_DIGEST, AT(run.data_digest), .required = true, .meaning = "SHA-256 of the data set"},
+    [FIELD_DATA_PACK] = {"data.pack", "data.pack", TYPE_PACK, AT(run.data_pack), .optional = true, .limit = true,
+                         .meaning = "packed file to train on, in place of a name"},
     [FIELD_VALIDATION] = {"data.validation", "data.validation", TYPE_INTEGER, AT(run.validation), .least = 0, .most = 1000000000000,
                           .standard = "0", .meaning = "examples set apart for validation, the same for every run"},
     [FIELD_SUBSET_SEED] = {"data.subset_seed", "data.subset_seed", TYPE_INTEGER, AT(run.subset_seed), .least = 0, .most = INT64_MAX,

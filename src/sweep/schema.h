@@ -56,6 +56,7 @@ typedef enum {
     TYPE_EXPRESSION, /* char[PROGRAM_EXPRESSION_MAX] */
     TYPE_DIRECTORY,  /* char[PROGRAM_DIRECTORY_MAX], absolute */
     TYPE_FILE,       /* RunFile; in a file one path, of a run the path alone */
+    TYPE_PACK,       /* char[RUN_FILE_MAX], the path of packed data */
 } FieldType;
 
 typedef enum {
@@ -63,6 +64,7 @@ typedef enum {
     FIELD_NAME,
     FIELD_DATA_NAME,
     FIELD_DATA_DIGEST,
+    FIELD_DATA_PACK,
     FIELD_VALIDATION,
     FIELD_SUBSET_SEED,
     FIELD_INPUTS,

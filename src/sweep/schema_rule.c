@@ -69,6 +69,9 @@ void schema_expected(const Field *field, Buffer *out) {
     case TYPE_DIRECTORY:
         buffer_printf(out, "an absolute path of at most %d bytes", PROGRAM_DIRECTORY_MAX - 1);
         break;
+    case TYPE_PACK:
+        buffer_printf(out, "the path of a packed file, at most %d bytes", RUN_FILE_MAX - 1);
+        break;
     case TYPE_FILE:
         buffer_printf(out, "the path of a file, at most %d bytes", RUN_FILE_MAX - 1);
         break;
@@ -82,7 +85,8 @@ size_t schema_text_capacity(const Field *field) {
                                         [TYPE_COMMAND] = PROGRAM_COMMAND_MAX,
                                         [TYPE_EXPRESSION] = PROGRAM_EXPRESSION_MAX,
                                         [TYPE_DIRECTORY] = PROGRAM_DIRECTORY_MAX,
-                                        [TYPE_FILE] = RUN_FILE_MAX};
+                                        [TYPE_FILE] = RUN_FILE_MAX,
+                                        [TYPE_PACK] = RUN_FILE_MAX};
     return capacities[field->type];
 }
 
@@ -259,7 +263,7 @@ int schema_check_run(const Run *run, char *reason, size_t capacity) {
         if (schema_check_run(&own, reason, capacity) != 0)
             return 1;
     }
-    const Dataset *data = sweep_dataset_find(run->data_name);
+    const Dataset *data = *run->data_pack ? NULL : sweep_dataset_find(run->data_name);
     if (data && run->examples > data->examples - run->validation) {
         snprintf(reason, capacity, "%lld examples are more than %s's %lld less %lld for validation", (long long)run->examples, data->name,
                  (long long)data->examples, (long long)run->validation);

@@ -7,11 +7,11 @@
 
 /* The fields of an item in the order of their paths, as a run's canonical text has them. */
 static const FieldId item_fields[] = {
-    FIELD_BODY_LR,         FIELD_DATA_DIGEST,  FIELD_DATA_NAME,  FIELD_VALIDATION, FIELD_EXAMPLES, FIELD_TRANSFER_KIND, FIELD_CLASSES,
-    FIELD_TRANSFER_NAME,   FIELD_TEST_PADDING, FIELD_TEST_RATIO, FIELD_TEST_SCALE, FIELD_CROPS,    FIELD_TEST_FLIP,     FIELD_MEAN,
-    FIELD_PADDING,         FIELD_CROP_RATIO,   FIELD_CROP_SCALE, FIELD_FLIP,       FIELD_MIXUP,    FIELD_BATCH,         FIELD_EPOCHS,
-    FIELD_LABEL_SMOOTHING, FIELD_BETA1,        FIELD_BETA2,      FIELD_EPSILON,    FIELD_LR,       FIELD_MOMENTUM,      FIELD_OPTIMIZER,
-    FIELD_WEIGHT_DECAY,    FIELD_DECAY,        FIELD_SCHEDULE,   FIELD_WARMUP,
+    FIELD_BODY_LR,   FIELD_DATA_DIGEST,     FIELD_DATA_NAME,    FIELD_DATA_PACK,  FIELD_VALIDATION, FIELD_EXAMPLES, FIELD_TRANSFER_KIND,
+    FIELD_CLASSES,   FIELD_TRANSFER_NAME,   FIELD_TEST_PADDING, FIELD_TEST_RATIO, FIELD_TEST_SCALE, FIELD_CROPS,    FIELD_TEST_FLIP,
+    FIELD_MEAN,      FIELD_PADDING,         FIELD_CROP_RATIO,   FIELD_CROP_SCALE, FIELD_FLIP,       FIELD_MIXUP,    FIELD_BATCH,
+    FIELD_EPOCHS,    FIELD_LABEL_SMOOTHING, FIELD_BETA1,        FIELD_BETA2,      FIELD_EPSILON,    FIELD_LR,       FIELD_MOMENTUM,
+    FIELD_OPTIMIZER, FIELD_WEIGHT_DECAY,    FIELD_DECAY,        FIELD_SCHEDULE,   FIELD_WARMUP,
 };
 
 /* A sweep file may give these too. */
@@ -56,11 +56,13 @@ void transfer_take(Transfer *out, const Draft *draft) {
     text_copy(out->name, sizeof out->name, draft->transfer_name);
     text_copy(out->data_name, sizeof out->data_name, run->data_name);
     text_copy(out->data_digest, sizeof out->data_digest, run->data_digest);
+    text_copy(out->data_pack, sizeof out->data_pack, run->data_pack);
 }
 
 static void give_run(const Transfer *transfer, Run *out) {
     text_copy(out->data_name, sizeof out->data_name, transfer->data_name);
     text_copy(out->data_digest, sizeof out->data_digest, transfer->data_digest);
+    text_copy(out->data_pack, sizeof out->data_pack, transfer->data_pack);
     out->model.classes = transfer->classes;
     out->validation = transfer->validation;
     out->examples = transfer->examples;

@@ -30,7 +30,16 @@ static int read_fields(Reader *reader, Item *item) {
         return result;
     if (!item->given[FIELD_TRANSFER_KIND])
         return node_refuse(&reader->tree, item->node, AT_VALUE, "kind is missing; expected one of linear, finetune");
-    return data_read(reader, item->keys.nodes, item->node, &item->draft);
+    Run known;
+    size_t index = reader->sweep->draft.run.transfer_count;
+    bool is_known = reader->known && index < reader->known->transfer_count;
+    if (is_known)
+        run_transfer(reader->known, index, &known);
+    if (is_known && item->keys.nodes[FIELD_DATA_PACK] && !item->given[FIELD_EXAMPLES]) {
+        item->given[FIELD_EXAMPLES] = true; /* all that there were, which a pack that is gone does not tell */
+        item->draft.run.examples = known.examples;
+    }
+    return data_read(reader, item->keys.nodes, item->node, is_known ? &known : NULL, &item->draft);
 }
 
 /* Each kind has its rates, and their defaults are for its own optimizer. */

@@ -127,9 +127,9 @@ static int data_prepare(Builtin *builtin, Error *error) {
     const Run *run = &builtin->base.run;
     if (!*run->data_digest)
         return train_refuse(error, "the run states sizes instead of naming data: it can be planned, not trained");
-    int result = dataset_open(&builtin->data, builtin->home, run->data_name, run->data_digest, error);
+    int result = train_open_data(&builtin->data, builtin->home, run, error);
     if (result)
-        return result == DATA_REFUSED ? TRAIN_REFUSED : result;
+        return result;
     const DataInfo *info = dataset_info(builtin->data);
     if (run->model.inputs != info->inputs || run->model.classes != info->classes)
         return train_refuse(error, "the model has %lld inputs and %lld classes, but %s has %lld and %lld", (long long)run->model.inputs,

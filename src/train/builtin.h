@@ -49,6 +49,11 @@ typedef struct Builtin {
     int64_t feature_count;    /* examples whose features are there */
 } Builtin;
 
+/* The run's data, by name or by path. 0, TRAIN_REFUSED, -1. */
+int train_open_data(DatasetMap **out, const char *home, const Run *run, Error *error);
+/* Where they are. */
+int train_locate_data(char path[PATH_TEXT_MAX], const char *home, const Run *run, Error *error);
+
 /* What a trainer is made for, beside its run. */
 typedef struct BuiltinOrigin {
     const char *home;

@@ -487,10 +487,10 @@ int external_new(Trainer **out, const Run *run, const TrainerOptions *options, E
         result = train_refuse(error, "the run needs %lld GPUs, and has been given %lld", (long long)run->resources.gpus,
                               (long long)gpus_count(options->gpus));
     if (!result && *run->data_digest)
-        result = dataset_locate(external->data_path, options->home, run->data_name, run->data_digest, error);
+        result = train_locate_data(external->data_path, options->home, run, error);
     if (result) {
         free(external);
-        return result == DATA_REFUSED ? TRAIN_REFUSED : result;
+        return result;
     }
     external->base.environment.threads = options->threads;
     text_copy(external->base.environment.backend, sizeof external->base.environment.backend, external_interface.name);

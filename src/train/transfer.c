@@ -232,9 +232,9 @@ static int check_data(const Builtin *main, size_t index, Error *error) {
         error_set(error, "eval[%zu] states sizes instead of naming data: the run can be planned, not trained", index);
         return TRAIN_REFUSED;
     }
-    int result = dataset_open(&data, main->home, own.data_name, own.data_digest, error);
+    int result = train_open_data(&data, main->home, &own, error);
     if (result)
-        return result == DATA_REFUSED ? TRAIN_REFUSED : result;
+        return result;
     const DataInfo *info = dataset_info(data), *trained = dataset_info(main->data);
     if (info->height != trained->height || info->width != trained->width || info->channels != trained->channels) {
         error_set(error,

@@ -2,8 +2,6 @@
  */
 #include "worker.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <getopt.h>
 #include <math.h>
 #include <stdlib.h>
@@ -167,34 +165,12 @@ static int train_read_spec(HandRun *hand) {
 
 /* ---- weights to start from: they decide the numbers as much as the spec does, so the directory remembers them ---- */
 
-static int train_digest_file(const char *path, char hex[SHA256_HEX_MAX], Error *error) {
-    Sha256 *hash = NULL;
-    char chunk[1 << 16];
-    int descriptor = open(path, O_RDONLY | O_CLOEXEC);
-    if (descriptor < 0)
-        return error_set_errno(error, errno, "cannot open %s", path);
-    int result = sha256_new(&hash, error);
-    ssize_t size = 1;
-    while (!result && size > 0) {
-        size = read(descriptor, chunk, sizeof chunk);
-        if (size < 0)
-            result = error_set_errno(error, errno, "cannot read %s", path);
-        else
-            sha256_update(hash, chunk, (size_t)size);
-    }
-    if (!result)
-        sha256_finish(hash, hex);
-    sha256_free(hash);
-    close(descriptor);
-    return result;
-}
-
 static int train_check_weights(HandRun *hand, Error *error) {
     Buffer there;
     buffer_init(&there, SHA256_HEX_MAX);
     int result = 0;
     bool begun = file_exists(hand->files.result) || file_exists(hand->files.checkpoint);
-    if (hand->init && train_digest_file(hand->init, hand->init_digest, error))
+    if (hand->init && digest_file(DIGEST_SHA256, hand->init, hand->init_digest, error))
         return -1;
     if (file_exists(hand->files.weights))
         result = file_read(hand->files.weights, SHA256_HEX_MAX, &there, error);

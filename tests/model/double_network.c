@@ -39,13 +39,24 @@ static void gelu(int64_t count, double *x) {
     }
 }
 
-static void block(const Architecture *arch, const double **at, double *z) {
+int64_t double_network_hidden(const Architecture *arch) {
+    return arch->kind == MODEL_BMLP ? arch->expansion * arch->width : arch->width;
+}
+
+static void drop(const Architecture *arch, const float *mask, double *x) {
+    for (int64_t i = 0; mask != NULL && i < double_network_hidden(arch); i++) {
+        x[i] *= (double)mask[i];
+    }
+}
+
+static void block(const Architecture *arch, const float *mask, const double **at, double *z) {
     double normed[SIDE_MAX], hidden[SIDE_MAX], out[SIDE_MAX];
     int64_t width = arch->width;
     norm(at, width, z, normed);
     if (arch->kind == MODEL_BMLP) {
         linear(at, width, arch->expansion * width, normed, hidden);
         gelu(arch->expansion * width, hidden);
+        drop(arch, mask, hidden);
         linear(at, arch->expansion * width, width, hidden, out);
         for (int64_t i = 0; i < width; i++) {
             z[i] += out[i];
@@ -55,6 +66,7 @@ static void block(const Architecture *arch, const double **at, double *z) {
     if (arch->form == SMLP_CODE) {
         gelu(width, normed);
     }
+    drop(arch, mask, normed);
     linear(at, width, width, normed, z);
     for (int64_t i = 0; i < width && arch->form == SMLP_TEXT; i++) {
         z[i] = fmax(z[i], 0);
@@ -73,8 +85,9 @@ static double cross_entropy(const Architecture *arch, const double *logits, uint
     return loss;
 }
 
-double double_network_loss(const Architecture *arch, const double *parameters, const float *x, const uint16_t *labels, int64_t batch,
-                           double smoothing) {
+double double_network_loss(const Architecture *arch, const double *parameters, const float *x, const float *masks, const uint16_t *labels,
+                           int64_t batch, double smoothing) {
+    const int64_t hidden = double_network_hidden(arch);
     double loss = 0;
     for (int64_t i = 0; i < batch; i++) {
         double in[SIDE_MAX], z[SIDE_MAX], logits[SIDE_MAX];
@@ -84,7 +97,7 @@ double double_network_loss(const Architecture *arch, const double *parameters, c
         }
         linear(&at, arch->inputs, arch->width, in, z);
         for (int64_t j = 0; j < arch->depth; j++) {
-            block(arch, &at, z);
+            block(arch, masks != NULL ? masks + (j * batch + i) * hidden : NULL, &at, z);
         }
         linear(&at, arch->width, arch->classes, z, logits);
         loss += cross_entropy(arch, logits, labels[i], smoothing) / (double)batch;

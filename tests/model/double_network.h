@@ -3,6 +3,8 @@
 
 #include "sweepd/arch.h"
 
-/* parameters: [arch_params_total], in the order of model_parameters. x: [batch, inputs]. The mean smoothed cross-entropy. */
-double double_network_loss(const Architecture *arch, const double *parameters, const float *x, const uint16_t *labels, int64_t batch,
-                           double smoothing);
+/* parameters: [arch_params_total], in the order of model_parameters. x: [batch, inputs]. masks: [depth, batch, hidden], factors of what a
+ * block's last layer reads; NULL: 1. The mean smoothed cross-entropy. */
+double double_network_loss(const Architecture *arch, const double *parameters, const float *x, const float *masks, const uint16_t *labels,
+                           int64_t batch, double smoothing);
+int64_t double_network_hidden(const Architecture *arch);

@@ -209,6 +209,9 @@ static void memory_has_room_for_the_largest_item(void **state) {
     Run plain = first_run(""), with = first_run("eval: [{kind: finetune, data: fashion-mnist, batch: 4096}]\n"), own;
     run_transfer(&with, 0, &own);
     assert_true(run_tensor_bytes(&with) == run_tensor_bytes(&plain) + run_tensor_bytes(&own));
+    Run averaged = first_run("test: {crops: 5, flip: true}\n"); /* the sums of a batch's outputs, in double precision */
+    double outputs = (double)averaged.batch * (double)averaged.model.classes * sizeof(double);
+    assert_true(run_tensor_bytes(&averaged) == run_tensor_bytes(&plain) + outputs);
 }
 
 int main(void) {

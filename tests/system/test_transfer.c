@@ -17,22 +17,33 @@ static void pack(const char *name, const char *classes) {
     site_expect(0, "sweepctl", "data", "pack", source, name, "--classes", classes, NULL);
 }
 
-/* epochs: of the fine-tuning. */
-static void submit(const char *name, const char *widths, const char *examples, int epochs) {
+/* by: `name` or `pack`, what it is that stands for the data in `low` and `high`. epochs: of the fine-tuning. */
+static void submit(const char *name, const char *widths, const char *examples, int epochs, const char *by, const char *low,
+                   const char *high) {
     char text[2048], file[PATH_TEXT_MAX];
     snprintf(text, sizeof text,
-             "version: 1\nname: %s\ndata: {name: low}\nmodel: {kind: bmlp}\n"
+             "version: 1\nname: %s\ndata: {%s: %s}\nmodel: {kind: bmlp}\n"
              "grid: {depth: [1], width: %s, examples: %s, seed: [0]}\n"
              "train: {epochs: 3, batch: 100, optimizer: {name: lion, lr: 1.0e-3}, evaluations: 2}\n"
              "eval:\n"
-             "  - {kind: linear, data: high, examples: 200, epochs: 20, batch: 50, optimizer: {name: lion, lr: 1.0e-3}}\n"
-             "  - {kind: finetune, data: {name: high, validation: 100}, examples: 200, epochs: %d, batch: 50}\n"
+             "  - {kind: linear, data: {%s: %s}, examples: 200, epochs: 20, batch: 50, optimizer: {name: lion, lr: 1.0e-3}}\n"
+             "  - {kind: finetune, data: {%s: %s, validation: 100}, examples: 200, epochs: %d, batch: 50}\n"
              "fit: {metric: linear.high.test_error, methods: [parametric], bootstrap: 0}\n",
-             name, widths, examples, epochs);
+             name, by, low, widths, examples, by, high, by, high, epochs);
     site_write("transfer.yaml", text);
     site_path(file, "transfer.yaml");
     site_expect(0, "sweepctl", "validate", file, NULL);
     site_expect(0, "sweepctl", "submit", file, NULL);
+}
+
+static void expect_invalid(const char *name, const char *message) {
+    char file[PATH_TEXT_MAX];
+    site_path(file, name);
+    Output output = site_run("sweepctl", "submit", file, NULL);
+    assert_int_equal(output.code, 2);
+    if (!strstr(output.err, message))
+        fail_msg("expected \"%s\" in: %.300s", message, output.err);
+    output_free(&output);
 }
 
 static bool is_measuring(void *context) {
@@ -47,7 +58,7 @@ static void test_killed_while_it_measures(void **state) {
     pack("low", "0-4");
     pack("high", "5-9");
     site_start_daemon("1", NULL);
-    submit("killed", "[32]", "[500]", 4000);
+    submit("killed", "[32]", "[500]", 4000, "name", "low", "high");
     int64_t run_id = site_run_of_width("killed", 32);
     site_run_path(path, run_id, "checkpoint.safetensors.eval1");
     site_until(is_measuring, path, "the fine-tuning to have a checkpoint");
@@ -78,10 +89,13 @@ static void assert_fitted(const char *option, const char *value, const char *par
 
 static void test_what_was_measured_is_shown_and_fitted(void **state) {
     (void)state;
-    pack("low", "0-4");
-    pack("high", "5-9");
+    char low[PATH_TEXT_MAX], high[PATH_TEXT_MAX];
+    site_path(low, "low.pack");
+    site_path(high, "high.pack");
+    pack(low, "0-4");
+    pack(high, "5-9");
     site_start_daemon("2", NULL);
-    submit("fitted", "[4, 8, 16]", "[500, 1000, 2000]", 20);
+    submit("fitted", "[4, 8, 16]", "[500, 1000, 2000]", 20, "pack", "low.pack", high);
     site_expect(0, "sweepctl", "wait", "fitted", "--timeout", "100", NULL);
     json_t *runs = site_runs("fitted"), *run;
     size_t i;
@@ -94,6 +108,8 @@ static void test_what_was_measured_is_shown_and_fitted(void **state) {
                     json_number_value(json_object_get(metrics, "linear.high.flops")));
     }
     json_decref(runs);
+    assert_int_equal(unlink(low), 0); /* what was trained is still shown and fitted, a new run is not begun */
+    expect_invalid("transfer.yaml", "data.pack: found no regular file \"low.pack\"");
     /* So few runs may not bear a law: what is asked is which metric a fit would be of. */
     assert_fitted("--bootstrap", "0", "\"metric\":\"linear.high.test_error\"");
     assert_fitted("--metric", "finetune.high.test_loss", "\"metric\":\"finetune.high.test_loss\"");

@@ -133,6 +133,23 @@ static void test_arguments_and_environment(void **state) {
     free(trace);
 }
 
+static void test_data_by_path(void **state) {
+    (void)state;
+    char expected[PATH_TEXT_MAX];
+    Run run = sized_run("echo \"$SWEEPD_DATA\" > \"$SWEEPD_RUN_DIR/trace\"\n" POINT(4));
+    strcpy(run.data_name, "small");
+    strcpy(run.data_digest, fixture_digest);
+    snprintf(run.data_pack, sizeof run.data_pack, "%s/data/../data/small-%s.pack", fixture_home, fixture_digest);
+    snprintf(expected, sizeof expected, "%s\n", run.data_pack);
+    remove(fixture_path("checkpoint"));
+    Tried tried = try_run(&run);
+    if (tried.result)
+        fail_msg("%s", tried.error.text);
+    char *trace = read_file("trace");
+    assert_string_equal(trace, expected);
+    free(trace);
+}
+
 /* ---- how it ends ---- */
 
 static void check_end(const Run *run, int result, const char *message) {
@@ -183,6 +200,8 @@ static void test_what_is_missing_is_refused(void **state) {
     strcpy(run.data_name, "small");
     memset(run.data_digest, 'a', SHA256_HEX_MAX - 1);
     check_end(&run, TRAIN_REFUSED, "small");
+    text_copy(run.data_pack, sizeof run.data_pack, fixture_path("no.pack"));
+    check_end(&run, TRAIN_REFUSED, "no.pack: No such file");
 }
 
 static void test_a_loss_that_is_none_diverges(void **state) {
@@ -377,6 +396,7 @@ int main(void) {
         TEST(test_points_are_kept_with_what_they_leave_out),
         TEST(test_sizes_of_the_sweep_file),
         TEST(test_arguments_and_environment),
+        TEST(test_data_by_path),
         TEST(test_crashes),
         TEST(test_memory_that_ran_out_is_told_by_words),
         TEST(test_what_is_missing_is_refused),

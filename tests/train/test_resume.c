@@ -87,6 +87,24 @@ static void test_resumed_equals_uninterrupted(void **state) {
     assert_resume_is_exact(&run);
 }
 
+/* What is dropped follows from the step, not from how many steps this process has taken. */
+static void test_dropping(void **state) {
+    (void)state;
+    Run run = fixture_run(), plain = run;
+    run.model.dropout = 0.3;
+    assert_resume_is_exact(&run);
+    Trainer *dropping = fixture_trainer(&run), *other = fixture_trainer(&plain);
+    Error error = {0};
+    assert_int_equal(dropping->interface->step(dropping, dropping->steps, &error), 0);
+    assert_int_equal(other->interface->step(other, other->steps, &error), 0);
+    size_t size = model_parameter_count(trainer_model(other)) * sizeof(float);
+    assert_memory_not_equal(model_parameters(trainer_model(dropping)), model_parameters(trainer_model(other)), size);
+    trainer_free(dropping);
+    trainer_free(other);
+    run.precision = PRECISION_AUTO;
+    assert_resume_is_exact(&run);
+}
+
 static void make_checkpoint(const Run *run, const char *path) {
     Trainer *trainer = fixture_trainer(run);
     Error error = {0};
@@ -160,6 +178,7 @@ static void test_augmented(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_augmented),
+        cmocka_unit_test(test_dropping),
         cmocka_unit_test(test_resumed_equals_uninterrupted),
         cmocka_unit_test(test_other_runs_checkpoint),
         cmocka_unit_test(test_damaged_checkpoint),

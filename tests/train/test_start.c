@@ -127,12 +127,146 @@ static void test_weights_that_are_not_finite(void **state) {
     trainer_free(fresh);
 }
 
+/* ---- the weights that a run names ---- */
+
+/* A file of the weights that a run of other seed and other classes would start with. */
+static void name_weights(Run *run, int64_t classes) {
+    Error error = {0};
+    char path[PATH_TEXT_MAX];
+    Model *model;
+    Architecture arch = run->model;
+    arch.classes = classes;
+    text_copy(path, sizeof path, fixture_path("init.safetensors"));
+    remove(path);
+    assert_int_equal(model_new(&model, &arch, 1, BACKEND_OPENBLAS, &error), 0);
+    model_init_weights(model, 99);
+    SafetensorsEntry entries[64];
+    assert_true(model_tensor_count(model) <= 64);
+    for (size_t i = 0; i < model_tensor_count(model); i++) {
+        const Tensor *tensor = model_tensor(model, i);
+        bool is_line = tensor->is_vector || i % 2 == 1;
+        entries[i] = (SafetensorsEntry){
+            tensor->name, is_line ? 1 : 2, {is_line ? tensor->columns : tensor->rows, is_line ? 1 : tensor->columns}, tensor->data};
+    }
+    assert_int_equal(safetensors_write(path, entries, model_tensor_count(model), NULL, 0, &error), 0);
+    model_free(model);
+    text_copy(run->init.path, sizeof run->init.path, path);
+    assert_int_equal(digest_file(DIGEST_SHA256, path, run->init.digest, &error), 0);
+}
+
+/* The tensors from `first` to before `last` are those that `seed` gives. */
+static void assert_drawn(Trainer *trainer, uint64_t seed, size_t first, size_t last) {
+    Model *model = trainer_model(trainer), *drawn;
+    Error error = {0};
+    assert_int_equal(model_new(&drawn, model_architecture(model), 1, BACKEND_OPENBLAS, &error), 0);
+    model_init_weights(drawn, seed);
+    for (size_t i = first; i < last; i++) {
+        const Tensor *tensor = model_tensor(model, i);
+        assert_memory_equal(tensor->data, model_tensor(drawn, i)->data, (size_t)(tensor->rows * tensor->columns) * sizeof(float));
+    }
+    model_free(drawn);
+}
+
+static void assert_run_refused(const Run *run, const char *weights, const char *part) {
+    TrainerOptions options = {.home = fixture_home, .threads = 1, .init_weights = weights};
+    Trainer *trainer;
+    Error error = {0};
+    assert_int_equal(trainer_new(&trainer, run, &options, &error), TRAIN_REFUSED);
+    assert_null(trainer);
+    if (!strstr(error.text, part))
+        fail_msg("\"%s\" does not say \"%s\"", error.text, part);
+}
+
+static void test_named_weights(void **state) {
+    (void)state;
+    Run run = fixture_run();
+    name_weights(&run, run.model.classes);
+    Trainer *trainer = fixture_trainer(&run);
+    size_t count = model_tensor_count(trainer_model(trainer));
+    assert_drawn(trainer, 99, 0, count);
+    trainer_free(trainer);
+    run.init_head = HEAD_FRESH;
+    trainer = fixture_trainer(&run);
+    assert_drawn(trainer, 99, 0, count - 2);
+    assert_drawn(trainer, run.seed, count - 2, count);
+    trainer_free(trainer);
+    assert_run_refused(&run, run.init.path, "no other weights can be given");
+}
+
+/* Of a model with other classes the body alone can be taken. */
+static void test_weights_of_other_classes(void **state) {
+    (void)state;
+    Run run = fixture_run();
+    name_weights(&run, 17);
+    assert_run_refused(&run, NULL, "head.weight");
+    run.init_head = HEAD_FRESH;
+    Trainer *trainer = fixture_trainer(&run);
+    size_t count = model_tensor_count(trainer_model(trainer));
+    assert_drawn(trainer, 99, 0, count - 2);
+    assert_drawn(trainer, run.seed, count - 2, count);
+    trainer_free(trainer);
+    run.model.width = 16;
+    assert_run_refused(&run, NULL, "in.weight");
+    run = fixture_run();
+    name_weights(&run, run.model.classes);
+    run.model.depth = 2;
+    assert_run_refused(&run, NULL, "blocks.1.");
+    run.model.depth = 1;
+    run.model.kind = MODEL_SMLP;
+    run.model.expansion = 0;
+    assert_run_refused(&run, NULL, "blocks.0.");
+}
+
+static void test_weights_that_changed(void **state) {
+    (void)state;
+    Run run = fixture_run();
+    size_t size;
+    name_weights(&run, run.model.classes);
+    uint8_t *bytes = fixture_read(run.init.path, &size);
+    bytes[size - 1] ^= 1;
+    fixture_write(run.init.path, bytes, size);
+    assert_run_refused(&run, NULL, "the run starts from");
+    fixture_write(run.init.path, bytes, size - 4);
+    assert_run_refused(&run, NULL, "the run starts from");
+    bytes[size - 1] ^= 1;
+    fixture_write(run.init.path, bytes, size);
+    trainer_free(fixture_trainer(&run));
+    assert_int_equal(remove(run.init.path), 0);
+    assert_run_refused(&run, NULL, "No such file");
+    free(bytes);
+}
+
+/* A checkpoint is a file of weights, too; a truncated one is refused for its bytes where the digest is that of what is there. */
+static void test_checkpoint_as_weights(void **state) {
+    (void)state;
+    Run run = fixture_run(), next = run;
+    Error error = {0};
+    const char *path = fixture_path("start.checkpoint");
+    Trainer *trainer = fixture_trainer(&run);
+    assert_int_equal(trainer->interface->step(trainer, 5, &error), 0);
+    assert_int_equal(trainer->interface->save(trainer, path, &error), 0);
+    text_copy(next.init.path, sizeof next.init.path, path);
+    assert_int_equal(digest_file(DIGEST_SHA256, path, next.init.digest, &error), 0);
+    Trainer *from = fixture_trainer(&next);
+    fixture_assert_same_weights(trainer, from);
+    assert_int_equal(from->step, 0);
+    trainer_free(trainer);
+    trainer_free(from);
+    assert_int_equal(truncate(next.init.path, 700), 0);
+    assert_int_equal(digest_file(DIGEST_SHA256, next.init.path, next.init.digest, &error), 0);
+    assert_run_refused(&next, NULL, "byte ");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_seed_gives_weights),
         cmocka_unit_test(test_seed_and_epoch_give_order),
         cmocka_unit_test(test_subset_seed_gives_subset),
         cmocka_unit_test(test_weights_that_are_not_finite),
+        cmocka_unit_test(test_named_weights),
+        cmocka_unit_test(test_weights_of_other_classes),
+        cmocka_unit_test(test_weights_that_changed),
+        cmocka_unit_test(test_checkpoint_as_weights),
     };
     return cmocka_run_group_tests(tests, fixture_setup, fixture_teardown);
 }

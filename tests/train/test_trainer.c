@@ -28,6 +28,33 @@ static void test_refusals(void **state) {
     assert_refused(&run, fixture_path("missing"), "No such file");
 }
 
+/* By path a run is trained as by name, and on no other data than those that it was made of. */
+static void test_data_by_path(void **state) {
+    (void)state;
+    Run run = fixture_run(), named = fixture_run();
+    char place[PATH_TEXT_MAX];
+    snprintf(place, sizeof place, "%s/data/small-%s.pack", fixture_home, fixture_digest);
+    text_copy(run.data_pack, sizeof run.data_pack, fixture_path("elsewhere"));
+    assert_int_equal(link(place, run.data_pack), 0);
+    Trainer *trainers[2];
+    Point last[2];
+    for (int i = 0; i < 2; i++) {
+        FixturePoints points;
+        TrainLoop loop = fixture_loop(&points, NULL);
+        trainers[i] = fixture_trainer(i ? &run : &named);
+        assert_int_equal(train_run(trainers[i], &loop, NULL), 0);
+        last[i] = points.points[points.count - 1];
+    }
+    fixture_assert_same_point(&last[0], &last[1]);
+    fixture_assert_same_weights(trainers[0], trainers[1]);
+    trainer_free(trainers[0]);
+    trainer_free(trainers[1]);
+    run.data_digest[0] = run.data_digest[0] == 'a' ? 'b' : 'a';
+    assert_refused(&run, NULL, "elsewhere is not the data that is asked for: it is small, digest ");
+    assert_int_equal(unlink(run.data_pack), 0);
+    assert_refused(&run, NULL, "elsewhere: No such file");
+}
+
 /* The matrix products that were called are those that arch counts, to the last flop; so for both models. */
 static void test_flops(void **state) {
     (void)state;
@@ -155,8 +182,13 @@ static void test_bf16_trains_alike(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_refusals),           cmocka_unit_test(test_flops),     cmocka_unit_test(test_batch_is_cut_to_the_examples),
-        cmocka_unit_test(test_weights_round_trip), cmocka_unit_test(test_precision), cmocka_unit_test(test_bf16_trains_alike),
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_data_by_path),
+        cmocka_unit_test(test_flops),
+        cmocka_unit_test(test_batch_is_cut_to_the_examples),
+        cmocka_unit_test(test_weights_round_trip),
+        cmocka_unit_test(test_precision),
+        cmocka_unit_test(test_bf16_trains_alike),
     };
     return cmocka_run_group_tests(tests, fixture_setup, fixture_teardown);
 }

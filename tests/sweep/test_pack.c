@@ -1,0 +1,218 @@
+/* `data: {pack: FILE}`: packed data by their path, of a file that is submitted from where it lies and read again when they are gone. */
+#include "fixture.h"
+
+#include <ftw.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { SIDE = 2, EXAMPLES = 12, TESTS = 4, CLASSES = 3 };
+
+static char folder[64];
+
+static const char *inside(const char *name) {
+    static char paths[8][PATH_TEXT_MAX];
+    static int next;
+    char *path = paths[next++ % 8];
+    assert_int_equal(path_format(path, NULL, "%s/%s", folder, name), 0);
+    return path;
+}
+
+static void write_section(const char *images, const char *labels, int count, int shade) {
+    uint8_t image_bytes[16 + EXAMPLES * SIDE * SIDE] = {0, 0, 8, 3, 0, 0, 0, (uint8_t)count, 0, 0, 0, SIDE, 0, 0, 0, SIDE};
+    uint8_t label_bytes[8 + EXAMPLES] = {0, 0, 8, 1, 0, 0, 0, (uint8_t)count};
+    for (int i = 0; i < count * SIDE * SIDE; i++)
+        image_bytes[16 + i] = (uint8_t)(shade + 3 * i);
+    for (int i = 0; i < count; i++)
+        label_bytes[8 + i] = (uint8_t)(i % CLASSES);
+    assert_int_equal(file_write_atomic(images, image_bytes, (size_t)(16 + count * SIDE * SIDE), 0644, NULL), 0);
+    assert_int_equal(file_write_atomic(labels, label_bytes, (size_t)(8 + count), 0644, NULL), 0);
+}
+
+static void write_pack(const char *name, const char *file, int shade) {
+    Error error = {0};
+    write_section(inside("a"), inside("b"), EXAMPLES, shade);
+    write_section(inside("c"), inside("d"), TESTS, shade);
+    if (dataset_pack_idx(name, inside("a"), inside("b"), inside("c"), inside("d"), 0.5f, 0.2f, inside(file), &error) != 0)
+        fail_msg("%s", error.text);
+}
+
+static int set_up(void **state) {
+    (void)state;
+    strcpy(folder, "/tmp/sweepd-pack-XXXXXX");
+    if (!mkdtemp(folder) || mkdir(inside("packs"), 0755))
+        return -1;
+    write_pack("small", "packs/mine.pack", 0);
+    write_pack("other", "packs/other.pack", 7);
+    return 0;
+}
+
+static int remove_one(const char *path, const struct stat *status, int type, struct FTW *walk) {
+    (void)status;
+    (void)type;
+    (void)walk;
+    return remove(path);
+}
+
+static int tear_down(void **state) {
+    (void)state;
+    return nftw(folder, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+}
+
+static const char *file_text(const char *data, const char *rest) {
+    static char text[2048];
+    int size = snprintf(
+        text, sizeof text,
+        "version: 1\nname: t\ndata: %s\nmodel: {kind: bmlp}\ngrid: {depth: 1, width: [4, 8], examples: [3, 9]}\ntrain:\n" TRAIN "%s", data,
+        rest);
+    assert_true(size > 0 && (size_t)size < sizeof text);
+    return text;
+}
+
+static Sweep *parsed(const char *text) {
+    Sweep *sweep = NULL;
+    Error error = {0};
+    if (sweep_parse(&sweep, text, strlen(text), inside("f.yaml"), &error) != 0)
+        fail_msg("%s", error.text);
+    return sweep;
+}
+
+static Run first_run(const char *data, const char *rest) {
+    Sweep *sweep = parsed(file_text(data, rest));
+    Run *runs = sweep_all(sweep), run = runs[0];
+    assert_false(sweep_is_plan_only(sweep));
+    assert_string_equal(sweep_data_name(sweep), "small");
+    free(runs);
+    sweep_free(sweep);
+    return run;
+}
+
+static void take_key(const Run *run, char key[RUN_KEY_MAX]) {
+    assert_int_equal(run_key(run, key, NULL), 0);
+}
+
+#define EVAL "eval: [{kind: linear, data: {pack: packs/other.pack, validation: 2}}]\n"
+
+static void the_header_says_what_the_data_are(void **state) {
+    (void)state;
+    Run run = first_run("{pack: packs/mine.pack, validation: 3, subset_seed: 5}", EVAL);
+    DataInfo info;
+    assert_int_equal(dataset_header_read(inside("packs/mine.pack"), &info, NULL), 0);
+    assert_string_equal(run.data_pack, inside("packs/mine.pack"));
+    assert_string_equal(run.data_name, "small");
+    assert_string_equal(run.data_digest, info.digest);
+    assert_int_equal(run.model.inputs, SIDE * SIDE);
+    assert_int_equal(run.model.classes, CLASSES);
+    assert_int_equal(run.validation, 3);
+    assert_int_equal(run.subset_seed, 5);
+    const Transfer *item = &run.transfers[0];
+    assert_string_equal(item->data_pack, inside("packs/other.pack"));
+    assert_string_equal(item->name, "other");
+    assert_string_not_equal(item->data_digest, info.digest);
+    assert_int_equal(item->examples, EXAMPLES - 2);
+}
+
+static void the_path_is_no_part_of_the_key(void **state) {
+    (void)state;
+    char first[RUN_KEY_MAX], second[RUN_KEY_MAX];
+    Run run = first_run("{pack: packs/mine.pack}", EVAL), back;
+    Buffer text;
+    Error error = {0};
+    buffer_init(&text, RUN_SPEC_MAX);
+    assert_int_equal(run_identify(&run, &text, first, &error), 0);
+    assert_non_null(strstr(text.data, "packs/mine.pack\""));
+    assert_non_null(strstr(text.data, "packs/other.pack\""));
+    assert_int_equal(run_parse(&back, text.data, text.size, "run", &error), 0);
+    assert_string_equal(back.data_pack, run.data_pack);
+    assert_string_equal(back.transfers[0].data_pack, run.transfers[0].data_pack);
+    *run.data_pack = '\0';
+    take_key(&run, second);
+    assert_string_equal(first, second);
+    *run.transfers[0].data_pack = '\0'; /* as of data by name, whose text has no path */
+    take_key(&run, second);
+    assert_string_equal(first, second);
+    run = back;
+    run.data_digest[0] = run.data_digest[0] == 'a' ? 'b' : 'a';
+    take_key(&run, second);
+    assert_string_not_equal(first, second);
+    run = back;
+    *run.data_name = *run.data_digest = '\0';
+    buffer_clear(&text);
+    assert_int_equal(run_format(&run, &text, &error), 0);
+    assert_int_equal(run_parse(&back, text.data, text.size, "run", &error), SWEEP_INVALID);
+    assert_string_equal(error.text, "run: data: found a pack alone; expected its name and digest beside it");
+    buffer_deinit(&text);
+}
+
+static void an_absolute_path_serves_from_anywhere(void **state) {
+    (void)state;
+    char data[PATH_TEXT_MAX], text[2048];
+    Sweep *sweep = NULL;
+    Error error = {0};
+    snprintf(data, sizeof data, "{pack: %s}", inside("packs/mine.pack"));
+    text_copy(text, sizeof text, file_text(data, ""));
+    assert_int_equal(sweep_parse(&sweep, text, strlen(text), "/nowhere/f.yaml", &error), 0);
+    sweep_free(sweep);
+}
+
+static void expect_wrong(const char *data, const char *rest, const char *expected) {
+    Sweep *sweep = NULL;
+    Error error = {0};
+    const char *text = file_text(data, rest);
+    assert_int_equal(sweep_parse(&sweep, text, strlen(text), inside("f.yaml"), &error), SWEEP_INVALID);
+    assert_null(sweep);
+    if (!strstr(error.text, expected))
+        fail_msg("expected \"%s\" in: %s", expected, error.text);
+}
+
+static void what_is_wrong_is_told_at_its_place(void **state) {
+    (void)state;
+    assert_int_equal(file_write_atomic(inside("packs/text"), "no pack", 7, 0644, NULL), 0);
+    expect_wrong("{pack: packs/gone.pack}", "", "f.yaml:3:14: data.pack: found no regular file \"packs/gone.pack\"; relative paths begin");
+    expect_wrong("{pack: packs}", "", "f.yaml:3:14: data.pack: found no regular file");
+    expect_wrong("{pack: packs/text}", "", "f.yaml:3:14: data.pack: ");
+    expect_wrong("{pack: packs/text}", "", "/packs/text: not a packed data set");
+    expect_wrong("{pack: [a]}", "", "f.yaml:3:14: data.pack: found a list; expected the path of a packed file, at most 511 bytes");
+    expect_wrong("{name: small, pack: packs/mine.pack}", "", "f.yaml:3:21: data.pack: found a pack beside a name; expected one of them");
+    expect_wrong("{pack: packs/mine.pack, classes: 4}", "", "f.yaml:3:40: data.classes: found 4, where the pack ");
+    expect_wrong("{pack: packs/mine.pack, validation: 12}", "", "expected at most 11: small has 12 examples");
+    expect_wrong("{pack: packs/mine.pack, validation: 4}", "", "grid.examples[1]: found 9; expected at most 8: small has 12 examples");
+    expect_wrong("{pack: packs/mine.pack}", "eval: [{kind: linear, data: {pack: none}}]\n",
+                 "eval[0].data.pack: found no regular file \"none\"");
+}
+
+/* A study is read long after its data were moved; any of its runs tells what they were. */
+static void a_stored_file_needs_no_pack(void **state) {
+    (void)state;
+    char text[2048], key[RUN_KEY_MAX], stored_key[RUN_KEY_MAX];
+    text_copy(text, sizeof text, file_text("{pack: packs/mine.pack, validation: 3}", EVAL));
+    Sweep *sweep = parsed(text), *stored = NULL;
+    Run *runs = sweep_all(sweep);
+    assert_int_equal(rename(inside("packs"), inside("moved")), 0);
+    Error error = {0};
+    if (sweep_parse_stored(&stored, text, strlen(text), "t", &runs[1], &error) != 0)
+        fail_msg("%s", error.text);
+    Run *again = sweep_all(stored);
+    assert_int_equal(sweep_run_count(stored), sweep_run_count(sweep));
+    for (int64_t i = 0; i < sweep_run_count(sweep); i++) {
+        take_key(&runs[i], key);
+        take_key(&again[i], stored_key);
+        assert_string_equal(key, stored_key);
+    }
+    free(again);
+    sweep_free(stored);
+    assert_int_equal(sweep_parse_stored(&stored, text, strlen(text), "t", NULL, &error), 0);
+    assert_int_equal(sweep_run_count(stored), sweep_run_count(sweep));
+    sweep_free(stored);
+    assert_int_equal(rename(inside("moved"), inside("packs")), 0);
+    free(runs);
+    sweep_free(sweep);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_header_says_what_the_data_are),     cmocka_unit_test(the_path_is_no_part_of_the_key),
+        cmocka_unit_test(an_absolute_path_serves_from_anywhere), cmocka_unit_test(what_is_wrong_is_told_at_its_place),
+        cmocka_unit_test(a_stored_file_needs_no_pack),
+    };
+    return cmocka_run_group_tests_name("pack", tests, set_up, tear_down);
+}
