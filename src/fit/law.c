@@ -68,14 +68,14 @@ bool law_can_refit(const LawStudy *study, const double *weights) {
 }
 
 size_t law_draws(const Fit *fit, const LawStudy *study) {
-    enum { MORE_FOR_EACH_UNKNOWN = 4, FEWER_FOR_EACH_UNKNOWN = 2 };
+    enum { MORE_FOR_EACH_UNKNOWN = 4, FEWER_FOR_EACH_UNKNOWN = 2, FEW = 10 };
     size_t linear = 0;
     for (size_t i = 0; i < study->count; i++) {
         linear += fabs(fit->residuals[i]) > study->surface.threshold * HUBER_DELTA;
     }
     double groups = (double)study->groups.count, seeds = (double)study->count / groups, share = (double)linear / (double)study->count;
     double more = fmin(MORE_FOR_EACH_UNKNOWN * LAW_PARAMETERS, groups / 4) * fmax(0, (3 - seeds) / 2);
-    double fewer = fmin(FEWER_FOR_EACH_UNKNOWN * LAW_PARAMETERS, groups / 4);
+    double fewer = fmin(fmin(FEWER_FOR_EACH_UNKNOWN * LAW_PARAMETERS, groups / 4), fmax(0, groups - FEW) / 2);
     return (size_t)lround(groups + more * share - fewer * (1 - share));
 }
 

@@ -35,14 +35,24 @@ static void prepare_signals(sigset_t *waiting) {
     sigemptyset(waiting);
 }
 
-/* The guard's own copies of the worker's files would outlive the worker: its locks, its connections. */
+/* One by one where the system, or a container's filter of its calls, has no close_range. */
+static void close_all(unsigned first, unsigned last) {
+    struct rlimit limit;
+    if (close_range(first, last, 0) == 0 || getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return;
+    for (rlim_t i = first; i <= last && i < limit.rlim_cur; i++)
+        close((int)i);
+}
+
+/* The guard's own copies of the worker's files would outlive the worker: its locks, its connections. And its copy of the pipe that closes
+ * when exec succeeds would keep the worker waiting. */
 static void keep_only(int a, int b) {
     unsigned low = (unsigned)(a < b ? a : b), high = (unsigned)(a < b ? b : a);
     if (low > 0)
-        close_range(0, low - 1, 0);
+        close_all(0, low - 1);
     if (high > low + 1)
-        close_range(low + 1, high - 1, 0);
-    close_range(high + 1, ~0U, 0);
+        close_all(low + 1, high - 1);
+    close_all(high + 1, ~0U);
 }
 
 static void report_write(int reports, const GuardReport *report) {

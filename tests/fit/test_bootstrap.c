@@ -178,6 +178,19 @@ static void test_refused_resamples_are_told(void **state) {
     fit_deinit(&fit);
 }
 
+/* By least squares a resample has fewer configurations than there are, but of few not so few that six seldom differ. */
+static void test_small_studies_have_intervals(void **state) {
+    (void)state;
+    FitPoint points[9];
+    Fit fit;
+    assert_int_equal(law_grid(&LAW, points, 3, (double[]){6e3, 4e5}, 3, (double[]){500, 55000}, 0.01, 1), 9);
+    loss = FIT_LOSS_MSE;
+    run_fit(&fit, points, 9, 100, 0, 1);
+    loss = FIT_LOSS_HUBER;
+    assert_true(fit.cloud_count > 50 && isfinite(fit.params.exponent.lo));
+    fit_deinit(&fit);
+}
+
 /* c is an estimate like any other: a resample takes that of its own points. */
 static void test_c_is_resampled(void **state) {
     (void)state;
@@ -236,6 +249,7 @@ int main(void) {
         cmocka_unit_test(test_isoflop_intervals),
         cmocka_unit_test(test_no_interval_at_a_bound),
         cmocka_unit_test(test_refused_resamples_are_told),
+        cmocka_unit_test(test_small_studies_have_intervals),
         cmocka_unit_test(test_c_is_resampled),
         cmocka_unit_test(test_intervals_leave_out_both_tails),
         cmocka_unit_test(test_quantiles),
