@@ -34,10 +34,12 @@ static int core_lock(int core) {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     int size = snprintf(address.sun_path + 1, sizeof address.sun_path - 1, "%s-%d", name && *name ? name : "sweepd-core", core);
     int lock = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (lock < 0 || size < 0 || (size_t)size >= sizeof address.sun_path - 1 ||
+    bool fits = size >= 0 && (size_t)size < sizeof address.sun_path - 1;
+    if (lock >= 0 && fits &&
         bind(lock, (struct sockaddr *)&address, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)size)) == 0)
         return lock;
-    close(lock);
+    if (lock >= 0)
+        close(lock);
     return -1;
 }
 
