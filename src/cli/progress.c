@@ -17,9 +17,11 @@ static double run_rate(const RunRecord *run, double now) {
     return run->started_at > 0 && now > run->started_at ? run->done_flops / (now - run->started_at) : 0;
 }
 
+/* Runs may be under way with no FLOP of the plan left: it has neither what eval takes nor what an external program has yet to tell. */
 static void set_rate(Progress *progress, double rate) {
+    double flops = progress->sweep.planned_flops - progress->sweep.done_flops;
     progress->flops_per_second = rate > 0 ? rate : NAN;
-    progress->seconds_left = rate > 0 ? fmax(0, progress->sweep.planned_flops - progress->sweep.done_flops) / rate : NAN;
+    progress->seconds_left = rate > 0 && flops > 0 ? flops / rate : NAN;
     if (progress_finished(&progress->sweep))
         progress->seconds_left = 0;
 }
@@ -101,7 +103,7 @@ static void append_compute(const Progress *progress, const char *gap, Buffer *ou
                   format_scaled(progress->sweep.planned_flops, "FLOP", planned));
     if (progress_finished(&progress->sweep))
         return;
-    if (isfinite(progress->flops_per_second))
+    if (isfinite(progress->seconds_left))
         buffer_printf(out, "%s%s%s%s left", gap, format_scaled(progress->flops_per_second, "FLOP/s", rate), gap,
                       format_duration(progress->seconds_left, left));
     else

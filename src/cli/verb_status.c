@@ -147,7 +147,7 @@ static int print_one(const Progress *progress, const Cli *cli, Error *error) {
     if (progress_finished(sweep) && sweep->last_ended_at > sweep->first_started_at && sweep->first_started_at > 0)
         printf("  took     %s from the first start to the last end\n",
                format_duration(sweep->last_ended_at - sweep->first_started_at, text));
-    else if (isfinite(progress->flops_per_second))
+    else if (isfinite(progress->seconds_left))
         printf("  rate     %s, %s left\n", format_scaled(progress->flops_per_second, "FLOP/s", text),
                format_duration(progress->seconds_left, other));
     if (*sweep->waiting)

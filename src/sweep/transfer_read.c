@@ -118,6 +118,13 @@ static bool is_same(const Transfer *a, const Transfer *b) {
     return a->kind == b->kind && strcmp(a->name, b->name) == 0;
 }
 
+/* Of an item a with test.crops and an item a.tta, the metrics a.tta.test_error would be one. */
+static bool ends_as_crops(const char *name) {
+    static const char end[] = ".tta";
+    size_t length = strlen(name), tail = sizeof end - 1;
+    return length >= tail && strcmp(name + length - tail, end) == 0;
+}
+
 /* Metrics are named by it. */
 static int name_item(Reader *reader, Item *item) {
     const Run *all = &reader->sweep->draft.run;
@@ -130,6 +137,9 @@ static int name_item(Reader *reader, Item *item) {
     if (strlen(draft->transfer_name) >= TRANSFER_NAME_MAX)
         return node_refuse(&reader->tree, node, AT_VALUE, "found the name %s; expected a name of at most %d characters, for the metrics",
                            draft->transfer_name, TRANSFER_NAME_MAX - 1);
+    if (ends_as_crops(draft->transfer_name))
+        return node_refuse(&reader->tree, node, AT_VALUE,
+                           "found the name %s; expected one that does not end in .tta, as metrics over crops do", draft->transfer_name);
     Transfer own;
     transfer_take(&own, draft);
     for (size_t i = 0; i < all->transfer_count; i++)

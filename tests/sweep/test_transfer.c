@@ -143,6 +143,8 @@ static void what_cannot_be_is_refused_at_its_place(void **state) {
          "eval[0].data: found examples of 3072 values, where the model is trained on 28 x 28 images of 1 channel; expected data of the same"
          " shape: pack them anew with 'sweepctl data pack', its --size and --grey"},
         {"eval: [{kind: linear, name: a23456789012345678901234567890123, data: fashion-mnist}]\n", "a name of at most 31 characters"},
+        {"eval: [{kind: linear, name: a.tta, data: fashion-mnist}]\n",
+         "eval[0].name: found the name a.tta; expected one that does not end"},
         {"eval: [{kind: linear, data: fashion-mnist}]\ntrainer: {kind: simulated, law: {E: 1, A: 1, alpha: 1, B: 1, beta: 1}}\n",
          "found eval beside a simulated trainer"},
         {"eval: [{kind: linear, data: fashion-mnist}]\nfit: {metric: linear.cifar100.test_error}\n",
