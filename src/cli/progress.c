@@ -76,11 +76,13 @@ int progress_exit(Source *source, const SweepRecord *sweep, Error *error) {
         return CLI_RUNS_FAILED;
     }
     bool known = source_runs_first(source, sweep, RUN_FAILED, 1, &first, &count, &ignored) == 0 && count == 1 && *first.detail;
-    error_set(error, "%lld run%s failed%s%s; see 'sweepctl runs %s --state failed'", failed, failed == 1 ? "" : "s",
+    error_set(error,
+              "%lld run%s failed%s%s; see 'sweepctl runs %s --state failed'; 'sweepctl daemon start' and 'sweepctl retry %s' try again",
+              failed, failed == 1 ? "" : "s",
               known && failed > 1 ? ", the first with: "
               : known             ? ": "
                                   : "",
-              known ? first.detail : "", sweep->name);
+              known ? first.detail : "", sweep->name, sweep->name);
     return CLI_RUNS_FAILED;
 }
 
