@@ -68,7 +68,7 @@ bool law_can_refit(const LawStudy *study, const double *weights) {
 }
 
 size_t law_draws(const Fit *fit, const LawStudy *study) {
-    enum { MORE_FOR_EACH_UNKNOWN = 4, FEWER_FOR_EACH_UNKNOWN = 2, FEW = 10 };
+    enum { MORE_FOR_EACH_UNKNOWN = 4, FEWER_FOR_EACH_UNKNOWN = 1, FEW = 10 };
     size_t linear = 0;
     for (size_t i = 0; i < study->count; i++) {
         linear += fabs(fit->residuals[i]) > study->surface.threshold * HUBER_DELTA;

@@ -29,7 +29,7 @@ bool law_can_refit(const LawStudy *study, const double *weights);
  * overstates the spread at the sizes of real studies: 95 % intervals held the truth in 98 to 99 % of simulated ones; so four more are drawn
  * for each unknown, or a quarter of the configurations where that is less, times the share of such residuals. Seeds smooth the loss by
  * themselves: with three a configuration none is added. In the quadratic part it understates the spread, by the unknowns that the fit
- * used up: two fewer are drawn for each. Up to ten configurations none is left out, and of fewer than twenty half of what they exceed ten
+ * used up: one fewer is drawn for each. Up to ten configurations none is left out, and of fewer than twenty half of what they exceed ten
  * by at most: a refit wants six that differ. docs/fits.md has the shares that held the truth. */
 size_t law_draws(const Fit *fit, const LawStudy *study);
 /* Sets a row of the cloud from the minimum of a resample. False: it has no frontier. */
