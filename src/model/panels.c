@@ -20,7 +20,7 @@
 
 typedef uint32_t Word __attribute__((may_alias)); /* a float's or two bfloat16 numbers' bits */
 
-enum { LANES = 16, TILE_ROWS = 8, TILE_VECTORS = 3, PANEL_COLUMNS = TILE_VECTORS * LANES };
+enum { LANES = 16, TILE_ROWS = 8, TILE_VECTORS = 3, PANEL_COLUMNS = TILE_VECTORS * LANES, LINE_BYTES = 64 };
 enum { BLOCK_WORDS = 1024, BLOCK_COLUMNS = 43 * PANEL_COLUMNS };
 static const int64_t cached_words = 1 << 18; /* of a, that blocks of rows need not be cut from */
 
@@ -210,28 +210,29 @@ static __mmask16 lanes_mask(int64_t lanes) {
 }
 
 #ifdef PANELS_BFLOAT16
-/* in: [k, ...] of rows `row` apart, of which `columns` are taken; out: [words, width], each word the k-th and k+1-st of a column. */
-static void pack_rows(const Element *in, int64_t row, int64_t columns, int64_t k, Word *out, int64_t width) {
-    for (int64_t l = 0; l < k; l += 2, out += width) {
-        const Element *first = in + l * row;
-        for (int64_t j = 0; j < width; j += LANES) {
-            __mmask16 mask = lanes_mask(columns - j);
-            __m512i low = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, first + j));
-            __m512i high = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(l + 1 < k ? mask : (__mmask16)0, first + row + j));
-            _mm512_storeu_si512(out + j, _mm512_or_si512(low, _mm512_slli_epi32(high, 16)));
-        }
-    }
+/* The k-th and the k+1-st element of LANES columns, zeros beyond `last`. */
+INLINE __m512i words_load(const Element *in, int64_t row, __mmask16 mask, bool last) {
+    __m512i low = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, in));
+    __m512i high = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(last ? (__mmask16)0 : mask, in + row));
+    return _mm512_or_si512(low, _mm512_slli_epi32(high, 16));
 }
 #else
-static void pack_rows(const Element *in, int64_t row, int64_t columns, int64_t k, Word *out, int64_t width) {
-    for (int64_t l = 0; l < k; l++, in += row, out += width) {
-        for (int64_t j = 0; j < width; j += LANES) {
-            __mmask16 mask = lanes_mask(columns - j);
-            _mm512_storeu_si512(out + j, _mm512_maskz_loadu_epi32(mask, in + j));
+INLINE __m512i words_load(const Element *in, int64_t row, __mmask16 mask, bool last) {
+    (void)row, (void)last;
+    return _mm512_maskz_loadu_epi32(mask, in);
+}
+#endif
+
+/* in: [k, ...] of rows `row` apart, of which `columns` are taken; out: panels of [words, width], LANES columns of which are `distance`
+ * words from the next ones. */
+static void pack_rows(const Element *in, int64_t row, int64_t columns, int64_t k, Word *out, int64_t width, int64_t distance) {
+    for (int64_t l = 0; l < k; l += PER_WORD, in += PER_WORD * row, out += width) {
+        Word *lanes = out;
+        for (int64_t j = 0; j < columns; j += LANES, lanes += distance) {
+            _mm512_storeu_si512(lanes, words_load(in + j, row, lanes_mask(columns - j), l + 1 == k));
         }
     }
 }
-#endif
 
 /* ---- factors ---- */
 
@@ -252,7 +253,7 @@ static void factor_pack(const Factor *factor, int64_t first, int64_t count, int6
     if (factor->down) {
         const int64_t k = word * PER_WORD, left = factor->k - k;
         pack_rows((const Element *)factor->elements + k * factor->length + first, factor->length, count,
-                  left < words * PER_WORD ? left : words * PER_WORD, out, width);
+                  left < words * PER_WORD ? left : words * PER_WORD, out, width, LANES);
     } else {
         const int64_t row = factor->k / PER_WORD;
         pack_transposed((const Word *)factor->elements + first * row + word, row, count, words, out, width);
@@ -283,9 +284,28 @@ static int64_t panel_width(int64_t left) {
     return (vectors == 4 ? 2 : vectors < TILE_VECTORS ? vectors : TILE_VECTORS) * LANES;
 }
 
+/* What will be packed next, on its way to the second cache: before each tile a share of it is asked for, and comes while the tile
+ * multiplies. */
+typedef struct Ahead {
+    const char *row;
+    int64_t rows, row_bytes, row_lines, line, share; /* left; between rows; in lines of the cache: of a row, asked for of it, for a tile */
+} Ahead;
+
+static void ahead_ask(Ahead *ahead) {
+    for (int64_t i = 0; i < ahead->share && ahead->rows > 0; i++) {
+        __builtin_prefetch(ahead->row + ahead->line * LINE_BYTES, 0, 2);
+        if (++ahead->line == ahead->row_lines) {
+            ahead->line = 0;
+            ahead->row += ahead->row_bytes;
+            ahead->rows--;
+        }
+    }
+}
+
 /* The block's panel of b times `rows` rows of a, the first of which, and of c, are the tile's. */
-static void rows_multiply(Tile tile, int64_t rows, int64_t width, size_t c_row_bytes) {
+static void rows_multiply(Tile tile, int64_t rows, int64_t width, size_t c_row_bytes, Ahead *ahead) {
     while (rows > 0) {
+        ahead_ask(ahead);
         int log_rows = 3;
         while ((1 << log_rows) > rows) {
             log_rows--;
@@ -298,7 +318,7 @@ static void rows_multiply(Tile tile, int64_t rows, int64_t width, size_t c_row_b
 }
 
 /* tile: all but a and c. */
-static void panel_multiply(const Block *block, Tile tile, int64_t column, int64_t width) {
+static void panel_multiply(const Block *block, Tile tile, int64_t column, int64_t width, Ahead *ahead) {
     const Product *p = block->product;
     const size_t element = tile.rounded ? sizeof(uint16_t) : sizeof(float), c_row_bytes = (size_t)p->n * element;
     tile.c = (char *)p->c + (size_t)(block->row * p->n + column) * element;
@@ -306,16 +326,31 @@ static void panel_multiply(const Block *block, Tile tile, int64_t column, int64_
         tile.a_row = p->transpose_a ? 1 : p->k / PER_WORD;
         tile.a_word = p->transpose_a ? p->m : 1;
         tile.a = (const Word *)p->a + block->row * tile.a_row + block->word * tile.a_word;
-        rows_multiply(tile, block->rows, width, c_row_bytes);
+        rows_multiply(tile, block->rows, width, c_row_bytes, ahead);
         return;
     }
     tile.a_row = 1;
     tile.a_word = LANES;
     for (int64_t i = 0; i < block->rows; i += LANES) {
         tile.a = block->packed_a + i * block->words;
-        rows_multiply(tile, lesser(LANES, block->rows - i), width, c_row_bytes);
+        rows_multiply(tile, lesser(LANES, block->rows - i), width, c_row_bytes, ahead);
         tile.c = (char *)tile.c + c_row_bytes * LANES;
     }
+}
+
+/* The `count` columns of b's next panel, from `first` on; nothing where none are left to pack. */
+static Ahead panel_ahead(const Block *block, int64_t first, int64_t count) {
+    const Factor *b = &block->b;
+    const int64_t element = sizeof(Element), row = (b->down ? b->length : b->k) * element, k = block->word * PER_WORD;
+    const int64_t words = lesser(block->words * PER_WORD, b->k - k);
+    if (block->row > 0 || count <= 0) {
+        return (Ahead){0};
+    }
+    Ahead ahead = {.row = b->elements, .row_bytes = row, .rows = b->down ? words : count};
+    ahead.row += b->down ? k * row + first * element : first * row + k * element;
+    ahead.row_lines = round_up((b->down ? count : words) * element, LINE_BYTES) / LINE_BYTES;
+    ahead.share = ahead.rows * ahead.row_lines * TILE_ROWS / block->rows + 1;
+    return ahead;
 }
 
 /* The first rows' block packs b: all of it where there are more rows, else each panel where the last one lay, which is still in cache. */
@@ -334,17 +369,20 @@ static void block_multiply(const Block *block) {
         tile.b = panel;
         tile.b_word = width;
         tile.last = lanes_mask(columns - (width - LANES));
-        panel_multiply(block, tile, block->column + j, width);
+        Ahead ahead = panel_ahead(block, block->column + j + width, lesser(PANEL_COLUMNS, block->columns - j - width));
+        panel_multiply(block, tile, block->column + j, width, &ahead);
     }
 }
 
 /* For the block's columns and words, all rows. */
 static void rows_cut(Block block, int64_t rows) {
+    const Product *p = block.product;
     for (block.row = 0; block.row < block.a.length; block.row += rows) {
         block.rows = lesser(rows, block.a.length - block.row);
-        for (int64_t i = 0; block.packed_a != NULL && i < block.rows; i += LANES) {
-            factor_pack(&block.a, block.row + i, lesser(LANES, block.rows - i), block.word, block.words, block.packed_a + i * block.words,
-                        LANES);
+        if (block.packed_a != NULL) {
+            const int64_t k = block.word * PER_WORD;
+            pack_rows((const Element *)block.a.elements + k * p->m + block.row, p->m, block.rows, lesser(p->k - k, block.words * PER_WORD),
+                      block.packed_a, LANES, LANES * block.words);
         }
         block_multiply(&block);
     }
@@ -352,7 +390,7 @@ static void rows_cut(Block block, int64_t rows) {
 
 /* Words of a transposed factor's column lie a row apart, which the cache bears as long as all of it fits; pairs have to be made. */
 static bool packs_a(const Product *p) {
-    return p->transpose_a && (PER_WORD == 2 || p->m * p->k > cached_words);
+    return p->transpose_a && (PER_WORD == 2 || p->m * p->k > cached_words || p->m % 256 == 0);
 }
 
 int PANELS_MULTIPLY(Panels *panels, const Product *p) {
@@ -362,7 +400,8 @@ int PANELS_MULTIPLY(Panels *panels, const Product *p) {
     }
     const int64_t all_words = (p->k + PER_WORD - 1) / PER_WORD;
     const int64_t words = p->result == OPERAND_FLOAT ? lesser(all_words, BLOCK_WORDS) : all_words; /* sums are rounded once */
-    const int64_t rows = p->m * all_words > cached_words ? lesser(p->m, BLOCK_ROWS) : p->m, columns = lesser(p->n, BLOCK_COLUMNS);
+    const int64_t rows = p->m * all_words > (packs_a(p) ? cached_words / 2 : cached_words) ? lesser(p->m, BLOCK_ROWS) : p->m,
+                  columns = lesser(p->n, BLOCK_COLUMNS);
     const int64_t b_width = rows < p->m ? round_up(columns, LANES) : PANEL_COLUMNS, a_width = packs_a(p) ? round_up(rows, LANES) : 0;
     block.packed_b = panels_room(panels, (size_t)(words * (b_width + a_width)));
     if (block.packed_b == NULL) {
