@@ -23,15 +23,19 @@ typedef uint32_t Word __attribute__((may_alias)); /* a float's or two bfloat16 n
 enum { LANES = 16, TILE_ROWS = 8, TILE_VECTORS = 3, PANEL_COLUMNS = TILE_VECTORS * LANES, LINE_BYTES = 64 };
 enum { BLOCK_WORDS = 1024, BLOCK_COLUMNS = 43 * PANEL_COLUMNS };
 static const int64_t cached_words = 1 << 18; /* of a, that blocks of rows need not be cut from */
+static const int64_t near_words = 1 << 15;   /* of b, that it is packed from without waiting for them */
 
 typedef struct Tile {
-    const Word *a, *b;
+    const Word *a;
+    Word *b;
     int64_t a_row, a_word, b_word; /* distances in words */
     int64_t words;
     void *c;
     int64_t c_row;
     bool accumulate, rounded;
-    __mmask16 last; /* columns of the last vector */
+    __mmask16 last;     /* columns of the last vector */
+    const Word *source; /* what b is packed from by the tile itself, rows of source_row words; NULL: b is packed */
+    int64_t source_row;
 } Tile;
 
 INLINE void floats_store(float *c, __mmask16 mask, __m512 values) {
@@ -82,10 +86,28 @@ INLINE void vector_prefetch(const Tile *tile, int64_t row, int column) {
     __builtin_prefetch((const char *)tile->c + (size_t)(row * tile->c_row + column) * element, 1);
 }
 
-INLINE void tile_multiply(const Tile *tile, const int rows, const int vectors) {
+/* A vector of b. The first tile of a panel packs it, if that is a copy: the sums do not wait for what it reads and writes. */
+INLINE __m512i vector_take(const Tile *tile, const Word *source, Word *b, __mmask16 mask, const bool packs) {
+    enum { AHEAD = 12 };
+    if (!packs) {
+        return _mm512_loadu_si512(b);
+    }
+    __builtin_prefetch(source + AHEAD * tile->source_row);
+    __m512i words = mask == 0xffff ? _mm512_loadu_si512(source) : _mm512_maskz_loadu_epi32(mask, source);
+    _mm512_storeu_si512(b, words);
+    return words;
+}
+
+INLINE __mmask16 vector_mask(const Tile *tile, const int vector, const int vectors) {
+    return vector + 1 < vectors ? (__mmask16)0xffff : tile->last;
+}
+
+INLINE void tile_multiply(const Tile *tile, const int rows, const int vectors, const bool packs) {
     __m512 sums[TILE_ROWS][TILE_VECTORS];
-    const Word *a = tile->a, *b = tile->b;
+    const Word *a = tile->a;
+    Word *b = tile->b;
     const int64_t a_row = tile->a_row;
+    const Word *source = tile->source;
 #pragma GCC unroll 8
     for (int i = 0; i < rows; i++) {
 #pragma GCC unroll 3
@@ -98,8 +120,9 @@ INLINE void tile_multiply(const Tile *tile, const int rows, const int vectors) {
         __m512i right[TILE_VECTORS];
 #pragma GCC unroll 3
         for (int j = 0; j < vectors; j++) {
-            right[j] = _mm512_loadu_si512(b + j * LANES);
+            right[j] = vector_take(tile, source + j * LANES, b + j * LANES, vector_mask(tile, j, vectors), packs);
         }
+        source += packs ? tile->source_row : 0;
 #pragma GCC unroll 8
         for (int i = 0; i < rows; i++) {
 #pragma GCC unroll 3
@@ -112,7 +135,7 @@ INLINE void tile_multiply(const Tile *tile, const int rows, const int vectors) {
     for (int i = 0; i < rows; i++) {
 #pragma GCC unroll 3
         for (int j = 0; j < vectors; j++) {
-            __mmask16 mask = j + 1 < vectors ? (__mmask16)0xffff : tile->last;
+            const __mmask16 mask = vector_mask(tile, j, vectors);
             if (tile->accumulate) {
                 const float *c = (const float *)tile->c + i * tile->c_row + j * LANES;
                 sums[i][j] = _mm512_add_ps(sums[i][j], _mm512_maskz_loadu_ps(mask, c));
@@ -127,12 +150,12 @@ typedef void (*TileKernel)(const Tile *tile);
 /* Words of a transposed factor's rows follow each other, which the compiler had better know. */
 #define TILE_KERNEL(rows, vectors)                                                                                                         \
     static void tile_##rows##_##vectors(const Tile *tile) {                                                                                \
-        tile_multiply(tile, rows, vectors);                                                                                                \
+        tile_multiply(tile, rows, vectors, false);                                                                                         \
     }                                                                                                                                      \
     static void tile_transposed_##rows##_##vectors(const Tile *tile) {                                                                     \
         Tile near = *tile;                                                                                                                 \
         near.a_row = 1;                                                                                                                    \
-        tile_multiply(&near, rows, vectors);                                                                                               \
+        tile_multiply(&near, rows, vectors, false);                                                                                        \
     }
 TILE_KERNEL(8, 1)
 TILE_KERNEL(8, 2)
@@ -146,6 +169,19 @@ TILE_KERNEL(2, 3)
 TILE_KERNEL(1, 1)
 TILE_KERNEL(1, 2)
 TILE_KERNEL(1, 3)
+
+#ifndef PANELS_BFLOAT16
+#define TILE_PACKING(vectors)                                                                                                              \
+    static void tile_packing_##vectors(const Tile *tile) {                                                                                 \
+        tile_multiply(tile, TILE_ROWS, vectors, true);                                                                                     \
+    }
+TILE_PACKING(1)
+TILE_PACKING(2)
+TILE_PACKING(3)
+static const TileKernel packing_kernels[TILE_VECTORS] = {tile_packing_1, tile_packing_2, tile_packing_3};
+#else
+static const TileKernel packing_kernels[TILE_VECTORS]; /* pairs are not a copy of what is there */
+#endif
 
 /* By log2 of the rows and by vectors. */
 static const TileKernel kernels[2][4][TILE_VECTORS] = {
@@ -209,28 +245,41 @@ static __mmask16 lanes_mask(int64_t lanes) {
     return (__mmask16)mask;
 }
 
+/* A word of each of LANES columns of rows `row` apart. */
+INLINE __m512i words_load(const Element *in, int64_t row, __mmask16 mask, const bool alone) {
 #ifdef PANELS_BFLOAT16
-/* The k-th and the k+1-st element of LANES columns, zeros beyond `last`. */
-INLINE __m512i words_load(const Element *in, int64_t row, __mmask16 mask, bool last) {
-    __m512i low = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, in));
-    __m512i high = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(last ? (__mmask16)0 : mask, in + row));
+    __m512i low = _mm512_cvtepu16_epi32(mask == 0xffff ? _mm256_loadu_si256((const __m256i *)in) : _mm256_maskz_loadu_epi16(mask, in));
+    if (alone) {
+        return low;
+    }
+    in += row;
+    __m512i high = _mm512_cvtepu16_epi32(mask == 0xffff ? _mm256_loadu_si256((const __m256i *)in) : _mm256_maskz_loadu_epi16(mask, in));
     return _mm512_or_si512(low, _mm512_slli_epi32(high, 16));
-}
 #else
-INLINE __m512i words_load(const Element *in, int64_t row, __mmask16 mask, bool last) {
-    (void)row, (void)last;
-    return _mm512_maskz_loadu_epi32(mask, in);
-}
+    (void)row, (void)alone;
+    return mask == 0xffff ? _mm512_loadu_si512(in) : _mm512_maskz_loadu_epi32(mask, in);
 #endif
+}
 
-/* in: [k, ...] of rows `row` apart, of which `columns` are taken; out: panels of [words, width], LANES columns of which are `distance`
- * words from the next ones. */
+/* One row of it. alone: there are no second elements for the words. */
+INLINE void row_pack(const Element *in, int64_t row, int64_t columns, Word *out, int64_t distance, const bool alone) {
+    int64_t j = 0;
+    for (; j + LANES <= columns; j += LANES, out += distance) {
+        _mm512_storeu_si512(out, words_load(in + j, row, 0xffff, alone));
+    }
+    if (j < columns) {
+        _mm512_storeu_si512(out, words_load(in + j, row, lanes_mask(columns - j), alone));
+    }
+}
+
+/* in: [k, ...] of rows `row` apart, of which `columns` are taken; out: panels of [words, width], LANES columns `distance` words apart. */
 static void pack_rows(const Element *in, int64_t row, int64_t columns, int64_t k, Word *out, int64_t width, int64_t distance) {
-    for (int64_t l = 0; l < k; l += PER_WORD, in += PER_WORD * row, out += width) {
-        Word *lanes = out;
-        for (int64_t j = 0; j < columns; j += LANES, lanes += distance) {
-            _mm512_storeu_si512(lanes, words_load(in + j, row, lanes_mask(columns - j), l + 1 == k));
-        }
+    int64_t l = 0;
+    for (; l + PER_WORD <= k; l += PER_WORD, in += PER_WORD * row, out += width) {
+        row_pack(in, row, columns, out, distance, false);
+    }
+    if (l < k) {
+        row_pack(in, row, columns, out, distance, true);
     }
 }
 
@@ -284,11 +333,17 @@ static int64_t panel_width(int64_t left) {
     return (vectors == 4 ? 2 : vectors < TILE_VECTORS ? vectors : TILE_VECTORS) * LANES;
 }
 
+/* Whether a panel's first tile packs it. */
+static bool packs_in_tiles(const Block *block) {
+    return PER_WORD == 1 && block->b.down && block->rows >= TILE_ROWS;
+}
+
 /* What will be packed next, on its way to the second cache: before each tile a share of it is asked for, and comes while the tile
- * multiplies. */
+ * multiplies. Rows follow each other, row_bytes apart; of each, row_lines lines of the cache are wanted. */
 typedef struct Ahead {
     const char *row;
-    int64_t rows, row_bytes, row_lines, line, share; /* left; between rows; in lines of the cache: of a row, asked for of it, for a tile */
+    int64_t rows, row_bytes, row_lines;
+    int64_t line, share; /* of the row, the next one; for each tile */
 } Ahead;
 
 static void ahead_ask(Ahead *ahead) {
@@ -302,75 +357,78 @@ static void ahead_ask(Ahead *ahead) {
     }
 }
 
-/* The block's panel of b times `rows` rows of a, the first of which, and of c, are the tile's. */
-static void rows_multiply(Tile tile, int64_t rows, int64_t width, size_t c_row_bytes, Ahead *ahead) {
+/* The panel of b that begins at the column `first`. Nothing where it is packed already, by a tile, or by few blocks of rows. */
+static Ahead panel_ahead(const Block *block, int64_t first) {
+    const Factor *b = &block->b;
+    const int64_t columns = lesser(PANEL_COLUMNS, block->column + block->columns - first), element = sizeof(Element);
+    const int64_t k = block->word * PER_WORD, elements = lesser(block->words * PER_WORD, b->k - k);
+    const int64_t row_bytes = (b->down ? b->length : b->k) * element;
+    if (columns <= 0 || packs_in_tiles(block) || block->rows < block->product->m || b->length * block->words < near_words) {
+        return (Ahead){.share = 0};
+    }
+    Ahead ahead = {.row = b->elements, .rows = b->down ? elements : columns, .row_bytes = row_bytes};
+    ahead.row += b->down ? k * row_bytes + first * element : first * row_bytes + k * element;
+    ahead.row_lines = round_up((b->down ? columns : elements) * element, LINE_BYTES) / LINE_BYTES;
+    ahead.share = ahead.rows * ahead.row_lines * TILE_ROWS / block->rows + 1;
+    return ahead;
+}
+
+/* The tile's panel times `rows` rows of a. Leaves the tile behind them. */
+static void rows_multiply(Tile *tile, int64_t rows, int64_t width, size_t c_row_bytes, Ahead *ahead) {
     while (rows > 0) {
-        ahead_ask(ahead);
         int log_rows = 3;
         while ((1 << log_rows) > rows) {
             log_rows--;
         }
-        kernels[tile.a_row == 1][log_rows][width / LANES - 1](&tile);
-        tile.a += tile.a_row << log_rows;
-        tile.c = (char *)tile.c + (c_row_bytes << log_rows);
+        ahead_ask(ahead);
+        const int64_t vector = width / LANES - 1;
+        const TileKernel kernel = tile->source != NULL ? packing_kernels[vector] : kernels[tile->a_row == 1][log_rows][vector];
+        kernel(tile);
+        tile->source = NULL;
+        tile->a += tile->a_row << log_rows;
+        tile->c = (char *)tile->c + (c_row_bytes << log_rows);
         rows -= 1 << log_rows;
     }
 }
 
-/* tile: all but a and c. */
-static void panel_multiply(const Block *block, Tile tile, int64_t column, int64_t width, Ahead *ahead) {
+/* The tile's panel times the block's rows. tile: all but a and c. */
+static void panel_multiply(const Block *block, Tile *tile, int64_t column, int64_t width) {
     const Product *p = block->product;
-    const size_t element = tile.rounded ? sizeof(uint16_t) : sizeof(float), c_row_bytes = (size_t)p->n * element;
-    tile.c = (char *)p->c + (size_t)(block->row * p->n + column) * element;
+    const size_t element = tile->rounded ? sizeof(uint16_t) : sizeof(float), c_row_bytes = (size_t)p->n * element;
+    Ahead ahead = panel_ahead(block, column + width);
+    tile->c = (char *)p->c + (size_t)(block->row * p->n + column) * element;
     if (block->packed_a == NULL) {
-        tile.a_row = p->transpose_a ? 1 : p->k / PER_WORD;
-        tile.a_word = p->transpose_a ? p->m : 1;
-        tile.a = (const Word *)p->a + block->row * tile.a_row + block->word * tile.a_word;
-        rows_multiply(tile, block->rows, width, c_row_bytes, ahead);
+        tile->a_row = p->transpose_a ? 1 : p->k / PER_WORD;
+        tile->a_word = p->transpose_a ? p->m : 1;
+        tile->a = (const Word *)p->a + block->row * tile->a_row + block->word * tile->a_word;
+        rows_multiply(tile, block->rows, width, c_row_bytes, &ahead);
         return;
     }
-    tile.a_row = 1;
-    tile.a_word = LANES;
+    tile->a_row = 1;
+    tile->a_word = LANES;
     for (int64_t i = 0; i < block->rows; i += LANES) {
-        tile.a = block->packed_a + i * block->words;
-        rows_multiply(tile, lesser(LANES, block->rows - i), width, c_row_bytes, ahead);
-        tile.c = (char *)tile.c + c_row_bytes * LANES;
+        tile->a = block->packed_a + i * block->words;
+        rows_multiply(tile, lesser(LANES, block->rows - i), width, c_row_bytes, &ahead);
     }
-}
-
-/* The `count` columns of b's next panel, from `first` on; nothing where none are left to pack. */
-static Ahead panel_ahead(const Block *block, int64_t first, int64_t count) {
-    const Factor *b = &block->b;
-    const int64_t element = sizeof(Element), row = (b->down ? b->length : b->k) * element, k = block->word * PER_WORD;
-    const int64_t words = lesser(block->words * PER_WORD, b->k - k);
-    if (block->row > 0 || count <= 0) {
-        return (Ahead){0};
-    }
-    Ahead ahead = {.row = b->elements, .row_bytes = row, .rows = b->down ? words : count};
-    ahead.row += b->down ? k * row + first * element : first * row + k * element;
-    ahead.row_lines = round_up((b->down ? count : words) * element, LINE_BYTES) / LINE_BYTES;
-    ahead.share = ahead.rows * ahead.row_lines * TILE_ROWS / block->rows + 1;
-    return ahead;
 }
 
 /* The first rows' block packs b: all of it where there are more rows, else each panel where the last one lay, which is still in cache. */
 static void block_multiply(const Block *block) {
     const Product *p = block->product;
-    const bool keeps = block->rows < p->m;
-    Word *panel = block->packed_b;
-    Tile tile = {.words = block->words, .c_row = p->n, .accumulate = p->accumulate || block->word > 0};
+    const bool keeps = block->rows < p->m, packs = block->row == 0, in_tiles = packs_in_tiles(block);
+    Tile tile = {.b = block->packed_b, .words = block->words, .c_row = p->n, .accumulate = p->accumulate || block->word > 0};
     tile.rounded = p->result == OPERAND_BFLOAT16;
-    for (int64_t j = 0, width; j < block->columns; j += width, panel += keeps ? width * block->words : 0) {
+    tile.source_row = p->n;
+    for (int64_t j = 0, width; j < block->columns; j += width, tile.b += keeps ? width * block->words : 0) {
         width = panel_width(block->columns - j);
-        const int64_t columns = lesser(width, block->columns - j);
-        if (block->row == 0) {
-            factor_pack(&block->b, block->column + j, columns, block->word, block->words, panel, width);
+        const int64_t column = block->column + j, columns = lesser(width, block->columns - j);
+        tile.source = packs && in_tiles ? (const Word *)p->b + block->word * p->n + column : NULL;
+        if (packs && !in_tiles) {
+            factor_pack(&block->b, column, columns, block->word, block->words, tile.b, width);
         }
-        tile.b = panel;
         tile.b_word = width;
         tile.last = lanes_mask(columns - (width - LANES));
-        Ahead ahead = panel_ahead(block, block->column + j + width, lesser(PANEL_COLUMNS, block->columns - j - width));
-        panel_multiply(block, tile, block->column + j, width, &ahead);
+        panel_multiply(block, &tile, column, width);
     }
 }
 
@@ -388,9 +446,11 @@ static void rows_cut(Block block, int64_t rows) {
     }
 }
 
-/* Words of a transposed factor's column lie a row apart, which the cache bears as long as all of it fits; pairs have to be made. */
+/* Words of a transposed factor's column lie a row apart, which the cache bears as long as all of it fits, and not by whole pages, which
+ * share a few places of it. Pairs have to be made. */
 static bool packs_a(const Product *p) {
-    return p->transpose_a && (PER_WORD == 2 || p->m * p->k > cached_words || p->m % 256 == 0);
+    enum { PAGE_WORDS = 1024 };
+    return p->transpose_a && (PER_WORD == 2 || p->m * p->k > cached_words || p->m % PAGE_WORDS == 0);
 }
 
 int PANELS_MULTIPLY(Panels *panels, const Product *p) {
@@ -400,8 +460,8 @@ int PANELS_MULTIPLY(Panels *panels, const Product *p) {
     }
     const int64_t all_words = (p->k + PER_WORD - 1) / PER_WORD;
     const int64_t words = p->result == OPERAND_FLOAT ? lesser(all_words, BLOCK_WORDS) : all_words; /* sums are rounded once */
-    const int64_t rows = p->m * all_words > (packs_a(p) ? cached_words / 2 : cached_words) ? lesser(p->m, BLOCK_ROWS) : p->m,
-                  columns = lesser(p->n, BLOCK_COLUMNS);
+    const int64_t a_words = p->m * all_words * (packs_a(p) ? 2 : 1), columns = lesser(p->n, BLOCK_COLUMNS);
+    const int64_t rows = a_words > cached_words ? lesser(p->m, BLOCK_ROWS) : p->m;
     const int64_t b_width = rows < p->m ? round_up(columns, LANES) : PANEL_COLUMNS, a_width = packs_a(p) ? round_up(rows, LANES) : 0;
     block.packed_b = panels_room(panels, (size_t)(words * (b_width + a_width)));
     if (block.packed_b == NULL) {
