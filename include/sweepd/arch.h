@@ -24,7 +24,7 @@ typedef struct Architecture {
     double dropout; /* in training, this share, [0, 1), of what a block's last linear layer reads is dropped, the rest divided by 1 - it */
 } Architecture;
 
-const char *model_kind_text(ModelKind kind); /* "bmlp", "smlp" */
+const char *model_kind_text(ModelKind kind); /* "bmlp", "smlp"; static, as every _text in these headers that takes an enum */
 const char *smlp_form_text(SmlpForm form);   /* "text", "code" */
 
 /* "B_6-Wi_256" (expansion 4), "B_6-Wi_256_2", "S_6-Wi_1024". */
@@ -73,6 +73,7 @@ typedef struct Training {
     int64_t optimizer; /* flops per parameter */
 } Training;
 
+int64_t arch_batch(const Training *training); /* examples in a step */
 int64_t arch_steps_per_epoch(const Training *training);
 int64_t arch_steps(const Training *training);
 /* Totals as doubles: exact and gemm are correct to the last flop below 2^53. paper and 6nd count N in full. */

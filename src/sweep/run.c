@@ -64,7 +64,8 @@ size_t run_evaluation_steps(const Run *run, int64_t *steps, size_t capacity) {
 /* ---- the canonical text ---- */
 
 static double tensor_bytes(const Run *run, bool bf16) {
-    int64_t batch = run->batch < run->examples ? run->batch : run->examples;
+    const Training training = run_training(run);
+    int64_t batch = arch_batch(&training);
     bool keeps_outputs = run->test.crops > 0 || *run->test.real.path;
     double outputs = keeps_outputs ? (double)batch * (double)run->model.classes * sizeof(double) : 0;
     return arch_parameter_bytes(&run->model, optimizer_states(run->optimizer.kind), bf16) + arch_batch_bytes(&run->model, batch, bf16) +

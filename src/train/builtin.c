@@ -168,7 +168,7 @@ static int plan_prepare(Builtin *builtin, Error *error) {
     if (run->epochs < 1 || run->batch < 1)
         return train_refuse(error, "epochs: %lld, batch: %lld; both are at least 1", (long long)run->epochs, (long long)run->batch);
     Training training = run_training(run);
-    builtin->batch = run->batch < run->examples ? run->batch : run->examples;
+    builtin->batch = arch_batch(&training);
     builtin->steps_per_epoch = arch_steps_per_epoch(&training);
     builtin->base.steps = arch_steps(&training);
     builtin->step_flops = (double)arch_step_flops(&run->model, builtin->batch, training.optimizer);
@@ -176,7 +176,7 @@ static int plan_prepare(Builtin *builtin, Error *error) {
     return run_key(run, builtin->key, error);
 }
 
-/* Large batches are fast, and must not make an evaluation take more memory than training does. */
+/* Large batches are fast. Their activations take no more than those of a training batch, or EVALUATION_BYTES where that is more. */
 static int64_t evaluation_batch(const Builtin *builtin) {
     double example = arch_batch_bytes(&builtin->base.run.model, 1, builtin->backend == BACKEND_ONEDNN_BF16);
     double rows = EVALUATION_BYTES / example;

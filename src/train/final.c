@@ -83,7 +83,7 @@ static int test_measure(Builtin *builtin, int64_t crops, const TrainLoop *loop, 
     *sums = (Sums){0};
     int64_t count = dataset_info(builtin->data)->test_count, classes = builtin->base.run.model.classes;
     for (int64_t start = 0; start < count; start += builtin->evaluation_batch) {
-        int64_t batch = count - start < builtin->evaluation_batch ? count - start : builtin->evaluation_batch;
+        int64_t batch = count_at_most(count - start, builtin->evaluation_batch);
         for (int64_t i = 0; i < batch; i++)
             builtin->indices[i] = (uint32_t)(start + i);
         if (batch_outputs(builtin, batch, crops, loop))
