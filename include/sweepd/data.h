@@ -45,27 +45,29 @@ typedef struct DataInfo {
 /* Opens the pack with this name and digest: HOME/data/NAME-<digest>.pack, or HOME/data/NAME.pack when its digest is this. Where neither is
  * there, a known name is packed first (atomically; concurrent makers are harmless) from its source: fashion-mnist from
  * $SWEEPD_DATA/fashion-mnist or /usr/share/datasets/fashion-mnist. A digest other than `digest` is DATA_REFUSED. The bytes are verified
- * once, which PATH.verified remembers for every process as long as the file is not written. From one thread. */
+ * once, which PATH.verified remembers for every process as long as the file is not written. From one thread. 0, DATA_REFUSED, -1. */
 int dataset_open(DatasetMap **out, const char *home, const char *name, const char *digest, Error *error);
-/* The same, for the path of the pack, which is absolute. */
+/* The same, for the path of the pack, which is absolute; the bytes are verified, and nothing stays mapped. 0, DATA_REFUSED, -1. */
 int dataset_locate(char path[PATH_TEXT_MAX], const char *home, const char *name, const char *digest, Error *error);
 /* The pack at a path, which must have this name and digest: as dataset_open, but that nothing is looked for or made. */
 int dataset_open_pack(DatasetMap **out, const char *path, const char *name, const char *digest, Error *error);
-/* Packs four IDX files. */
-int dataset_pack_idx(const char *name, const char *train_images, const char *train_labels, const char *test_images, const char *test_labels,
-                     float mean, float deviation, const char *out_path, Error *error);
+/* Packs four IDX files: train images, train labels, test images, test labels; one channel, of this mean and deviation. `expected`: the
+ * digest it must have, else nothing is written; NULL: any. Sets *info. 0, DATA_REFUSED, -1. */
+enum { PACK_IMAGE_PARTS = 4 };
+int dataset_pack_idx(const char *name, const char *const paths[PACK_IMAGE_PARTS], float mean, float deviation, const char *expected,
+                     const char *out_path, DataInfo *info, Error *error);
 /* Maps a packed file. verify: check the digest against the bytes, unless this process verified the same file lately and it was not written
- * since; else only the header, sizes and labels. */
+ * since; else only the header, sizes and labels. 0, DATA_REFUSED, -1. */
 int dataset_map(DatasetMap **out, const char *path, bool verify, Error *error);
 void dataset_free(DatasetMap *data);
 /* From now on images are normalised by the mean and deviation of `like`, which has as many channels, and not by their own. */
 void dataset_normalise_as(DatasetMap *data, const DatasetMap *like);
-const DataInfo *dataset_info(const DatasetMap *data);
-/* "" when the pack has no names. */
+const DataInfo *dataset_info(const DatasetMap *data); /* the map's */
+/* The map's; "" when the pack has no names. */
 const char *dataset_class_name(const DatasetMap *data, int64_t label);
 /* 1 to 63 letters, digits, '-', '_' and '.', the first a letter or digit. */
 bool dataset_name_is_plain(const char *name, size_t size);
-/* What the header says, without looking at the rest. DATA_REFUSED when there is no such file or it is no pack. */
+/* What the header says, without looking at the rest. 0, DATA_REFUSED when there is no such file or it is no pack, -1. */
 int dataset_header_read(const char *path, DataInfo *out, Error *error);
 
 /* ---- packing what others publish ---- */
@@ -151,9 +153,10 @@ void epoch_order(uint64_t seed, int64_t epoch, uint32_t *order, int64_t count);
 
 typedef enum { DATA_TRAIN, DATA_TEST } DataSection;
 
-/* x: [count, inputs] row-major = (byte / 255 - mean) / deviation; labels: [count]. Gather, conversion and normalisation in one pass. */
+/* indices: [count], each below the section's count; x: [count, inputs] row-major = (byte / 255 - mean) / deviation, mean and deviation
+ * those of the value's channel; labels: [count]. Gather, conversion and normalisation in one pass. */
 void batch_gather(const DatasetMap *data, DataSection section, const uint32_t *indices, int64_t count, float *x, uint16_t *labels);
-/* The same from rows of bytes in memory: x = (byte - centre) * scale. */
+/* The same from rows of bytes in memory, [.., inputs]: x = (byte - centre) * scale. */
 void rows_gather(const uint8_t *rows, int64_t inputs, const uint32_t *indices, int64_t count, float centre, float scale, float *x);
 /* Both again with x rounded to bfloat16. */
 void batch_gather_rounded(const DatasetMap *data, DataSection section, const uint32_t *indices, int64_t count, uint16_t *x,
@@ -165,7 +168,8 @@ void batch_expect(const DatasetMap *data, DataSection section, const uint32_t *i
 
 /* ---- augmentation: of training images, while they are gathered ---- */
 
-/* 0 stands for "not done". */
+/* 0 stands for "not done". The crops that are stretched are those of Szegedy et al. 2015 (arXiv:1409.4842), MixUp is that of Zhang et al.
+ * 2018 (arXiv:1710.09412). */
 typedef struct Augmentation {
     int flip;        /* 1: every other image is mirrored, left to right */
     int64_t padding; /* a crop of the image's own size out of the image with so many black pixels around it */

@@ -43,7 +43,7 @@ static int source_pack(const Source *source, const char *digest, const char *out
             return data_refuse(error, "%s: neither %s nor %s.gz is there; %s", source->name, text[i], text[i], source->mend);
     }
     DataInfo info;
-    return pack_idx(source->name, paths, source->mean, source->deviation, digest, out_path, &info, error);
+    return dataset_pack_idx(source->name, paths, source->mean, source->deviation, digest, out_path, &info, error);
 }
 
 /* Names and digests become part of a path. */

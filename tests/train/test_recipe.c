@@ -39,37 +39,31 @@ static const char *text(const json_t *object, const char *key) {
 
 static void write_section(const char *images, const char *labels, int64_t count, uint64_t *generator) {
     int64_t inputs = integer(golden, "inputs");
-    uint8_t image_bytes[16 + COUNT_MAX * INPUTS_MAX] = {0, 0, 8, 3}, label_bytes[8 + COUNT_MAX] = {0, 0, 8, 1};
+    uint8_t pixels[COUNT_MAX * INPUTS_MAX], classes[COUNT_MAX];
     assert_true(count < COUNT_MAX && inputs <= INPUTS_MAX && inputs % PIXEL_ROWS == 0);
-    image_bytes[7] = label_bytes[7] = (uint8_t)count;
-    image_bytes[11] = PIXEL_ROWS;
-    image_bytes[15] = (uint8_t)(inputs / PIXEL_ROWS);
     for (int64_t i = 0; i < count; i++) {
         int64_t label = (int64_t)((draw(generator) + 1) / 2 * number(golden, "classes"));
-        label_bytes[8 + i] = (uint8_t)label;
+        classes[i] = (uint8_t)label;
         for (int64_t j = 0; j < inputs; j++)
-            image_bytes[16 + i * inputs + j] = (uint8_t)(110 + 25 * (j / 4 == label) + 60 * draw(generator));
+            pixels[i * inputs + j] = (uint8_t)(110 + 25 * (j / 4 == label) + 60 * draw(generator));
     }
-    fixture_write(images, image_bytes, 16 + (size_t)(count * inputs));
-    fixture_write(labels, label_bytes, 8 + (size_t)count);
+    idx_write_section(images, labels, pixels, classes, (const int[]){(int)count, PIXEL_ROWS, (int)(inputs / PIXEL_ROWS)});
 }
 
 static void pack_data(void) {
-    const char *parts[] = {fixture_path("a"), fixture_path("b"), fixture_path("c"), fixture_path("d")};
-    const char *made = fixture_path("recipe.pack");
+    const char *parts[] = {scratch_path("a"), scratch_path("b"), scratch_path("c"), scratch_path("d")};
+    const char *made = scratch_path("recipe.pack");
     uint64_t generator = (uint64_t)integer(golden, "data_seed");
-    DatasetMap *data;
+    DataInfo info;
     Error error = {0};
     write_section(parts[0], parts[1], integer(golden, "train"), &generator);
     write_section(parts[2], parts[3], integer(golden, "test"), &generator);
     float mean = (float)number(golden, "mean"), deviation = (float)number(golden, "deviation");
-    assert_int_equal(dataset_pack_idx("recipe", parts[0], parts[1], parts[2], parts[3], mean, deviation, made, &error), 0);
-    assert_int_equal(dataset_map(&data, made, true, &error), 0);
-    strcpy(digest, dataset_info(data)->digest);
-    dataset_free(data);
-    char path[PATH_TEXT_MAX];
-    snprintf(path, sizeof path, "%s/data/recipe-%s.pack", fixture_home, digest);
-    assert_int_equal(rename(made, path), 0);
+    assert_int_equal(dataset_pack_idx("recipe", parts, mean, deviation, NULL, made, &info, &error), 0);
+    strcpy(digest, info.digest);
+    char name[sizeof "data/recipe-.pack" + SHA256_HEX_MAX];
+    snprintf(name, sizeof name, "data/recipe-%s.pack", digest);
+    assert_int_equal(rename(made, scratch_path(name)), 0);
 }
 
 /* ---- the runs ---- */
@@ -137,10 +131,10 @@ static void write_weights(const Run *run, const char *path) {
 }
 
 static Trainer *run_trainer(const json_t *item, const Run *run) {
-    const char *path = fixture_path("formula.safetensors");
+    const char *path = scratch_path("formula.safetensors");
     Trainer *trainer;
     Error error = {0};
-    TrainerOptions options = {.home = fixture_home, .threads = 1};
+    TrainerOptions options = {.home = scratch_root, .threads = 1};
     if (!strcmp(text(item, "initial_weights"), "formula")) {
         write_weights(run, path);
         options.init_weights = path;
@@ -197,7 +191,7 @@ static int setup(void **state) {
 
 static int teardown(void **state) {
     json_decref(golden);
-    return fixture_teardown(state);
+    return scratch_teardown(state);
 }
 
 int main(int argc, char **argv) {
