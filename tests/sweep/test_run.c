@@ -205,6 +205,17 @@ static void replace(const char *text, const char *was, const char *is, char *out
     assert_true(size > 0 && (size_t)size < capacity);
 }
 
+static void check_wrongs(const char *golden, const Wrong *wrongs, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        char text[2048];
+        Run run;
+        Error error = {0};
+        replace(golden, wrongs[i].was, wrongs[i].is, text, sizeof text);
+        assert_int_equal(run_parse(&run, text, strlen(text), "r", &error), SWEEP_INVALID);
+        assert_string_equal(error.text, wrongs[i].message);
+    }
+}
+
 static void wrong_runs_are_refused_with_their_field(void **state) {
     (void)state;
     static const Wrong wrongs[] = {
@@ -239,14 +250,7 @@ static void wrong_runs_are_refused_with_their_field(void **state) {
         {"{\"data\"", "{\"seed\":1,\"data\"", "r:1:257: duplicate object key near '\"seed\"'"},
         {"{\"data\"", "{,\"data\"", "r:1:2: string or '}' expected near ','"},
     };
-    for (size_t i = 0; i < sizeof wrongs / sizeof *wrongs; i++) {
-        char text[2048];
-        Run run;
-        Error error = {0};
-        replace(golden_lion, wrongs[i].was, wrongs[i].is, text, sizeof text);
-        assert_int_equal(run_parse(&run, text, strlen(text), "r", &error), SWEEP_INVALID);
-        assert_string_equal(error.text, wrongs[i].message);
-    }
+    check_wrongs(golden_lion, wrongs, sizeof wrongs / sizeof *wrongs);
 }
 
 static void wrong_simulations_are_refused(void **state) {
@@ -260,14 +264,7 @@ static void wrong_simulations_are_refused(void **state) {
         {"\"best\":0.001", "\"best\":0", "r: trainer.tuning.lr.best: found 0; expected a number above 0 and at most 1000"},
         {"\"law\":{", "\"law\":1,\"laws\":{", "r: trainer.law: found 1; expected an object"},
     };
-    for (size_t i = 0; i < sizeof wrongs / sizeof *wrongs; i++) {
-        char text[2048];
-        Run run;
-        Error error = {0};
-        replace(golden_simulated, wrongs[i].was, wrongs[i].is, text, sizeof text);
-        assert_int_equal(run_parse(&run, text, strlen(text), "r", &error), SWEEP_INVALID);
-        assert_string_equal(error.text, wrongs[i].message);
-    }
+    check_wrongs(golden_simulated, wrongs, sizeof wrongs / sizeof *wrongs);
 }
 
 static void what_is_no_run_at_all_is_refused(void **state) {
