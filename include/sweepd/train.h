@@ -30,14 +30,15 @@ typedef struct TrainerInterface {
     /* Up to `limit` steps from where the trainer stands, fewer at the end. 0, TRAIN_DIVERGED (the step whose loss was not finite is the
      * last one, and counted) or -1. */
     int (*step)(Trainer *trainer, int64_t limit, Error *error);
-    /* Measures the metrics at the current step: {train,validation,test}_{loss,error}, and _top5_error of more than five classes. Losses are
-     * cross-entropies in nats without smoothing; an error whose loss is not finite is NaN too. The builtin trainer measures all of
-     * validation and test at the run's last step, and the first 10,000 examples of the subset at most; before it, at most 2,000 examples
-     * of each. */
+    /* Measures the metrics at the current step, and sets all of *out: {train,validation,test}_{loss,error}, and _top5_error of more than
+     * five classes. Losses are cross-entropies in nats without smoothing; an error whose loss is not finite is NaN too. The builtin trainer
+     * measures all of validation and test at the run's last step, and the first 10,000 examples of the subset at most; before it, at most
+     * 2,000 examples of each. It takes no memory that trainer_new did not: a batch of it holds no more than a training batch does, or
+     * 16 MiB of activations where that is more. 0 or -1. */
     int (*evaluate)(Trainer *trainer, Point *out, Error *error);
     /* Once the run's own training is over and `out` has its last metrics: adds what else is measured then (test-time augmentation, ReaL,
-     * eval), which may take long and is stopped as training is. Returns what
-     * train_run may. NULL: nothing is. */
+     * eval), which may take long and is stopped as training is. An item of eval has a model and data of its own while it is trained
+     * (run_tensor_bytes counts the largest). Returns what train_run may. NULL: nothing is. */
     int (*finish)(Trainer *trainer, const struct TrainLoop *loop, Point *out, Error *error);
     int (*save)(Trainer *trainer, const char *path, Error *error);
     /* 0, TRAIN_REFUSED when the checkpoint is not this run's or is damaged: the trainer is then as it was. */

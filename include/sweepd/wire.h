@@ -68,8 +68,7 @@ typedef struct Report {
 } Report;
 
 typedef struct ReportAnswer {
-    int64_t
-        status; /* 200, or why nothing was changed: 400 (the report is wrong), 404 (no such attempt), 409 (the lease is not the sender's) */
+    int64_t status; /* 200, or why nothing changed: 400 (the report is wrong), 404 (no such attempt), 409 (the lease is not the sender's) */
     Directive directive;
     char message[RECORD_TEXT_MAX]; /* "" with 200 */
 } ReportAnswer;
@@ -197,7 +196,7 @@ typedef struct HttpLimits {
     int connections;             /* at once; more are closed at accept */
 } HttpLimits;
 
-/* The handler is called within the base's loop. */
+/* The handler is called within the loop of `base`, which outlives the server; its request's texts are valid for the call. */
 int http_server_new(HttpServer **out, struct event_base *base, const HttpLimits *limits, HttpHandler handler, void *context, Error *error);
 void http_server_free(HttpServer *server);
 /* Lets provisional answers go, or, when what they say was not kept, sends a 503 in their place. */
