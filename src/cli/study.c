@@ -110,12 +110,32 @@ static int check_metric(const Study *study, Error *error) {
     return used == 0 ? 0 : cli_usage(error, "--metric: the runs of %s have no %s; they have %s", study->name, study->options.metric, names);
 }
 
+static int load_runs(Study *study, Source *source, Error *error) {
+    text_copy(study->name, sizeof study->name, study->sweep.name);
+    int result = source_runs(source, &study->sweep, -1, keep_run, study, error);
+    return result ? result : settings_load(study, source, error);
+}
+
+int study_load_runs(Study *out, Source *source, const SweepRecord *sweep, Error *error) {
+    *out = (Study){.sweep = *sweep};
+    int result = load_runs(out, source, error);
+    if (result)
+        study_deinit(out);
+    return result;
+}
+
+const StudyRun *study_run_after(const Study *study, size_t *at, int64_t id) {
+    for (size_t i = *at; i < study->run_count; i++)
+        if (study->runs[i].id == id) {
+            *at = i + 1;
+            return &study->runs[i];
+        }
+    return NULL;
+}
+
 int study_load(Study *out, Source *source, const SweepRecord *sweep, const StudyOptions *options, Error *error) {
     *out = (Study){.sweep = *sweep, .options = *options};
-    text_copy(out->name, sizeof out->name, sweep->name);
-    int result = source_runs(source, sweep, -1, keep_run, out, error);
-    if (!result)
-        result = settings_load(out, source, error);
+    int result = load_runs(out, source, error);
     if (!result)
         result = study_keep_wanted(out, error);
     if (!result)

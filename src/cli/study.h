@@ -88,6 +88,11 @@ typedef struct Study {
 int study_options_read(StudyOptions *out, const Arguments *arguments, const FitSettings *settings, Error *error);
 /* 0, or as source_runs. */
 int study_load(Study *out, Source *source, const SweepRecord *sweep, const StudyOptions *options, Error *error);
+/* The sweep's runs and what differs between them, without points. 0, or as source_runs. */
+int study_load_runs(Study *out, Source *source, const SweepRecord *sweep, Error *error);
+/* For a walk along the sweep's runs, or some of them, in their order: the run of that id, from *at on, which is moved behind it. NULL: it
+ * came to the sweep since. */
+const StudyRun *study_run_after(const Study *study, size_t *at, int64_t id);
 /* The sweep of that name, with the options that the arguments and the sweep's file give. */
 int study_open(Study *out, Source *source, const char *name, const Arguments *arguments, Error *error);
 /* The table at that path; "-" is standard input. */
