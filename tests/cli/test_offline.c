@@ -289,6 +289,40 @@ static void test_fit(void **state) {
     said_clear(&said);
 }
 
+/* An external program may measure anything, so that only its runs tell that the file's metric is none of theirs. */
+static void test_unknown_metric(void **state) {
+    (void)state;
+    static const char model[] = "model: {kind: bmlp}\n";
+    static const char external[] =
+        "model: {name: net}\ntrainer: {kind: external, command: [\"true\"], params: width, flops: width * examples}\n";
+    char text[2048];
+    Said said;
+    text_copy(text, sizeof text, study_file);
+    replace(text, sizeof text, model, external);
+    replace(text, sizeof text, "metric: validation_error", "metric: test_loss, select: validation_loss");
+    make_study_of(text, RUNS);
+    sweepctl_expect(&said, CLI_FAILED, "fit", "study");
+    assert_says(&said.err, "the finished runs of study have no test_loss, which is to be fitted");
+    assert_says(&said.err, "they have validation_error, test_error, train_error. Write one of these as fit.metric in the sweep file");
+    said_clear(&said);
+    sweepctl_expect(&said, CLI_USAGE, "fit", "study", "--metric", "loss");
+    assert_says(&said.err, "--metric: the runs of study have no loss; they have ");
+    said_clear(&said);
+    make_study_of(text, 0); /* nothing has finished, so that nothing is known of it */
+    sweepctl_expect(&said, CLI_FAILED, "fit", "study");
+    assert_null(strstr(said.err.data, "test_loss"));
+    said_clear(&said);
+    replace(text, sizeof text, "metric: test_loss", "metric: test_error");
+    replace(text, sizeof text, "optimizer: {name: lion, lr: 1.0e-3}", "optimizer: {name: lion}");
+    replace(text, sizeof text, "seed: [0, 1]", "seed: 0");
+    replace(text, sizeof text, "fit:", "tune: {lr: [1.0e-3, 2.0e-3]}\nfit:");
+    make_study_of(text, RUNS);
+    sweepctl_expect(&said, CLI_FAILED, "fit", "study");
+    assert_says(&said.err, "have no validation_loss, which is to choose among tuned settings; they have ");
+    assert_says(&said.err, "Write one of these as fit.select");
+    said_clear(&said);
+}
+
 /* The study with another axis in place of its two seeds. setting: what its file says of it, or "". */
 static void make_study_along(const char *axis, const char *setting) {
     char text[2048];
@@ -649,7 +683,8 @@ int main(void) {
         cmocka_unit_test(test_where),         cmocka_unit_test(test_tuned),
         cmocka_unit_test(test_predict),       cmocka_unit_test(test_mixed),
         cmocka_unit_test(test_results),       cmocka_unit_test(test_export),
-        cmocka_unit_test(test_widths),        cmocka_unit_test(test_doctor),
+        cmocka_unit_test(test_widths),        cmocka_unit_test(test_unknown_metric),
+        cmocka_unit_test(test_doctor),
     };
     int result = cmocka_run_group_tests(tests, NULL, NULL);
     harness_clean();
