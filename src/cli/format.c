@@ -1,5 +1,7 @@
 #include "format.h"
 
+#include "sweepd/record.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -84,6 +86,8 @@ const char *format_metric(const char *name, double value, char out[FORMAT_MAX]) 
     bool share = strstr(name, "error") || strstr(name, "accuracy");
     if (!isfinite(value))
         return strcpy(out, "-");
+    if (metric_is_count(name, value))
+        return format_count((int64_t)value, out);
     if (share)
         snprintf(out, FORMAT_MAX, "%.2f %%", 100 * value);
     else

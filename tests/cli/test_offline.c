@@ -219,6 +219,49 @@ static void test_show(void **state) {
     said_clear(&said);
 }
 
+/* Whatever a run measured is shown: what does not fit beside the rest stands below it. */
+static void test_many_metrics(void **state) {
+    (void)state;
+    enum { MANY = 40 };
+    Error error = {0};
+    Store *store;
+    AttemptRecord attempt;
+    Said said;
+    Point points[2] = {{.step = 1, .examples = 10, .flops = 1e3, .seconds = 0.5}, {.step = 2, .examples = 20, .flops = 2e3, .seconds = 1}};
+    AttemptStart start = {.run_id = 1, .now = now, .expires_at = now + 60};
+    char name[METRIC_NAME_MAX];
+    make_study(0);
+    memset(start.token, 'a', sizeof start.token - 1);
+    for (size_t i = 0; i < MANY; i++) {
+        snprintf(name, sizeof name, "measure_%zu_loss", i);
+        point_set_metric(&points[0], name, (double)i + 0.5);
+        point_set_metric(&points[1], name, (double)i + 0.25);
+    }
+    point_set_metric(&points[1], "linear.fashion-mnist.flops", 7771895);
+    point_set_metric(&points[1], "linear.fashion-mnist.test_error", 0.125);
+    check(store_open(&store, harness_home(), STORE_WRITE, &error), &error);
+    check(store_attempt_begin(store, &start, &attempt, &error), &error);
+    check(store_point_add(store, attempt.id, points, 2, &error), &error);
+    store_free(store);
+    static const char *const widths[] = {"60", "0"};
+    for (size_t w = 0; w < 2; w++) {
+        setenv("COLUMNS", widths[w], 1);
+        sweepctl_expect(&said, CLI_OK, "show", "1");
+        unsetenv("COLUMNS");
+        for (size_t i = 0; i < MANY; i++) {
+            char value[32];
+            snprintf(name, sizeof name, "measure_%zu_loss", i);
+            snprintf(value, sizeof value, " %zu.2500", i);
+            assert_says(&said.out, name);
+            assert_says(&said.out, value);
+        }
+        assert_says(&said.out, "At the end\n");
+        assert_says(&said.out, "  linear.fashion-mnist.flops       7,771,895\n");
+        assert_says(&said.out, "  linear.fashion-mnist.test_error    12.50 %\n");
+        said_clear(&said);
+    }
+}
+
 static void replace(char *text, size_t capacity, const char *old, const char *new) {
     char rest[2048];
     char *at = strstr(text, old);
@@ -286,6 +329,40 @@ static void test_fit(void **state) {
     assert_says(&said.out, "0.65");
     said_clear(&said);
     sweepctl_expect(&said, CLI_USAGE, "fit", "study", "--metric=nosuch");
+    said_clear(&said);
+}
+
+/* An external program may measure anything, so that only its runs tell that the file's metric is none of theirs. */
+static void test_unknown_metric(void **state) {
+    (void)state;
+    static const char model[] = "model: {kind: bmlp}\n";
+    static const char external[] =
+        "model: {name: net}\ntrainer: {kind: external, command: [\"true\"], params: width, flops: width * examples}\n";
+    char text[2048];
+    Said said;
+    text_copy(text, sizeof text, study_file);
+    replace(text, sizeof text, model, external);
+    replace(text, sizeof text, "metric: validation_error", "metric: test_loss, select: validation_loss");
+    make_study_of(text, RUNS);
+    sweepctl_expect(&said, CLI_FAILED, "fit", "study");
+    assert_says(&said.err, "the finished runs of study have no test_loss, which is to be fitted");
+    assert_says(&said.err, "they have validation_error, test_error, train_error. Write one of these as fit.metric in the sweep file");
+    said_clear(&said);
+    sweepctl_expect(&said, CLI_USAGE, "fit", "study", "--metric", "loss");
+    assert_says(&said.err, "--metric: the runs of study have no loss; they have ");
+    said_clear(&said);
+    make_study_of(text, 0); /* nothing has finished, so that nothing is known of it */
+    sweepctl_expect(&said, CLI_FAILED, "fit", "study");
+    assert_null(strstr(said.err.data, "test_loss"));
+    said_clear(&said);
+    replace(text, sizeof text, "metric: test_loss", "metric: test_error");
+    replace(text, sizeof text, "optimizer: {name: lion, lr: 1.0e-3}", "optimizer: {name: lion}");
+    replace(text, sizeof text, "seed: [0, 1]", "seed: 0");
+    replace(text, sizeof text, "fit:", "tune: {lr: [1.0e-3, 2.0e-3]}\nfit:");
+    make_study_of(text, RUNS);
+    sweepctl_expect(&said, CLI_FAILED, "fit", "study");
+    assert_says(&said.err, "have no validation_loss, which is to choose among tuned settings; they have ");
+    assert_says(&said.err, "Write one of these as fit.select");
     said_clear(&said);
 }
 
@@ -649,7 +726,8 @@ int main(void) {
         cmocka_unit_test(test_where),         cmocka_unit_test(test_tuned),
         cmocka_unit_test(test_predict),       cmocka_unit_test(test_mixed),
         cmocka_unit_test(test_results),       cmocka_unit_test(test_export),
-        cmocka_unit_test(test_widths),        cmocka_unit_test(test_doctor),
+        cmocka_unit_test(test_widths),        cmocka_unit_test(test_unknown_metric),
+        cmocka_unit_test(test_many_metrics),  cmocka_unit_test(test_doctor),
     };
     int result = cmocka_run_group_tests(tests, NULL, NULL);
     harness_clean();
