@@ -1,9 +1,8 @@
 /* Whole runs against PyTorch: subset, initial weights, order of examples, schedule, optimizer, label smoothing, points and what they
  * measure. tests/golden/recipe.json holds the runs and their points; scripts/make-golden made it, and this file repeats the generator that
  * drew the data and, for runs whose initial weights are a formula's, the weights. */
+#include "../golden/golden.h"
 #include "fixture.h"
-
-#include <jansson.h>
 
 static const double tolerance = 1e-4; /* relative */
 static const char *const losses[] = {"train_loss", "validation_loss", "test_loss"};
@@ -13,27 +12,6 @@ enum { SETS = 3, RUNS = 10, COUNT_MAX = 256, INPUTS_MAX = 64, PIXEL_ROWS = 4 };
 static const char *golden_path;
 static json_t *golden;
 static char digest[SHA256_HEX_MAX];
-
-static double draw(uint64_t *generator) {
-    *generator = *generator * 6364136223846793005U + 1442695040888963407U;
-    return (double)(*generator >> 40) / 8388608.0 - 1;
-}
-
-static int64_t integer(const json_t *object, const char *key) {
-    const json_t *value = json_object_get(object, key);
-    assert_true(json_is_integer(value));
-    return json_integer_value(value);
-}
-
-static double number(const json_t *object, const char *key) {
-    return json_number_value(json_object_get(object, key)); /* 0 when it is absent: a setting that the kind does not have */
-}
-
-static const char *text(const json_t *object, const char *key) {
-    const char *value = json_string_value(json_object_get(object, key));
-    assert_non_null(value);
-    return value;
-}
 
 /* ---- the data ---- */
 
@@ -68,23 +46,9 @@ static void pack_data(void) {
 
 /* ---- the runs ---- */
 
-static Architecture run_architecture(const json_t *item) {
-    bool bmlp = !strcmp(text(item, "model"), "bmlp");
-    return (Architecture){
-        .kind = bmlp ? MODEL_BMLP : MODEL_SMLP,
-        .form = strcmp(text(item, "form"), "code") ? SMLP_TEXT : SMLP_CODE,
-        .inputs = integer(golden, "inputs"),
-        .classes = integer(golden, "classes"),
-        .depth = integer(golden, "depth"),
-        .width = integer(golden, "width"),
-        .expansion = bmlp ? integer(golden, "expansion") : 0,
-    };
-}
-
 static Run run_of(const json_t *item) {
-    const json_t *settings = json_object_get(item, "settings");
     Run run = {
-        .model = run_architecture(item),
+        .model = item_architecture(golden, item),
         .data_name = "recipe",
         .validation = integer(item, "validation"),
         .subset_seed = (uint64_t)integer(item, "subset_seed"),
@@ -93,39 +57,21 @@ static Run run_of(const json_t *item) {
         .epochs = integer(item, "epochs"),
         .batch = integer(item, "batch"),
         .evaluations = integer(item, "evaluations"),
-        .optimizer =
-            {
-                .lr = number(settings, "lr"),
-                .weight_decay = number(settings, "weight_decay"),
-                .beta1 = number(settings, "beta1"),
-                .beta2 = number(settings, "beta2"),
-                .epsilon = number(settings, "epsilon"),
-                .momentum = number(settings, "momentum"),
-            },
+        .optimizer = item_optimizer(item),
         .schedule = {.warmup = number(item, "warmup"), .decay = number(item, "decay")},
         .label_smoothing = number(item, "label_smoothing"),
     };
     strcpy(run.data_digest, digest);
-    while (strcmp(optimizer_kind_text(run.optimizer.kind), text(item, "optimizer")) != 0)
-        assert_true(run.optimizer.kind++ < OPTIMIZER_SGD);
     while (strcmp(schedule_kind_text(run.schedule.kind), text(item, "schedule")) != 0)
         assert_true(run.schedule.kind++ < SCHEDULE_WSD);
     return run;
 }
 
-/* Linear: U(-b, b), b = 1 / sqrt(inputs); norms: 1 and 0, give or take an eighth. */
 static void write_weights(const Run *run, const char *path) {
     Trainer *trainer = fixture_trainer(run);
-    Model *model = trainer_model(trainer);
     uint64_t generator = run->seed;
     Error error = {0};
-    for (size_t i = 0; i < model_tensor_count(model); i++) {
-        const Tensor *tensor = model_tensor(model, i), *weight = model_tensor(model, i / 2 * 2);
-        bool norm = weight->is_vector;
-        double centre = norm && i % 2 == 0 ? 1 : 0, spread = norm ? 0.125 : 1 / sqrt((double)weight->columns);
-        for (int64_t j = 0; j < tensor->rows * tensor->columns; j++)
-            tensor->data[j] = (float)(centre + spread * draw(&generator));
-    }
+    draw_parameters(trainer_model(trainer), &generator);
     assert_int_equal(trainer_save_weights(trainer, path, &error), 0);
     trainer_free(trainer);
 }
