@@ -73,7 +73,7 @@ char *text_duplicate(const char *source, Error *error);
 
 enum { SHA256_HEX_MAX = 65 };
 
-typedef struct Sha256 Sha256;
+typedef struct Sha256 Sha256; /* goes by sha256_free once it is finished, or before */
 int sha256_new(Sha256 **out, Error *error);
 void sha256_free(Sha256 *hash);
 void sha256_update(Sha256 *hash, const void *data, size_t size);

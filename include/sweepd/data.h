@@ -24,7 +24,7 @@ typedef struct Idx {
     size_t size;      /* product of the shape */
 } Idx;
 
-/* Reads unsigned-byte IDX. Truncated, oversized, wrong magic, trailing bytes: DATA_REFUSED. */
+/* Reads unsigned-byte IDX. 0; DATA_REFUSED: truncated, oversized, wrong magic, trailing bytes; -1. */
 int idx_read(Idx *out, const char *path, Error *error);
 void idx_deinit(Idx *idx);
 
@@ -142,11 +142,11 @@ typedef struct Split {
 /* The validation examples are class-proportional and depend on the data alone (fixed seed), so that no run of any seed trains on them.
  * The subset is drawn from the rest by subset_seed. It is nested: the first n of a larger one of the same seed, so the order is
  * class-proportional at every size: each class has its share of n, rounded down or up, and exactly its share where all
- * shares are whole. (Largest remainders size by size would not nest.) Asking for more than there is: DATA_REFUSED. */
+ * shares are whole. (Largest remainders size by size would not nest.) 0, DATA_REFUSED when more is asked for than there is, -1. */
 int split_make(Split *out, const DatasetMap *data, int64_t validation, int64_t examples, uint64_t subset_seed, Error *error);
 void split_deinit(Split *split);
 
-/* The order of an epoch: a shuffle of 0..count-1 that depends on (seed, epoch) alone. */
+/* The order of an epoch: a shuffle of 0..count-1, into order [count], that depends on (seed, epoch) alone. */
 void epoch_order(uint64_t seed, int64_t epoch, uint32_t *order, int64_t count);
 
 /* ---- batches ---- */

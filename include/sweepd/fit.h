@@ -28,6 +28,7 @@ typedef struct FitWarnings {
     FitWarning items[FIT_WARNINGS_MAX];
 } FitWarnings;
 
+/* Adds a warning, its text cut to fit; past FIT_WARNINGS_MAX nothing is added. */
 void fit_warn(FitWarnings *warnings, const char *code, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /* value, with a percentile interval of the bootstrap; lo and hi are NaN when there was none. */
@@ -51,8 +52,8 @@ bool fit_method_has_law(FitMethod method);      /* a law of the loss: parametric
  * under-tuned and lie above the law: Huber for points above it, `FIT_ASYMMETRY` times as much for points below. */
 typedef enum { FIT_LOSS_HUBER, FIT_LOSS_MSE, FIT_LOSS_ASYMMETRIC, FIT_LOSSES } FitLoss;
 
-const char *fit_loss_text(FitLoss loss);
-int fit_loss_find(const char *text, FitLoss *out);
+const char *fit_loss_text(FitLoss loss);           /* "huber", "mse", "asymmetric" */
+int fit_loss_find(const char *text, FitLoss *out); /* 0, or 1: no such loss */
 
 typedef struct FitOptions {
     FitLoss loss;

@@ -98,7 +98,6 @@ typedef struct Need {
 
 /* No run needs more. */
 #define STORE_ANY_BYTES 9e18
-#define STORE_ANY       ((Need){STORE_ANY_BYTES, GPUS_MAX})
 
 /* The active sweep whose turn it is: of those with pending runs that need at most `most` the one with the fewest under way, the oldest of
  * equals; *pending is how many it has in all. 0, or STORE_NONE. */

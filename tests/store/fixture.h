@@ -5,6 +5,7 @@
 
 #include "sweepd/store.h"
 
+#define STORE_ANY ((Need){STORE_ANY_BYTES, GPUS_MAX})
 enum { SWEEP_TEXT_MAX = 1 << 20, SWEEP_STEPS = 20 };
 
 static inline int home_setup(void **state) {
