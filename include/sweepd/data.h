@@ -198,3 +198,18 @@ void augmenter_set_section(Augmenter *augmenter, DataSection section);
  * lambda) other; others: [count] that one's label, may be NULL. */
 void augmenter_gather(Augmenter *augmenter, const uint32_t *indices, int64_t count, int64_t epoch, float lambda, float *x, uint16_t *labels,
                       uint16_t *others);
+
+/* ---- labels of which an image may have several, or none: JSON, a list of a list of classes for each image ---- */
+
+enum { REAL_FILE_MAX = 64 << 20 };
+
+typedef struct RealLabels {
+    uint32_t *first;  /* [count + 1]: where each image's classes begin among */
+    uint16_t *labels; /* [first[count]] */
+} RealLabels;
+
+/* Reads the file, which must have the digest, a list for each of `count` images, and classes below `classes`. 0, DATA_REFUSED with the
+ * byte, -1. To be cleared in any case. */
+int real_read(RealLabels *out, const char *path, const char *digest, int64_t count, int64_t classes, Error *error);
+void real_deinit(RealLabels *real);
+bool real_has(const RealLabels *real, int64_t image, int64_t label);

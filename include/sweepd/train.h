@@ -93,23 +93,3 @@ typedef struct TrainLoop {
  * TRAIN_STOPPED, TRAIN_DIVERGED (a last point with what there is, NaN as NaN, was given to on_point), TRAIN_UNSAVED, TRAIN_TIMEOUT,
  * TRAIN_REFUSED, -1. */
 int train_run(Trainer *trainer, const TrainLoop *loop, Error *error);
-
-/* ---- safetensors: 8 bytes little-endian header size, a JSON header, raw little-endian data ---- */
-
-typedef struct SafetensorsEntry {
-    const char *name;
-    int dimensions;
-    int64_t shape[2];
-    const float *data; /* F32; row-major */
-} SafetensorsEntry;
-
-int safetensors_write(const char *path, const SafetensorsEntry *entries, size_t count, const char *const *metadata_pairs, size_t pairs,
-                      Error *error);
-
-typedef struct Safetensors Safetensors;                                  /* an opened file */
-int safetensors_open(Safetensors **out, const char *path, Error *error); /* 0, TRAIN_REFUSED for a bad file, -1 */
-void safetensors_free(Safetensors *file);
-size_t safetensors_count(const Safetensors *file);
-const SafetensorsEntry *safetensors_entry(const Safetensors *file, size_t index);
-const SafetensorsEntry *safetensors_find(const Safetensors *file, const char *name); /* NULL when absent */
-const char *safetensors_metadata(const Safetensors *file, const char *key);          /* NULL when absent */

@@ -7,8 +7,8 @@
 
 /* What is known of data before a run sees them. digest: "": they are not in the home. */
 typedef struct KnownData {
-    int64_t shape[3]; /* height, width, channels */
-    int64_t inputs, classes, examples;
+    int64_t shape[3];                         /* height, width, channels */
+    int64_t inputs, classes, examples, tests; /* tests: 0: not known */
     char name[SWEEP_NAME_MAX];
     char digest[SHA256_HEX_MAX], from[PATH_TEXT_MAX + 16];
 } KnownData;
@@ -39,7 +39,8 @@ static int program_data(const char *name, KnownData *out) {
     const Dataset *data = sweep_dataset_find(name);
     if (!data)
         return DATA_UNKNOWN;
-    *out = (KnownData){{data->height, data->width, data->channels}, data->inputs, data->classes, data->examples, "", "", ""};
+    *out = (KnownData){
+        {data->height, data->width, data->channels}, data->inputs, data->classes, data->examples, data->test_examples, "", "", ""};
     text_copy(out->name, sizeof out->name, name);
     text_copy(out->digest, sizeof out->digest, data->digest);
     text_copy(out->from, sizeof out->from, name);
@@ -51,7 +52,7 @@ static int header_data(const char *path, KnownData *out, Error *error) {
     int result = dataset_header_read(path, &info, error);
     if (result)
         return result;
-    *out = (KnownData){{info.height, info.width, info.channels}, info.inputs, info.classes, info.train_count, "", "", ""};
+    *out = (KnownData){{info.height, info.width, info.channels}, info.inputs, info.classes, info.train_count, info.test_count, "", "", ""};
     text_copy(out->name, sizeof out->name, info.name);
     text_copy(out->digest, sizeof out->digest, info.digest);
     snprintf(out->from, sizeof out->from, "the pack %s", path);
@@ -80,6 +81,7 @@ static int published_data(const char *name, KnownData *out) {
                        source->height * source->width * source->channels,
                        source->classes,
                        source->examples,
+                       source->test_examples,
                        "",
                        "",
                        ""};
@@ -106,6 +108,7 @@ static void take_data(const KnownData *known, Draft *draft) {
     run->model.inputs = known->inputs;
     run->model.classes = known->classes;
     draft->data_examples = known->examples;
+    draft->data_tests = known->tests;
     memcpy(draft->data_shape, known->shape, sizeof draft->data_shape);
 }
 

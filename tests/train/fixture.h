@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "sweepd/safetensors.h"
 #include "sweepd/train.h"
 
 enum { FIXTURE_TRAIN = 300, FIXTURE_TEST = 60, FIXTURE_INPUTS = 12, FIXTURE_CLASSES = 3 };

@@ -1,12 +1,8 @@
 #include "fixture.h"
 
-static const float first[] = {1, -2, 3, 0.5f, 1e-30f, -0.0f}, second[] = {7, 8};
+#include "sweepd/safetensors.h"
 
-static int setup(void **state) {
-    (void)state;
-    strcpy(fixture_home, "/tmp/sweepd-train-XXXXXX");
-    return mkdtemp(fixture_home) ? 0 : -1;
-}
+static const float first[] = {1, -2, 3, 0.5f, 1e-30f, -0.0f}, second[] = {7, 8};
 
 static void write_sample(const char *path) {
     const SafetensorsEntry entries[] = {{"blocks.0.\"odd\" name", 2, {2, 3}, first}, {"b", 1, {2, 1}, second}};
@@ -106,7 +102,7 @@ static const Wrong wrong[] = {
 static void assert_refused(const char *path, const char *part) {
     Safetensors *file;
     Error error = {0};
-    assert_int_equal(safetensors_open(&file, path, &error), TRAIN_REFUSED);
+    assert_int_equal(safetensors_open(&file, path, &error), DATA_REFUSED);
     assert_null(file);
     if (!strstr(error.text, path) || !strstr(error.text, part))
         fail_msg("\"%s\" does not say \"%s\"", error.text, part);
@@ -127,7 +123,7 @@ static void test_wrong_files(void **state) {
     fixture_write(path, huge, 3);
     assert_refused(path, "byte 3: the file ends inside its first number");
     assert_refused(fixture_path("missing"), "No such file");
-    assert_refused(fixture_home, "not a regular file");
+    assert_refused(fixture_root, "not a regular file");
 }
 
 /* Whatever the bytes are, the answer is a file whose every value can be read, or a refusal that says where. */
@@ -136,7 +132,7 @@ static void assert_safe(const char *path) {
     Error error = {0};
     int result = safetensors_open(&file, path, &error);
     if (result) {
-        assert_int_equal(result, TRAIN_REFUSED);
+        assert_int_equal(result, DATA_REFUSED);
         assert_non_null(strstr(error.text, ": byte "));
         return;
     }
@@ -183,5 +179,5 @@ int main(void) {
         cmocka_unit_test(test_wrong_files),
         cmocka_unit_test(test_mutations),
     };
-    return cmocka_run_group_tests(tests, setup, fixture_teardown);
+    return cmocka_run_group_tests(tests, fixture_setup, fixture_teardown);
 }
