@@ -24,6 +24,9 @@ static int refuse_dataset(Reader *reader, const Node *node) {
     buffer_init(&found, ERROR_TEXT_MAX);
     for (size_t i = 0; sweep_dataset_at(i); i++)
         buffer_printf(&names, "%s%s", i ? ", " : "", sweep_dataset_at(i)->name);
+    buffer_append_text(&names, ", one that 'sweepctl data fetch' brings: ");
+    for (size_t i = 0; download_source_at(i); i++)
+        buffer_printf(&names, "%s%s", i ? ", " : "", download_source_at(i)->name);
     node_append_found(node, &found);
     node_refuse(
         &reader->tree, node, AT_VALUE,
