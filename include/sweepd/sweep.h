@@ -18,6 +18,8 @@ enum {
 typedef enum { PRECISION_FP32, PRECISION_BF16, PRECISION_AUTO } Precision; /* auto: bf16 where the processor has it, else fp32 */
 typedef enum { TRAINER_BUILTIN, TRAINER_SIMULATED, TRAINER_EXTERNAL } TrainerKind;
 
+const char *trainer_kind_text(TrainerKind kind); /* "builtin", ... */
+
 /* What a simulated run comes to, with nothing trained: every metric is
  *   (E + A P^-alpha + B N^-beta) exp(noise z) exp(curvature ln(lr / best_lr)^2),
  * P the model's parameters, N the examples, z a standard normal number that the run's key decides. docs/sweep-file.md tells the rest. */

@@ -65,6 +65,9 @@ typedef struct TrainerOptions {
 
 /* Prepares the trainer that run->trainer names. 0, TRAIN_REFUSED, -1. */
 int trainer_new(Trainer **out, const Run *run, const TrainerOptions *options, Error *error);
+/* What the run is trained with here, as a trainer's environment says it: the backend that its precision gets, "" when it gets none; of runs
+ * that no backend trains, the trainer's kind. */
+const char *trainer_backend(const Run *run);
 void trainer_free(Trainer *trainer);
 /* The model of a builtin trainer, NULL for others. */
 Model *trainer_model(Trainer *trainer);

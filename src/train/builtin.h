@@ -64,6 +64,8 @@ typedef struct BuiltinOrigin {
 int builtin_make(Builtin **out, const Run *run, const BuiltinOrigin *origin, Error *error);
 void builtin_free(Builtin *builtin);
 
+/* named: as backend_choose_named. 0, TRAIN_REFUSED. */
+int builtin_choose_backend(const Run *run, const char *named, BackendKind *out, Error *error);
 int builtin_new(Trainer **out, const Run *run, const TrainerOptions *options, Error *error);
 /* The examples of builtin->indices, as the model reads them: x and the labels. */
 void builtin_gather(Builtin *builtin, DataSection section, int64_t count);
