@@ -366,6 +366,26 @@ static void test_unknown_metric(void **state) {
     said_clear(&said);
 }
 
+/* What a program tells of its model is not known before it has. */
+static void test_unknown_sizes(void **state) {
+    (void)state;
+    char text[2048];
+    Said said;
+    text_copy(text, sizeof text, study_file);
+    replace(text, sizeof text, "model: {kind: bmlp}\n", "model: {name: net}\ntrainer: {kind: external, command: [\"true\"]}\n");
+    replace(text, sizeof text, "{name: fashion-mnist, validation: 1000}", "{inputs: 784, classes: 10, examples: 60000}");
+    make_study_of(text, 0);
+    sweepctl_expect(&said, CLI_OK, "runs", "study");
+    assert_says(&said.out, "net_1-Wi_8            ?");
+    said_clear(&said);
+    sweepctl_expect(&said, CLI_OK, "export", "study");
+    assert_says(&said.out, ",pending,net_1-Wi_8,1,8,,,1000,0,0.001,,,,,");
+    said_clear(&said);
+    sweepctl_expect(&said, CLI_OK, "status");
+    assert_says(&said.out, "?  -");
+    said_clear(&said);
+}
+
 /* The study with another axis in place of its two seeds. setting: what its file says of it, or "". */
 static void make_study_along(const char *axis, const char *setting) {
     char text[2048];
@@ -727,7 +747,8 @@ int main(void) {
         cmocka_unit_test(test_predict),       cmocka_unit_test(test_mixed),
         cmocka_unit_test(test_results),       cmocka_unit_test(test_export),
         cmocka_unit_test(test_widths),        cmocka_unit_test(test_unknown_metric),
-        cmocka_unit_test(test_many_metrics),  cmocka_unit_test(test_doctor),
+        cmocka_unit_test(test_unknown_sizes), cmocka_unit_test(test_many_metrics),
+        cmocka_unit_test(test_doctor),
     };
     int result = cmocka_run_group_tests(tests, NULL, NULL);
     harness_clean();
