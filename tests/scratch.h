@@ -62,6 +62,16 @@ static inline void scratch_write(const char *path, const void *bytes, size_t siz
     assert_int_equal(fclose(file), 0);
 }
 
+/* A file's bytes; the caller frees them. */
+static inline uint8_t *scratch_read(const char *path, size_t *size) {
+    Buffer buffer;
+    Error error;
+    buffer_init(&buffer, 1 << 22);
+    assert_int_equal(file_read(path, 1 << 22, &buffer, &error), 0);
+    *size = buffer.size;
+    return (uint8_t *)buffer.data;
+}
+
 /* An IDX file's bytes; the caller frees them. values: [shape[0]][shape[1]]... */
 static inline uint8_t *idx_make(const uint8_t *values, int dimensions, const int *shape, size_t *size) {
     size_t count = 1;

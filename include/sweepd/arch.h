@@ -35,6 +35,21 @@ int64_t arch_params_total(const Architecture *arch);
 int64_t arch_params_body(const Architecture *arch);  /* without input layer and head */
 int64_t arch_forward_macs(const Architecture *arch); /* multiply-adds of the matrix products, one example */
 
+enum { ARCH_TENSOR_NAME_MAX = 48 };
+
+/* A tensor of parameters. In the order of arch_tensor they are: in, blocks 0.., head; weight before bias; ln, expand, contract (S-MLP: ln,
+ * linear). */
+typedef struct ArchTensor {
+    char name[ARCH_TENSOR_NAME_MAX]; /* "in.weight", "blocks.0.ln.bias", "head.weight", ... */
+    int64_t rows, columns;           /* weight: [out, in]; bias and LayerNorm: [1, n] */
+    bool is_vector;                  /* the latter: stored in files with the one dimension n */
+} ArchTensor;
+
+enum { ARCH_HEAD_TENSORS = 2 }; /* the last */
+
+size_t arch_tensor_count(const Architecture *arch);
+void arch_tensor(const Architecture *arch, size_t index, ArchTensor *out); /* index in [0, arch_tensor_count) */
+
 /* FLOPs in three conventions, plus the part of `exact` that matrix products do. */
 typedef struct Flops {
     double exact; /* what the trainer executes, 2 per multiply-add: forward, backward (no input gradient at the first layer),

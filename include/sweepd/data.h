@@ -115,6 +115,10 @@ typedef struct DownloadSource {
 
 const DownloadSource *download_source_at(size_t index); /* NULL past the last */
 const DownloadSource *download_source_find(const char *name);
+/* The commands that make the home's pack of this name: "'sweepctl data fetch cifar10', then 'sweepctl data pack cifar10 cifar10-64 --size
+ * 64'". A name that begins with a known one's and '-' is taken for that set in another size. inputs, classes: of the data, where they are
+ * known; else 0. */
+void data_append_commands(const char *name, int64_t inputs, int64_t classes, Buffer *out);
 
 typedef struct DownloadOptions {
     const char *md5, *sha256;                                        /* hexadecimal; NULL: not checked */
@@ -202,3 +206,18 @@ void augmenter_set_section(Augmenter *augmenter, DataSection section);
  * lambda) other; others: [count] that one's label, may be NULL. */
 void augmenter_gather(Augmenter *augmenter, const uint32_t *indices, int64_t count, int64_t epoch, float lambda, float *x, uint16_t *labels,
                       uint16_t *others);
+
+/* ---- labels of which an image may have several, or none: JSON, a list of a list of classes for each image ---- */
+
+enum { REAL_FILE_MAX = 64 << 20 };
+
+typedef struct RealLabels {
+    uint32_t *first;  /* [count + 1]: where each image's classes begin among */
+    uint16_t *labels; /* [first[count]] */
+} RealLabels;
+
+/* Reads the file, which must have the digest, a list for each of `count` images, and classes below `classes`. 0, DATA_REFUSED with the
+ * byte, -1. To be cleared in any case. */
+int real_read(RealLabels *out, const char *path, const char *digest, int64_t count, int64_t classes, Error *error);
+void real_deinit(RealLabels *real);
+bool real_has(const RealLabels *real, int64_t image, int64_t label);

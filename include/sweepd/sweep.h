@@ -18,6 +18,8 @@ enum {
 typedef enum { PRECISION_FP32, PRECISION_BF16, PRECISION_AUTO } Precision; /* auto: bf16 where the processor has it, else fp32 */
 typedef enum { TRAINER_BUILTIN, TRAINER_SIMULATED, TRAINER_EXTERNAL } TrainerKind;
 
+const char *trainer_kind_text(TrainerKind kind); /* "builtin", ... */
+
 /* What a simulated run comes to, with nothing trained: every metric is
  *   (E + A P^-alpha + B N^-beta) exp(noise z) exp(curvature ln(lr / best_lr)^2),
  * P the model's parameters, N the examples, z a standard normal number that the run's key decides. docs/sweep-file.md tells the rest. */
@@ -246,6 +248,12 @@ bool sweep_is_plan_only(const Sweep *sweep);
 void sweep_append_missing(const Sweep *sweep, Buffer *out);
 /* The same as a refusal: 0, or SWEEP_INVALID with the error naming the path. */
 int sweep_check_data(const Sweep *sweep, const char *path, Error *error);
+/* What the file names beside its data: the labels of test.real must be of the test set's images and classes, the tensors of train.init
+ * those of every run's model. Reads the labels, and of the weights the header. 0, SWEEP_INVALID with the error naming path, key and file,
+ * or -1. */
+int sweep_check_files(const Sweep *sweep, const char *path, Error *error);
+/* Tensors whose names begin so may stand beside weights to start from: a checkpoint's. */
+#define WEIGHTS_IGNORED "optimizer."
 bool sweep_is_simulated(const Sweep *sweep);
 bool sweep_is_external(const Sweep *sweep);
 

@@ -66,6 +66,9 @@ typedef struct TrainerOptions {
 
 /* Prepares the trainer that run->trainer names. 0, TRAIN_REFUSED, -1. */
 int trainer_new(Trainer **out, const Run *run, const TrainerOptions *options, Error *error);
+/* What the run is trained with here, as a trainer's environment says it: the backend that its precision gets, "" when it gets none; of runs
+ * that no backend trains, the trainer's kind. */
+const char *trainer_backend(const Run *run);
 void trainer_free(Trainer *trainer);
 /* The model of a builtin trainer, NULL for others. */
 Model *trainer_model(Trainer *trainer);
@@ -94,23 +97,3 @@ typedef struct TrainLoop {
  * TRAIN_STOPPED, TRAIN_DIVERGED (a last point with what there is, NaN as NaN, was given to on_point), TRAIN_UNSAVED, TRAIN_TIMEOUT,
  * TRAIN_REFUSED, -1. */
 int train_run(Trainer *trainer, const TrainLoop *loop, Error *error);
-
-/* ---- safetensors: 8 bytes little-endian header size, a JSON header, raw little-endian data ---- */
-
-typedef struct SafetensorsEntry {
-    const char *name;
-    int dimensions;
-    int64_t shape[2];
-    const float *data; /* F32; row-major */
-} SafetensorsEntry;
-
-int safetensors_write(const char *path, const SafetensorsEntry *entries, size_t count, const char *const *metadata_pairs, size_t pairs,
-                      Error *error);
-
-typedef struct Safetensors Safetensors;                                  /* an opened file */
-int safetensors_open(Safetensors **out, const char *path, Error *error); /* 0, TRAIN_REFUSED for a bad file, -1 */
-void safetensors_free(Safetensors *file);
-size_t safetensors_count(const Safetensors *file);
-const SafetensorsEntry *safetensors_entry(const Safetensors *file, size_t index);
-const SafetensorsEntry *safetensors_find(const Safetensors *file, const char *name); /* NULL when absent */
-const char *safetensors_metadata(const Safetensors *file, const char *key);          /* NULL when absent */

@@ -17,9 +17,10 @@ enum {
 
 /* ---- messages of the lease protocol ---- */
 
-typedef struct LeaseRequest {      /* POST /v1/leases */
-    Environment environment;       /* of the worker; data_digest empty; threads 0: the daemon's choice */
-    char worker[MACHINE_TEXT_MAX]; /* the executor's name for it, "" when started by hand */
+typedef struct LeaseRequest {            /* POST /v1/leases */
+    Environment environment;             /* of the worker; data_digest empty; threads 0: the daemon's choice */
+    char bf16_backend[MACHINE_TEXT_MAX]; /* as environment.backend, which is that of fp32; "": it has none */
+    char worker[MACHINE_TEXT_MAX];       /* the executor's name for it, "" when started by hand */
     int64_t runs_max;    /* that it would take at once of the sweep `sweep_id`, 1 to WIRE_LEASES_MAX; of another sweep it takes one */
     int64_t sweep_id;    /* that its last runs came from; 0: none */
     int64_t cores;       /* of its machine, that it may use */

@@ -63,6 +63,14 @@ const char *format_count(int64_t value, char out[FORMAT_MAX]) {
     return out;
 }
 
+const char *format_known_count(int64_t value, char out[FORMAT_MAX]) {
+    return value > 0 ? format_count(value, out) : strcpy(out, "?");
+}
+
+const char *format_known_scaled(double value, const char *unit, char out[FORMAT_MAX]) {
+    return value > 0 ? format_scaled(value, unit, out) : strcpy(out, "?");
+}
+
 const char *format_percent(double share, char out[FORMAT_MAX]) {
     if (!isfinite(share))
         return strcpy(out, "-");

@@ -11,6 +11,9 @@ const char *format_scaled(double value, const char *unit, char out[FORMAT_MAX]);
 const char *format_duration(double seconds, char out[FORMAT_MAX]);
 /* "11,801,680". */
 const char *format_count(int64_t value, char out[FORMAT_MAX]);
+/* Both of what is above 0 as soon as it is known, such as an external program's parameters: "?" until then. */
+const char *format_known_count(int64_t value, char out[FORMAT_MAX]);
+const char *format_known_scaled(double value, const char *unit, char out[FORMAT_MAX]);
 /* A share in [0, 1] as "12.3 %". */
 const char *format_percent(double share, char out[FORMAT_MAX]);
 /* "2026-11-23 18:20:05", local time; "-" for 0. */

@@ -92,6 +92,18 @@ static void field_integer(Fields *fields, const char *name, int64_t value) {
         buffer_printf(fields->out, "%lld", (long long)value);
 }
 
+/* What is above 0 once it is known. */
+static void field_known_integer(Fields *fields, const char *name, int64_t value) {
+    if (value > 0)
+        field_integer(fields, name, value);
+    else
+        field_number(fields, name, NAN);
+}
+
+static void field_known_number(Fields *fields, const char *name, double value) {
+    field_number(fields, name, value > 0 ? value : NAN);
+}
+
 static void field_unsigned(Fields *fields, const char *name, uint64_t value) {
     if (field_begin(fields, name))
         buffer_printf(fields->out, "%llu", (unsigned long long)value);
@@ -125,8 +137,8 @@ static void run_fields(const Export *export, Fields *fields, const RunRecord *re
     field_text(fields, "model", record->model);
     field_integer(fields, "depth", record->depth);
     field_integer(fields, "width", record->width);
-    field_integer(fields, "params", record->params);
-    field_integer(fields, "params_body", record->params_body);
+    field_known_integer(fields, "params", record->params);
+    field_known_integer(fields, "params_body", record->params_body);
     field_integer(fields, "examples", record->examples);
     field_unsigned(fields, "seed", record->seed);
     field_number(fields, "lr", record->lr);
@@ -141,10 +153,10 @@ static void metric_fields(const Export *export, Fields *fields, const Point *poi
 /* `flops` is the exact count, under the name that `fit --points` reads. */
 static void whole_run(const Export *export, Fields *fields, const RunRecord *record, const StudyRun *run) {
     run_fields(export, fields, record, run);
-    field_number(fields, "flops", record->flops.exact);
-    field_number(fields, "flops_gemm", record->flops.gemm);
-    field_number(fields, "flops_paper", record->flops.paper);
-    field_number(fields, "flops_6nd", record->flops.nd6);
+    field_known_number(fields, "flops", record->flops.exact);
+    field_known_number(fields, "flops_gemm", record->flops.gemm);
+    field_known_number(fields, "flops_paper", record->flops.paper);
+    field_known_number(fields, "flops_6nd", record->flops.nd6);
     field_number(fields, "seconds", record->seconds);
     field_number(fields, "started_at", record->started_at);
     field_number(fields, "ended_at", record->ended_at);

@@ -33,14 +33,14 @@ static int add_row(void *context, const RunRecord *run, Error *error) {
     table_cell(table, "%s", run_state_text(run->state));
     table_color(table, state_color(run->state));
     table_cell(table, "%s", run->model);
-    table_cell(table, "%s", format_count(run->params, text));
+    table_cell(table, "%s", format_known_count(run->params, text));
     table_cell(table, "%s", format_count(run->examples, text));
     table_cell(table, "%llu", (unsigned long long)run->seed);
     table_cell(table, "%.3g", run->lr);
     for (size_t i = 0; i < listing->settings.count; i++)
         if (has_column(listing->settings.names[i]))
             table_cell(table, "%s", known ? settings_value(&listing->study, known, listing->settings.names[i], value) : "-");
-    table_cell(table, "%s", format_scaled(run->flops.exact, "FLOP", text));
+    table_cell(table, "%s", format_known_scaled(run->flops.exact, "FLOP", text));
     table_cell(table, "%s", run->has_point ? format_metric("test_error", point_metric(&run->last, "test_error"), text) : "-");
     table_cell(table, "%s", run->has_point ? format_duration(run->seconds, text) : "-");
     table_cell(table, "%lld", (long long)run->attempts);

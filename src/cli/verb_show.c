@@ -139,7 +139,7 @@ static int print_attempts(const RunDetail *detail, const Cli *cli, Error *error)
         table_cell(table, "%s", attempt->gpus ? gpus_text(attempt->gpus, gpus) : "-");
         table_cell(table, "%s", attempt->environment.memory_bytes > 0 ? bytes_text(attempt->environment.memory_bytes, text) : "-");
         table_cell(table, "%s", attempt->environment.version);
-        table_cell(table, "%s", attempt->environment.backend);
+        table_cell(table, "%s", *attempt->environment.backend ? attempt->environment.backend : "-");
         table_cell(table, "%s", attempt->detail);
     }
     putchar('\n');

@@ -4,6 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 
+const char *trainer_kind_text(TrainerKind kind) {
+    return schema_fields[FIELD_TRAINER].choices[kind];
+}
+
 Training run_training(const Run *run) {
     return (Training){
         .examples = run->examples,

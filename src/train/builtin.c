@@ -259,15 +259,20 @@ static int weights_prepare(Builtin *builtin, const TrainerOptions *options, Erro
     return *run->init.path ? init_load(builtin, error) : 0;
 }
 
-int builtin_new(Trainer **out, const Run *run, const TrainerOptions *options, Error *error) {
+int builtin_choose_backend(const Run *run, const char *named, BackendKind *out, Error *error) {
     static const BackendPrecision wanted[] = {
         [PRECISION_FP32] = BACKEND_FP32, [PRECISION_BF16] = BACKEND_BF16, [PRECISION_AUTO] = BACKEND_AUTO};
+    int result = backend_choose_named(named, wanted[run->precision], out, error);
+    return result == BACKEND_REFUSED ? TRAIN_REFUSED : result;
+}
+
+int builtin_new(Trainer **out, const Run *run, const TrainerOptions *options, Error *error) {
     Builtin *builtin;
     BuiltinOrigin origin = {.home = options->home};
     *out = NULL;
-    int result = backend_choose_named(options->backend, wanted[run->precision], &origin.backend, error);
+    int result = builtin_choose_backend(run, options->backend, &origin.backend, error);
     if (result)
-        return result == BACKEND_REFUSED ? TRAIN_REFUSED : result;
+        return result;
     backend_set_threads(options->threads);
     result = builtin_make(&builtin, run, &origin, error);
     if (!result)

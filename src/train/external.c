@@ -321,7 +321,7 @@ static int external_take(External *external, const Safetensors *file, const char
 
 static int external_load(Trainer *trainer, const char *path, Error *error) {
     Safetensors *file;
-    int result = safetensors_open(&file, path, error);
+    int result = safetensors_open(&file, path, error) ? TRAIN_REFUSED : 0;
     if (!result)
         result = external_take((External *)trainer, file, path, error);
     safetensors_free(file);

@@ -126,7 +126,7 @@ int final_prepare(Builtin *builtin, Error *error) {
     int64_t count = dataset_info(builtin->data)->test_count;
     int result = 0;
     if (*run->test.real.path)
-        result = real_read(&builtin->real, &run->test.real, count, run->model.classes, error);
+        result = real_read(&builtin->real, run->test.real.path, run->test.real.digest, count, run->model.classes, error);
     if (!result && run->test.crops > 0)
         result = augmenter_new(&builtin->test_augmenter, builtin->data, &run->test.augmentation, EVALUATION_SEED, error);
     if (builtin->test_augmenter)

@@ -275,7 +275,7 @@ static void train_format_text(Buffer *out, const char *name, const char *value) 
 static void train_format_result(const HandRun *hand, const char *key, RunState state, Buffer *out) {
     Environment environment;
     worker_environment(hand->threads, &environment);
-    worker_environment_add(hand->trainer, &environment);
+    worker_environment_add(hand->trainer, &hand->run, &environment);
     buffer_append_text(out, "{\"schema_version\":1");
     train_format_text(out, "key", key);
     train_format_text(out, "state", run_state_text(state));

@@ -285,6 +285,26 @@ static void test_no_rate_offline(void **state) {
     said_clear(&said);
 }
 
+/* What a program tells of its model is not known before it has. */
+static void test_unknown_sizes(void **state) {
+    (void)state;
+    char text[2048];
+    Said said;
+    text_copy(text, sizeof text, study_file);
+    replace(text, sizeof text, "model: {kind: bmlp}\n", "model: {name: net}\ntrainer: {kind: external, command: [\"true\"]}\n");
+    replace(text, sizeof text, "{name: fashion-mnist, validation: 1000}", "{inputs: 784, classes: 10, examples: 60000}");
+    make_study_of(text, 0);
+    sweepctl_expect(&said, CLI_OK, "runs", "study");
+    assert_says(&said.out, "net_1-Wi_8            ?");
+    said_clear(&said);
+    sweepctl_expect(&said, CLI_OK, "export", "study");
+    assert_says(&said.out, ",pending,net_1-Wi_8,1,8,,,1000,0,0.001,,,,,");
+    said_clear(&said);
+    sweepctl_expect(&said, CLI_OK, "status");
+    assert_says(&said.out, "?  -");
+    said_clear(&said);
+}
+
 /* A home that cannot be looked at is not an empty one. */
 static void test_unusable_home(void **state) {
     (void)state;
@@ -328,6 +348,7 @@ int main(void) {
         cmocka_unit_test(test_doctor),
         cmocka_unit_test(test_wrong_names),
         cmocka_unit_test(test_no_rate_offline),
+        cmocka_unit_test(test_unknown_sizes),
         cmocka_unit_test(test_unusable_home),
         cmocka_unit_test(test_unusable_log),
     };

@@ -159,6 +159,28 @@ static void test_best_curve_in_front(void **state) {
     assert_figure_says("-curves.tsv", "\n1\t1000\t9000\t", false);
 }
 
+/* One point is no line: a run that has but one is not in front, and where no run has more there is no figure. */
+static void test_points_are_no_curves(void **state) {
+    (void)state;
+    static const double steps[] = {1e9, 2e9}, low[] = {0.25}, high[] = {0.8, 0.75};
+    PlotCurve two[2] = {{.label = "B_1-Wi_8", .params = 1000, .examples = 9000, .count = 1, .flops = steps + 1, .metric = low},
+                        {.label = "B_1-Wi_8", .params = 1000, .examples = 500, .count = 2, .flops = steps, .metric = high}};
+    PlotStudy study = make_study();
+    Buffer paths;
+    Error error = {0};
+    study.curves = two;
+    study.curve_count = 2;
+    draw(&study, PLOT_CURVES);
+    assert_figure_says("-curves.tsv", "\n1\t1000\t500\t2000000000\t0.75\n", true);
+    study.curve_count = 1;
+    buffer_init(&paths, 1 << 16);
+    assert_int_equal(plot_draw(&study, PLOT_CURVES, scratch_root, &paths, &error), PLOT_NOTHING);
+    assert_int_equal(paths.size, 0);
+    if (!strstr(error.text, "at their end alone") || !strstr(error.text, study.metric))
+        fail_msg("%s", error.text);
+    buffer_deinit(&paths);
+}
+
 /* The keys name what is drawn and nothing else. */
 static void test_keys(void **state) {
     (void)state;
@@ -289,6 +311,7 @@ int main(void) {
         cmocka_unit_test(test_long_labels_stay_on_the_page),
         cmocka_unit_test(test_naming),
         cmocka_unit_test(test_best_curve_in_front),
+        cmocka_unit_test(test_points_are_no_curves),
         cmocka_unit_test(test_keys),
         cmocka_unit_test(test_hostile_names),
         cmocka_unit_test(test_nothing_to_draw),

@@ -149,6 +149,44 @@ static void test_two_workers_of_one_name_both_live(void **state) {
     assert_int_equal(heartbeat(fixture, &second, 12, &directive), 0);
 }
 
+/* What an attempt that ends without a word was made with is known from the run and its worker. rounded: the worker's backend of bf16. */
+static void check_backends(Fixture *fixture, const char *name, const char *rounded, const char *const expected[4]) {
+    char text[512];
+    Sweep *sweep;
+    SubmitRecord record;
+    Error error = {0};
+    int64_t sweep_id;
+    size_t count;
+    snprintf(text, sizeof text,
+             "version: 1\nname: %s\ndata: {name: fashion-mnist}\nmodel: {kind: bmlp}\n"
+             "grid: {depth: 1, width: 8, examples: 50, precision: [fp32, bf16, auto]}\n"
+             "train: {epochs: 7, batch: 10, label_smoothing: %s, optimizer: {name: sgd, lr: 0.1}}\n",
+             name, *rounded ? "0.1" : "0.2");
+    assert_int_equal(sweep_parse(&sweep, text, strlen(text), "t", &error), 0);
+    assert_int_equal(store_sweep_submit(fixture->store, sweep, text, strlen(text), 1, &record, &error), 0);
+    sweep_free(sweep);
+    for (size_t i = 0; i < 3; i++) {
+        Environment environment = {.host = "here", .pid = 1, .threads = 1, .backend = "plain"};
+        QueueRequest request = {
+            .environment = &environment, .bf16_backend = rounded, .worker = "", .runs_max = 1, .sweep_id = record.sweep_id};
+        QueueLease leased;
+        assert_int_equal(queue_lease(fixture->queue, &request, 10, &leased, &count, &sweep_id, NULL), 0);
+        assert_int_equal(sweep_id, record.sweep_id);
+        AttemptRecord attempt = attempt_of(fixture, &leased);
+        assert_string_equal(attempt.environment.backend, expected[leased.run.precision]);
+    }
+}
+
+static void test_the_backend_is_that_of_the_run(void **state) {
+    Fixture *fixture = *state;
+    for (int i = 0; i < 3; i++)
+        lease(fixture, 10);
+    check_backends(fixture, "with", "rounded",
+                   (const char *const[]){[PRECISION_FP32] = "plain", [PRECISION_BF16] = "rounded", [PRECISION_AUTO] = "rounded", NULL});
+    check_backends(fixture, "without", "",
+                   (const char *const[]){[PRECISION_FP32] = "plain", [PRECISION_BF16] = "", [PRECISION_AUTO] = "plain", NULL});
+}
+
 /* ---- several at once ---- */
 
 enum { MANY = 40 };
@@ -254,6 +292,7 @@ int main(void) {
         QUEUE_TEST(test_done_takes_a_point_at_the_end),
         QUEUE_TEST(test_a_lost_answer_frees_the_run),
         QUEUE_TEST(test_two_workers_of_one_name_both_live),
+        QUEUE_TEST(test_the_backend_is_that_of_the_run),
         QUEUE_TEST(test_several_are_leased_dearest_first),
         QUEUE_TEST(test_of_another_sweep_one_is_leased),
         QUEUE_TEST(test_a_share_is_left_for_others),

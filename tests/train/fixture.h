@@ -6,20 +6,12 @@
 #include <math.h>
 #include <sys/stat.h>
 
+#include "sweepd/safetensors.h"
 #include "sweepd/train.h"
 
 enum { FIXTURE_TRAIN = 300, FIXTURE_TEST = 60, FIXTURE_INPUTS = 12, FIXTURE_CLASSES = 3 };
 
 static char fixture_digest[SHA256_HEX_MAX];
-
-static inline uint8_t *fixture_read(const char *path, size_t *size) {
-    Buffer buffer;
-    Error error;
-    buffer_init(&buffer, 1 << 22);
-    assert_int_equal(file_read(path, 1 << 22, &buffer, &error), 0);
-    *size = buffer.size;
-    return (uint8_t *)buffer.data;
-}
 
 /* Images of class c are bright in the four pixels from 4 c on, under noise. */
 static inline void fixture_section(const char *images, const char *labels, int count, uint64_t seed) {

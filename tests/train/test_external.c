@@ -78,7 +78,7 @@ static int clean(void **state) {
 
 static char *read_file(const char *name) {
     size_t size;
-    char *text = (char *)fixture_read(scratch_path(name), &size);
+    char *text = (char *)scratch_read(scratch_path(name), &size);
     return text ? text : strdup("");
 }
 

@@ -1,8 +1,6 @@
 /* Labels of which an image may have several: what is accepted, and that any other file is one error with the byte. */
 #include "fixture.h"
 
-#include "real.h"
-
 enum { IMAGES = 4, CLASSES = 12 };
 
 static int read_text(RealLabels *out, const char *text, size_t size, Error *error) {
@@ -10,7 +8,7 @@ static int read_text(RealLabels *out, const char *text, size_t size, Error *erro
     text_copy(file.path, sizeof file.path, scratch_path("labels.json"));
     scratch_write(file.path, text, size);
     assert_int_equal(sha256_hex(text, size, file.digest, error), 0);
-    return real_read(out, &file, IMAGES, CLASSES, error);
+    return real_read(out, file.path, file.digest, IMAGES, CLASSES, error);
 }
 
 static void test_accepted(void **state) {
@@ -83,7 +81,7 @@ static void test_refused(void **state) {
 static void assert_file_refused(const RunFile *file, const char *part) {
     RealLabels real;
     Error error = {0};
-    int result = real_read(&real, file, IMAGES, CLASSES, &error);
+    int result = real_read(&real, file->path, file->digest, IMAGES, CLASSES, &error);
     real_deinit(&real);
     assert_int_equal(result, TRAIN_REFUSED);
     if (!strstr(error.text, part) || !strstr(error.text, file->path))

@@ -143,7 +143,7 @@ static void test_damaged_checkpoint(void **state) {
     Run run = fixture_run();
     make_checkpoint(&run, path);
     size_t size;
-    uint8_t *bytes = fixture_read(path, &size);
+    uint8_t *bytes = scratch_read(path, &size);
     Trainer *trainer = fixture_trainer(&run), *fresh = fixture_trainer(&run);
     size_t data = 8 + (size_t)(bytes[0] | bytes[1] << 8 | bytes[2] << 16);
     assert_int_equal(size - data, 2 * sizeof(float) * model_parameter_count(trainer_model(trainer)));

@@ -222,7 +222,7 @@ static void test_weights_that_changed(void **state) {
     Run run = fixture_run();
     size_t size;
     name_weights(&run, run.model.classes);
-    uint8_t *bytes = fixture_read(run.init.path, &size);
+    uint8_t *bytes = scratch_read(run.init.path, &size);
     bytes[size - 1] ^= 1;
     scratch_write(run.init.path, bytes, size);
     assert_run_refused(&run, NULL, "the run starts from");

@@ -32,13 +32,19 @@ static void assert_runs_equal(const Run *a, const Run *b) {
 
 static void test_lease_request(void **state) {
     (void)state;
-    LeaseRequest sent = {.environment = example_environment(), .worker = "local-1-1", .runs_max = WIRE_LEASES_MAX, .sweep_id = 7}, got;
+    LeaseRequest sent = {.environment = example_environment(),
+                         .bf16_backend = "onednn",
+                         .worker = "local-1-1",
+                         .runs_max = WIRE_LEASES_MAX,
+                         .sweep_id = 7},
+                 got;
     Buffer text;
     Error error = {0};
     buffer_init(&text, WIRE_BODY_MAX);
     lease_request_encode(&sent, &text);
     assert_int_equal(lease_request_decode(&got, text.data, text.size, &error), 0);
     assert_string_equal(got.worker, sent.worker);
+    assert_string_equal(got.bf16_backend, "onednn");
     assert_true(got.runs_max == WIRE_LEASES_MAX && got.sweep_id == 7);
     assert_environments_equal(&got.environment, &sent.environment);
     for (int64_t wrong = 0; wrong <= WIRE_LEASES_MAX + 1; wrong += WIRE_LEASES_MAX + 1) {

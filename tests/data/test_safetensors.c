@@ -1,5 +1,7 @@
 #include "fixture.h"
 
+#include "sweepd/safetensors.h"
+
 static const float first[] = {1, -2, 3, 0.5f, 1e-30f, -0.0f}, second[] = {7, 8};
 
 static void write_sample(const char *path) {
@@ -100,7 +102,7 @@ static const Wrong wrong[] = {
 static void assert_refused(const char *path, const char *part) {
     Safetensors *file;
     Error error = {0};
-    assert_int_equal(safetensors_open(&file, path, &error), TRAIN_REFUSED);
+    assert_int_equal(safetensors_open(&file, path, &error), DATA_REFUSED);
     assert_null(file);
     if (!strstr(error.text, path) || !strstr(error.text, part))
         fail_msg("\"%s\" does not say \"%s\"", error.text, part);
@@ -130,7 +132,7 @@ static void assert_safe(const char *path) {
     Error error = {0};
     int result = safetensors_open(&file, path, &error);
     if (result) {
-        assert_int_equal(result, TRAIN_REFUSED);
+        assert_int_equal(result, DATA_REFUSED);
         assert_non_null(strstr(error.text, ": byte "));
         return;
     }
@@ -148,7 +150,7 @@ static void test_mutations(void **state) {
     const char *path = scratch_path("mutated.safetensors");
     write_sample(path);
     size_t size;
-    uint8_t *whole = fixture_read(path, &size), *bytes = malloc(size);
+    uint8_t *whole = scratch_read(path, &size), *bytes = malloc(size);
     assert_non_null(bytes);
     for (size_t keep = 0; keep < size; keep++) {
         scratch_write(path, whole, keep);
