@@ -163,7 +163,8 @@ void batch_deliver(Reporter *reporter, ReporterState (*state)(Reporter *), bool 
 
 /* Host, processor, version, backend of fp32, pid, threads of this process. */
 void worker_environment(int threads, Environment *out);
-/* What the run's attempt is made with: backend and data as the trainer knows them. NULL: there is none yet; the backend that it would get. */
+/* What the run's attempt is made with: backend and data as the trainer knows them. NULL: there is none yet; the backend that it would get.
+ */
 void worker_environment_add(const Trainer *trainer, const Run *run, Environment *out);
 
 /* ---- the run directory ---- */

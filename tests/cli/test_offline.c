@@ -70,6 +70,14 @@ static void test_status(void **state) {
     sweepctl_expect(&said, CLI_FAILED, "status", "sturdy");
     assert_says(&said.err, "there is no sweep 'sturdy'");
     said_clear(&said);
+    make_study(RUNS); /* what diverged or failed will not be computed any more */
+    sweepctl_expect(&said, CLI_OK, "status");
+    assert_says(&said.out, " 100 % ");
+    assert_says(&said.out, "fashion-mnist");
+    said_clear(&said);
+    sweepctl_expect(&said, CLI_OK, "status", "study");
+    assert_says(&said.out, "(100 %)");
+    said_clear(&said);
 }
 
 static void test_runs(void **state) {
