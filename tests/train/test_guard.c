@@ -29,9 +29,9 @@ static void test_what_is_left_is_told(void **state) {
     Process process;
     Error error = {0};
     Buffer log;
-    text_copy(path, sizeof path, fixture_path("log"));
+    text_copy(path, sizeof path, scratch_path("log"));
     assert_int_equal(log_open(path, &error), 0);
-    if (process_start(&process, arguments, environment, fixture_home, &error))
+    if (process_start(&process, arguments, environment, scratch_root, &error))
         fail_msg("%s", error.text);
     pid_t child = read_pid(&process);
     bool held = ptrace(PTRACE_SEIZE, child, NULL, NULL) == 0;
@@ -54,5 +54,5 @@ static void test_what_is_left_is_told(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_what_is_left_is_told)};
-    return cmocka_run_group_tests(tests, fixture_setup, fixture_teardown);
+    return cmocka_run_group_tests(tests, fixture_setup, scratch_teardown);
 }
