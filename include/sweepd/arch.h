@@ -24,7 +24,7 @@ typedef struct Architecture {
     double dropout; /* in training, this share, [0, 1), of what a block's last linear layer reads is dropped, the rest divided by 1 - it */
 } Architecture;
 
-const char *model_kind_text(ModelKind kind); /* "bmlp", "smlp" */
+const char *model_kind_text(ModelKind kind); /* "bmlp", "smlp"; static, as every _text in these headers that takes an enum */
 const char *smlp_form_text(SmlpForm form);   /* "text", "code" */
 
 /* "B_6-Wi_256" (expansion 4), "B_6-Wi_256_2", "S_6-Wi_1024". */
@@ -34,6 +34,21 @@ void arch_name(const Architecture *arch, char out[ARCH_NAME_MAX]);
 int64_t arch_params_total(const Architecture *arch);
 int64_t arch_params_body(const Architecture *arch);  /* without input layer and head */
 int64_t arch_forward_macs(const Architecture *arch); /* multiply-adds of the matrix products, one example */
+
+enum { ARCH_TENSOR_NAME_MAX = 48 };
+
+/* A tensor of parameters. In the order of arch_tensor they are: in, blocks 0.., head; weight before bias; ln, expand, contract (S-MLP: ln,
+ * linear). */
+typedef struct ArchTensor {
+    char name[ARCH_TENSOR_NAME_MAX]; /* "in.weight", "blocks.0.ln.bias", "head.weight", ... */
+    int64_t rows, columns;           /* weight: [out, in]; bias and LayerNorm: [1, n] */
+    bool is_vector;                  /* the latter: stored in files with the one dimension n */
+} ArchTensor;
+
+enum { ARCH_HEAD_TENSORS = 2 }; /* the last */
+
+size_t arch_tensor_count(const Architecture *arch);
+void arch_tensor(const Architecture *arch, size_t index, ArchTensor *out); /* index in [0, arch_tensor_count) */
 
 /* FLOPs in three conventions, plus the part of `exact` that matrix products do. */
 typedef struct Flops {
@@ -73,6 +88,7 @@ typedef struct Training {
     int64_t optimizer; /* flops per parameter */
 } Training;
 
+int64_t arch_batch(const Training *training); /* examples in a step */
 int64_t arch_steps_per_epoch(const Training *training);
 int64_t arch_steps(const Training *training);
 /* Totals as doubles: exact and gemm are correct to the last flop below 2^53. paper and 6nd count N in full. */

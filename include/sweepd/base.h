@@ -35,8 +35,10 @@ int error_prefix(Error *error, const char *format, ...) __attribute__((format(pr
 
 typedef enum { LOG_INFO, LOG_WARNING, LOG_ERROR } LogLevel;
 
+/* To the end of this file, made with mode 0600 when missing. 0, or -1 and messages go where they went. */
 int log_open(const char *path, Error *error);
 void log_close(void); /* back to stderr */
+/* One line, cut at 2 KiB, in one write, so that processes that append to one file do not mix theirs. */
 void log_write(LogLevel level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* ---- buffers ---- */
@@ -71,7 +73,7 @@ char *text_duplicate(const char *source, Error *error);
 
 enum { SHA256_HEX_MAX = 65 };
 
-typedef struct Sha256 Sha256;
+typedef struct Sha256 Sha256; /* goes by sha256_free once it is finished, or before */
 int sha256_new(Sha256 **out, Error *error);
 void sha256_free(Sha256 *hash);
 void sha256_update(Sha256 *hash, const void *data, size_t size);
@@ -98,8 +100,12 @@ uint64_t rng_below(Rng *rng, uint64_t bound); /* [0, bound), unbiased; bound > 0
 double rng_normal(Rng *rng);                  /* mean 0, deviation 1 */
 void rng_shuffle(Rng *rng, uint32_t *items, size_t count);
 
+/* ---- order ---- */
+
 /* For qsort and the like: doubles in ascending order, none of them NaN. */
 int doubles_compare(const void *left, const void *right);
+/* The smaller of the two. */
+int64_t count_at_most(int64_t count, int64_t most);
 
 /* ---- files ---- */
 
@@ -119,7 +125,7 @@ typedef struct FilePiece {
     size_t size;
 } FilePiece;
 int file_write_pieces(const char *path, const FilePiece *pieces, size_t count, unsigned mode, Error *error);
-/* Removes what file_write_atomic left in the directory when its process was killed. For a directory that nobody else writes to. */
+/* Removes what the writers above left in the directory when their process was killed. For a directory that nobody else writes to. */
 void file_remove_temporaries(const char *directory);
 /* Makes the directory and its parents; an existing directory is fine. */
 int directory_make(const char *path, unsigned mode, Error *error);
@@ -136,7 +142,7 @@ int path_home(const char *home, char out[PATH_TEXT_MAX], Error *error);
 
 double clock_unix(void);      /* since 1970, for records */
 double clock_monotonic(void); /* for durations */
-/* "2026-11-23T18:20:05Z"; out holds at least 32 bytes. */
+/* "2026-11-23T18:20:05Z". */
 void clock_text(double unix_seconds, char out[32]);
 
 /* ---- GPUs: the numbered devices of a machine, as CUDA_VISIBLE_DEVICES names them ---- */

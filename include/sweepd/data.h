@@ -24,7 +24,7 @@ typedef struct Idx {
     size_t size;      /* product of the shape */
 } Idx;
 
-/* Reads unsigned-byte IDX. Truncated, oversized, wrong magic, trailing bytes: DATA_REFUSED. */
+/* Reads unsigned-byte IDX. 0; DATA_REFUSED: truncated, oversized, wrong magic, trailing bytes; -1. */
 int idx_read(Idx *out, const char *path, Error *error);
 void idx_deinit(Idx *idx);
 
@@ -45,27 +45,29 @@ typedef struct DataInfo {
 /* Opens the pack with this name and digest: HOME/data/NAME-<digest>.pack, or HOME/data/NAME.pack when its digest is this. Where neither is
  * there, a known name is packed first (atomically; concurrent makers are harmless) from its source: fashion-mnist from
  * $SWEEPD_DATA/fashion-mnist or /usr/share/datasets/fashion-mnist. A digest other than `digest` is DATA_REFUSED. The bytes are verified
- * once, which PATH.verified remembers for every process as long as the file is not written. From one thread. */
+ * once, which PATH.verified remembers for every process as long as the file is not written. From one thread. 0, DATA_REFUSED, -1. */
 int dataset_open(DatasetMap **out, const char *home, const char *name, const char *digest, Error *error);
-/* The same, for the path of the pack, which is absolute. */
+/* The same, for the path of the pack, which is absolute; the bytes are verified, and nothing stays mapped. 0, DATA_REFUSED, -1. */
 int dataset_locate(char path[PATH_TEXT_MAX], const char *home, const char *name, const char *digest, Error *error);
 /* The pack at a path, which must have this name and digest: as dataset_open, but that nothing is looked for or made. */
 int dataset_open_pack(DatasetMap **out, const char *path, const char *name, const char *digest, Error *error);
-/* Packs four IDX files. */
-int dataset_pack_idx(const char *name, const char *train_images, const char *train_labels, const char *test_images, const char *test_labels,
-                     float mean, float deviation, const char *out_path, Error *error);
+/* Packs four IDX files: train images, train labels, test images, test labels; one channel, of this mean and deviation. `expected`: the
+ * digest it must have, else nothing is written; NULL: any. Sets *info. 0, DATA_REFUSED, -1. */
+enum { PACK_IMAGE_PARTS = 4 };
+int dataset_pack_idx(const char *name, const char *const paths[PACK_IMAGE_PARTS], float mean, float deviation, const char *expected,
+                     const char *out_path, DataInfo *info, Error *error);
 /* Maps a packed file. verify: check the digest against the bytes, unless this process verified the same file lately and it was not written
- * since; else only the header, sizes and labels. */
+ * since; else only the header, sizes and labels. 0, DATA_REFUSED, -1. */
 int dataset_map(DatasetMap **out, const char *path, bool verify, Error *error);
 void dataset_free(DatasetMap *data);
 /* From now on images are normalised by the mean and deviation of `like`, which has as many channels, and not by their own. */
 void dataset_normalise_as(DatasetMap *data, const DatasetMap *like);
-const DataInfo *dataset_info(const DatasetMap *data);
-/* "" when the pack has no names. */
+const DataInfo *dataset_info(const DatasetMap *data); /* the map's */
+/* The map's; "" when the pack has no names. */
 const char *dataset_class_name(const DatasetMap *data, int64_t label);
 /* 1 to 63 letters, digits, '-', '_' and '.', the first a letter or digit. */
 bool dataset_name_is_plain(const char *name, size_t size);
-/* What the header says, without looking at the rest. DATA_REFUSED when there is no such file or it is no pack. */
+/* What the header says, without looking at the rest. 0, DATA_REFUSED when there is no such file or it is no pack, -1. */
 int dataset_header_read(const char *path, DataInfo *out, Error *error);
 
 /* ---- packing what others publish ---- */
@@ -113,6 +115,10 @@ typedef struct DownloadSource {
 
 const DownloadSource *download_source_at(size_t index); /* NULL past the last */
 const DownloadSource *download_source_find(const char *name);
+/* The commands that make the home's pack of this name: "'sweepctl data fetch cifar10', then 'sweepctl data pack cifar10 cifar10-64 --size
+ * 64'". A name that begins with a known one's and '-' is taken for that set in another size. inputs, classes: of the data, where they are
+ * known; else 0. */
+void data_append_commands(const char *name, int64_t inputs, int64_t classes, Buffer *out);
 
 typedef struct DownloadOptions {
     const char *md5, *sha256;                                        /* hexadecimal; NULL: not checked */
@@ -140,20 +146,21 @@ typedef struct Split {
 /* The validation examples are class-proportional and depend on the data alone (fixed seed), so that no run of any seed trains on them.
  * The subset is drawn from the rest by subset_seed. It is nested: the first n of a larger one of the same seed, so the order is
  * class-proportional at every size: each class has its share of n, rounded down or up, and exactly its share where all
- * shares are whole. (Largest remainders size by size would not nest.) Asking for more than there is: DATA_REFUSED. */
+ * shares are whole. (Largest remainders size by size would not nest.) 0, DATA_REFUSED when more is asked for than there is, -1. */
 int split_make(Split *out, const DatasetMap *data, int64_t validation, int64_t examples, uint64_t subset_seed, Error *error);
 void split_deinit(Split *split);
 
-/* The order of an epoch: a shuffle of 0..count-1 that depends on (seed, epoch) alone. */
+/* The order of an epoch: a shuffle of 0..count-1, into order [count], that depends on (seed, epoch) alone. */
 void epoch_order(uint64_t seed, int64_t epoch, uint32_t *order, int64_t count);
 
 /* ---- batches ---- */
 
 typedef enum { DATA_TRAIN, DATA_TEST } DataSection;
 
-/* x: [count, inputs] row-major = (byte / 255 - mean) / deviation; labels: [count]. Gather, conversion and normalisation in one pass. */
+/* indices: [count], each below the section's count; x: [count, inputs] row-major = (byte / 255 - mean) / deviation, mean and deviation
+ * those of the value's channel; labels: [count]. Gather, conversion and normalisation in one pass. */
 void batch_gather(const DatasetMap *data, DataSection section, const uint32_t *indices, int64_t count, float *x, uint16_t *labels);
-/* The same from rows of bytes in memory: x = (byte - centre) * scale. */
+/* The same from rows of bytes in memory, [.., inputs]: x = (byte - centre) * scale. */
 void rows_gather(const uint8_t *rows, int64_t inputs, const uint32_t *indices, int64_t count, float centre, float scale, float *x);
 /* Both again with x rounded to bfloat16. */
 void batch_gather_rounded(const DatasetMap *data, DataSection section, const uint32_t *indices, int64_t count, uint16_t *x,
@@ -165,7 +172,8 @@ void batch_expect(const DatasetMap *data, DataSection section, const uint32_t *i
 
 /* ---- augmentation: of training images, while they are gathered ---- */
 
-/* 0 stands for "not done". */
+/* 0 stands for "not done". The crops that are stretched are those of Szegedy et al. 2015 (arXiv:1409.4842), MixUp is that of Zhang et al.
+ * 2018 (arXiv:1710.09412). */
 typedef struct Augmentation {
     int flip;        /* 1: every other image is mirrored, left to right */
     int64_t padding; /* a crop of the image's own size out of the image with so many black pixels around it */
@@ -198,3 +206,18 @@ void augmenter_set_section(Augmenter *augmenter, DataSection section);
  * lambda) other; others: [count] that one's label, may be NULL. */
 void augmenter_gather(Augmenter *augmenter, const uint32_t *indices, int64_t count, int64_t epoch, float lambda, float *x, uint16_t *labels,
                       uint16_t *others);
+
+/* ---- labels of which an image may have several, or none: JSON, a list of a list of classes for each image ---- */
+
+enum { REAL_FILE_MAX = 64 << 20 };
+
+typedef struct RealLabels {
+    uint32_t *first;  /* [count + 1]: where each image's classes begin among */
+    uint16_t *labels; /* [first[count]] */
+} RealLabels;
+
+/* Reads the file, which must have the digest, a list for each of `count` images, and classes below `classes`. 0, DATA_REFUSED with the
+ * byte, -1. To be cleared in any case. */
+int real_read(RealLabels *out, const char *path, const char *digest, int64_t count, int64_t classes, Error *error);
+void real_deinit(RealLabels *real);
+bool real_has(const RealLabels *real, int64_t image, int64_t label);

@@ -19,7 +19,7 @@ typedef struct Executor Executor;
 
 typedef struct ExecutorInterface {
     const char *name; /* "local" */
-    /* Starts one worker. */
+    /* Each returns 0 or -1. Starts one worker. */
     int (*start)(Executor *executor, ExecWorker *out, Error *error);
     /* Workers that ended since the last call, at most capacity. */
     int (*reap)(Executor *executor, ExecWorker *out, size_t capacity, size_t *count, Error *error);

@@ -28,6 +28,7 @@ typedef struct FitWarnings {
     FitWarning items[FIT_WARNINGS_MAX];
 } FitWarnings;
 
+/* Adds a warning, its text cut to fit; past FIT_WARNINGS_MAX nothing is added. */
 void fit_warn(FitWarnings *warnings, const char *code, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /* value, with a percentile interval of the bootstrap; lo and hi are NaN when there was none. */
@@ -43,17 +44,16 @@ typedef struct FitFrontier {
 /* In the order of the sweep file's names (SWEEP_FIT_NAMES in sweep.h is the same list). */
 typedef enum { FIT_ENVELOPE, FIT_ISOFLOP, FIT_PARAMETRIC, FIT_VPNLS, FIT_POWER, FIT_METHODS } FitMethod;
 
-const char *fit_method_text(FitMethod method);         /* "envelope", ... */
-int fit_method_find(const char *text, FitMethod *out); /* 0, or 1: no such method */
-bool fit_method_has_frontier(FitMethod method);        /* all but power */
-bool fit_method_has_law(FitMethod method);             /* a law of the loss: parametric, vpnls, power */
+const char *fit_method_text(FitMethod method);  /* "envelope", ... */
+bool fit_method_has_frontier(FitMethod method); /* all but power */
+bool fit_method_has_law(FitMethod method);      /* a law of the loss: parametric, vpnls, power */
 
 /* Of log residuals r = ln predicted - ln loss: Huber with delta 1e-3; r^2 / 2; or asymmetric, for studies in which some runs are
  * under-tuned and lie above the law: Huber for points above it, `FIT_ASYMMETRY` times as much for points below. */
 typedef enum { FIT_LOSS_HUBER, FIT_LOSS_MSE, FIT_LOSS_ASYMMETRIC, FIT_LOSSES } FitLoss;
 
-const char *fit_loss_text(FitLoss loss);
-int fit_loss_find(const char *text, FitLoss *out);
+const char *fit_loss_text(FitLoss loss);           /* "huber", "mse", "asymmetric" */
+int fit_loss_find(const char *text, FitLoss *out); /* 0, or 1: no such loss */
 
 typedef struct FitOptions {
     FitLoss loss;
@@ -139,9 +139,9 @@ void fit_warn_apart(Fit *fits, size_t count);
 
 typedef struct FitPrediction {
     double flops;
-    FitEstimate params, examples,
-        loss;    /* loss: at the optimum; NaN where the method has no law of the loss; params, examples: NaN for power */
-    bool beyond; /* flops lie outside what was fitted */
+    FitEstimate params, examples; /* the optimum's; NaN for power */
+    FitEstimate loss;             /* there; NaN where the method has no law of the loss */
+    bool beyond;                  /* flops lie outside what was fitted */
 } FitPrediction;
 
 /* level: of the intervals, percentiles over the cloud at this compute; NaN where the fit states none. 0 or -1. */
@@ -149,7 +149,7 @@ int fit_predict(FitPrediction *out, const Fit *fit, double flops, double level, 
 /* The loss of a run that need not be optimal, with its interval: parametric and vpnls. */
 FitEstimate fit_predict_loss(const Fit *fit, double params, double examples, double level);
 
-/* Fits the configurations of lowest compute and scores what that says about the `share` of highest compute. */
+/* A point that was held out, and the loss that the fit says it has. */
 typedef struct FitHoldoutPoint {
     double params, examples, flops, loss;
     FitEstimate predicted;
@@ -165,8 +165,9 @@ typedef struct FitHoldout {
     double inside; /* share of points within their interval, which is of the law, without the noise of one run; NaN without intervals */
 } FitHoldout;
 
-/* Methods with a law of the loss; others are FIT_REFUSED. share in (0, 1), of the configurations; runs whose compute agrees within 1 % stay
- * on one side. power scores the winners above the budget. 0, FIT_REFUSED, -1. */
+/* Fits the configurations of lowest compute and scores what that says about the `share` of highest compute. Methods with a law of the loss;
+ * others are FIT_REFUSED. share in (0, 1), of the configurations; runs whose compute agrees within 1 % stay on one side. power scores the
+ * winners above the budget. 0, FIT_REFUSED, -1. */
 int fit_holdout(FitHoldout *out, FitMethod method, const FitPoint *points, size_t count, double share, const FitOptions *options,
                 Error *error);
 void fit_holdout_deinit(FitHoldout *holdout);
@@ -205,9 +206,6 @@ size_t fit_lower_envelope(const FitPoint *points, size_t count, size_t *indices)
 
 enum { FIT_CSV_INVALID = 2, FIT_POINTS_MAX = 10000000 };
 
-int fit_points_read_csv(FitPoint **out, size_t *count, const char *text, size_t size, const char *path,
-                        Error *error); /* malloc'ed; errors name path:line */
-
 /* Which rows are wanted, by what they have in every column, trimmed and cut at 127 bytes. keep sets *wanted; what it
  * returns other than 0 ends the reading and is handed back. */
 typedef struct FitCsvFilter {
@@ -215,7 +213,8 @@ typedef struct FitCsvFilter {
     void *context;
 } FitCsvFilter;
 
-/* The same, of the rows that the filter wants; *count may be 0 then. filter NULL: all. Of a row that is not wanted nothing
- * is read but its fields. */
-int fit_points_read_csv_filtered(FitPoint **out, size_t *count, const char *text, size_t size, const char *path, const FitCsvFilter *filter,
-                                 Error *error);
+/* The points of the rows that the filter wants, *count may be 0 then; filter NULL: of all. Of a row that is not wanted nothing is read but
+ * its fields. *out: [*count], the caller's to free; path: for messages. 0, FIT_CSV_INVALID with an error that names path:line, -1, or what
+ * the filter returned. */
+int fit_points_read_csv(FitPoint **out, size_t *count, const char *text, size_t size, const char *path, const FitCsvFilter *filter,
+                        Error *error);

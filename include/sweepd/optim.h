@@ -23,15 +23,21 @@ int64_t optimizer_flops(OptimizerKind kind);
 /* Single-precision numbers that are kept for each parameter. */
 int64_t optimizer_states(OptimizerKind kind);
 
-/* Lion   (Chen et al. 2023): u = sign(beta1 m + (1-beta1) g); p <- p - lr (u + wd p); m <- beta2 m + (1-beta2) g.
- * AdamW  (Loshchilov and Hutter 2019, as PyTorch has it): p <- p (1 - lr wd); moments bias-corrected; p <- p - lr mh / (sqrt(vh) +
- * epsilon). SGD    (as PyTorch has it): g <- g + wd p; b <- momentum b + g; p <- p - lr b. */
+/* p: a parameter, g: its gradient, wd: weight_decay; states begin at 0.
+ *
+ * Lion (Chen et al. 2023, arXiv:2302.06675): u = sign(beta1 m + (1 - beta1) g); p <- p - lr (u + wd p); m <- beta2 m + (1 - beta2) g.
+ *
+ * AdamW (Loshchilov and Hutter 2019, arXiv:1711.05101, as PyTorch has it): m <- beta1 m + (1 - beta1) g; v <- beta2 v + (1 - beta2) g^2;
+ * p <- p (1 - lr wd); p <- p - lr mh / (sqrt(vh) + epsilon), mh = m / (1 - beta1^t), vh = v / (1 - beta2^t) in step t, from 1.
+ *
+ * SGD (as PyTorch has it): g <- g + wd p; b <- momentum b + g; p <- p - lr b. */
 typedef struct Optimizer Optimizer;
 
+/* Of so many parameters, at step 0. 0, or -1: no memory. */
 int optimizer_new(Optimizer **out, const OptimizerSettings *settings, size_t parameters, Error *error);
 void optimizer_free(Optimizer *optimizer);
-/* copy: [parameters], or NULL for none; from now on each step also writes there the new parameters rounded to bfloat16, in the same pass.
- */
+/* copy: [parameters], the caller's, or NULL for none; from now on each step also writes there the new parameters rounded to bfloat16, in
+ * the same pass. */
 void optimizer_set_copy(Optimizer *optimizer, uint16_t *copy);
 /* Parameters of a rate of their own: [first, first + count) move at `rate` times that of a step. */
 typedef struct ParameterGroup {

@@ -9,8 +9,8 @@ typedef struct PlotCurve {
     char label[64]; /* the model's name */
     double params, examples;
     size_t count;
-    const double *flops;  /* [count] */
-    const double *metric; /* [count] */
+    const double *flops;  /* [count], ascending, the caller's */
+    const double *metric; /* [count], the caller's */
 } PlotCurve;
 
 /* One of several studies that are laid beside each other. */
@@ -22,6 +22,7 @@ typedef struct PlotSeries {
     size_t point_count;
 } PlotSeries;
 
+/* All of it is the caller's. */
 typedef struct PlotStudy {
     const char *sweep;      /* its name */
     const char *data_title; /* "Fashion-MNIST", or ""; of a comparison the whole title */

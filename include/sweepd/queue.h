@@ -39,12 +39,13 @@ enum { QUEUE_LEASES_MAX = 256 };
 
 /* What a worker asks for. */
 typedef struct QueueRequest {
-    const Environment *environment;
-    const char *worker; /* the executor's name for it, or "" */
-    size_t runs_max;    /* that it would take at once from the sweep `sweep_id`, 1 to QUEUE_LEASES_MAX; of another sweep it takes one */
-    int64_t sweep_id;   /* that its last runs came from; 0: none */
-    RoomHost host;      /* of its machine, as it says; cores and memory 0: not known */
-    size_t workers;     /* that may ask besides, as far as the caller knows; those that hold leases are known here */
+    const Environment *environment; /* its backend is that of fp32 */
+    const char *bf16_backend;       /* "" or NULL: it has none */
+    const char *worker;             /* the executor's name for it, or "" */
+    size_t runs_max;  /* that it would take at once from the sweep `sweep_id`, 1 to QUEUE_LEASES_MAX; of another sweep it takes one */
+    int64_t sweep_id; /* that its last runs came from; 0: none */
+    RoomHost host;    /* of its machine, as it says; cores and memory 0: not known */
+    size_t workers;   /* that may ask besides, as far as the caller knows; those that hold leases are known here */
 } QueueRequest;
 
 typedef struct QueueLease {

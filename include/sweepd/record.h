@@ -49,6 +49,8 @@ bool run_has_metric(const Run *run, const char *name);
 double point_metric(const Point *point, const char *name);
 /* Sets or adds; names past POINT_METRICS_MAX are dropped and false is returned. */
 bool point_set_metric(Point *point, const char *name, double value);
+/* A whole number of a metric that is neither error, accuracy nor loss, such as "linear.cifar100.flops": to be shown without decimals. */
+bool metric_is_count(const char *name, double value);
 /* The metrics as a JSON object, NaN as null: {"test_error":0.1,...}; and back. */
 void point_format_metrics(const Point *point, Buffer *out);
 int point_parse_metrics(Point *point, const char *json, size_t size, Error *error);

@@ -17,9 +17,9 @@ double room_of_machine(double memory_bytes);
 /* What runs with these tensors need, one of which took so much; in steps of 4 MiB, so that what is known of many runs seldom changes. */
 double room_of_peak(double tensor_bytes, double peak_bytes);
 
-bool room_holds(Need most, Need needed);
-Need room_whole(const RoomHost *host);
-/* What the workers leave of it; memory may be negative. */
+bool room_holds(Need most, Need needed); /* whether `most` is enough of either */
+Need room_whole(const RoomHost *host);   /* all that a host has for workers; STORE_ANY_BYTES where its memory is not known */
+/* What the workers, [count], leave of it; memory may be negative. */
 Need room_left(const RoomHost *host, const HostWorker *workers, size_t count);
 GpuSet room_free_gpus(const RoomHost *host, const HostWorker *workers, size_t count);
 int64_t room_free_cores(const RoomHost *host, const HostWorker *workers, size_t count);

@@ -73,7 +73,8 @@ int store_run_list(Store *store, const RunFilter *filter, RunRecord *out, size_t
 /* By id in decimal, or by a unique prefix of the key of at least 6 digits. 0, STORE_NOT_FOUND, STORE_AMBIGUOUS. */
 int store_run_find(Store *store, const char *name, RunRecord *out, Error *error);
 int store_run_get(Store *store, int64_t run_id, RunRecord *out, Error *error); /* 0, STORE_NOT_FOUND */
-int store_run_spec(Store *store, int64_t run_id, Run *out, Error *error);
+int store_run_spec(Store *store, int64_t run_id, Run *out, Error *error);      /* 0, STORE_NOT_FOUND */
+/* Of one run, from the first on; out: [capacity], *count says how many were written. Points are by step. */
 int store_attempt_list(Store *store, int64_t run_id, AttemptRecord *out, size_t capacity, size_t *count, Error *error);
 int store_point_list(Store *store, int64_t run_id, Point *out, size_t capacity, size_t *count, Error *error);
 
@@ -97,7 +98,6 @@ typedef struct Need {
 
 /* No run needs more. */
 #define STORE_ANY_BYTES 9e18
-#define STORE_ANY       ((Need){STORE_ANY_BYTES, GPUS_MAX})
 
 /* The active sweep whose turn it is: of those with pending runs that need at most `most` the one with the fewest under way, the oldest of
  * equals; *pending is how many it has in all. 0, or STORE_NONE. */
@@ -148,6 +148,7 @@ int store_attempt_check(Store *store, int64_t attempt_id, const char *token, dou
 int store_attempt_renew(Store *store, int64_t attempt_id, double expires_at, double step, double flops, Error *error);
 /* Every open attempt expires then. */
 int store_attempt_extend_all(Store *store, double expires_at, Error *error);
+
 typedef struct RunPlan {
     int64_t steps; /* the last point is at this one */
     double flops;  /* exact; 0: an external program's, which has not told */
@@ -160,6 +161,7 @@ int store_run_tell(Store *store, int64_t run_id, int64_t params, double flops, d
 /* Points with a step that the run already has (from an earlier attempt or a repeated message) are kept once: the same run gives the same
  * numbers. Where it did not, an event "point_differs" says so. */
 int store_point_add(Store *store, int64_t attempt_id, const Point *points, size_t count, Error *error);
+
 typedef struct AttemptEnd {
     Outcome outcome;
     const char *detail;
@@ -186,18 +188,18 @@ int store_worker_count(Store *store, size_t *count, Error *error);
 int store_pending_count(Store *store, int64_t limit, int64_t *pending, int64_t *running, Error *error);
 /* Whether a sweep of another name has work: pending runs while it is active, or running ones. */
 int store_others_work(Store *store, const char *sweep, bool *others, Error *error);
-/* True in *wanted when some active or paused sweep still has the run and it was not cancelled. */
+/* True in *wanted when some active or paused sweep still has the run and it was not cancelled; in *paused when it is wanted and all of them
+ * are paused. 0, STORE_NOT_FOUND. */
 int store_run_wanted(Store *store, int64_t run_id, bool *wanted, bool *paused, Error *error);
 
 /* ---- fits and events ---- */
 
-/* json: the fit as `sweepctl fit --json` prints it. */
+/* json: the fit as `sweepctl fit --json` prints it. 0, STORE_NOT_FOUND: no such sweep; of the latest, also: no such fit. */
 int store_fit_add(Store *store, int64_t sweep_id, const char *method, const char *json, double now, int64_t *fit_id, Error *error);
 int store_fit_latest(Store *store, int64_t sweep_id, const char *method, Buffer *json, Error *error);
 
 /* kind: a word; detail for people. The store itself records "submitted", "sweep_state", "retried", "run_cancelled", "stale_message",
- * "point_differs"; the
- * queue "lease_expired", "stale_message", "worker_exited", "run_dropped", "spec_unreadable". */
+ * "point_differs"; the queue "lease_expired", "stale_message", "worker_exited", "run_dropped", "spec_unreadable". */
 int store_event_add(Store *store, double now, const char *kind, int64_t sweep_id, int64_t run_id, int64_t attempt_id, const char *detail,
                     Error *error);
 /* The newest of the run (0: of everything), at most capacity, the oldest of them first. */

@@ -18,6 +18,8 @@ enum {
 typedef enum { PRECISION_FP32, PRECISION_BF16, PRECISION_AUTO } Precision; /* auto: bf16 where the processor has it, else fp32 */
 typedef enum { TRAINER_BUILTIN, TRAINER_SIMULATED, TRAINER_EXTERNAL } TrainerKind;
 
+const char *trainer_kind_text(TrainerKind kind); /* "builtin", ... */
+
 /* What a simulated run comes to, with nothing trained: every metric is
  *   (E + A P^-alpha + B N^-beta) exp(noise z) exp(curvature ln(lr / best_lr)^2),
  * P the model's parameters, N the examples, z a standard normal number that the run's key decides. docs/sweep-file.md tells the rest. */
@@ -166,13 +168,22 @@ int run_identify(const Run *run, Buffer *text, char key[RUN_KEY_MAX], Error *err
  * SWEEP_INVALID with the error naming path:line:column or the field. */
 int run_parse(Run *out, const char *text, size_t size, const char *path, Error *error);
 
+/* ---- settings by name: the columns of tables, what --where compares, and placeholders ---- */
+
+enum { SETTING_NAME_MAX = 96 };
+
+/* What decides the run's result, its limits and where its files lie, in turn, with the defaults that the canonical text leaves out; false
+ * past the last. The name is the last part of the key's path ("lr", "padding"), or what the key names ("optimizer"); below `test` and in
+ * an item of `eval` it says so: "test.padding", "linear.cifar100.epochs". No two are alike. value: JSON, appended. */
+bool run_setting(const Run *run, size_t index, char name[SETTING_NAME_MAX], Buffer *value);
+
 /* ---- an external program's arguments: "{width}" stands for the run's width, "{{" and "}}" for braces ---- */
 
 /* Appends what a name stands for; false: it stands for nothing. */
 typedef bool (*CommandValue)(void *context, const char *name, Buffer *out);
 /* 0, or 1 with the reason. */
 int command_expand(const char *argument, CommandValue value, void *context, Buffer *out, char *reason, size_t capacity);
-/* A setting of the run by its name: depth, width, expansion, inputs, classes, examples, seed, and those of `train`. */
+/* The setting of that name (run_setting) as plain text: the run's own that are a number or a word. */
 bool run_append_setting(const Run *run, const char *name, Buffer *out);
 
 /* Data sets that the program knows by name. The digest is the SHA-256 over train images, train labels, test images and test
@@ -237,6 +248,12 @@ bool sweep_is_plan_only(const Sweep *sweep);
 void sweep_append_missing(const Sweep *sweep, Buffer *out);
 /* The same as a refusal: 0, or SWEEP_INVALID with the error naming the path. */
 int sweep_check_data(const Sweep *sweep, const char *path, Error *error);
+/* What the file names beside its data: the labels of test.real must be of the test set's images and classes, the tensors of train.init
+ * those of every run's model. Reads the labels, and of the weights the header. 0, SWEEP_INVALID with the error naming path, key and file,
+ * or -1. */
+int sweep_check_files(const Sweep *sweep, const char *path, Error *error);
+/* Tensors whose names begin so may stand beside weights to start from: a checkpoint's. */
+#define WEIGHTS_IGNORED "optimizer."
 bool sweep_is_simulated(const Sweep *sweep);
 bool sweep_is_external(const Sweep *sweep);
 

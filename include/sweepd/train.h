@@ -30,14 +30,15 @@ typedef struct TrainerInterface {
     /* Up to `limit` steps from where the trainer stands, fewer at the end. 0, TRAIN_DIVERGED (the step whose loss was not finite is the
      * last one, and counted) or -1. */
     int (*step)(Trainer *trainer, int64_t limit, Error *error);
-    /* Measures the metrics at the current step: {train,validation,test}_{loss,error}, and _top5_error of more than five classes. Losses are
-     * cross-entropies in nats without smoothing; an error whose loss is not finite is NaN too. The builtin trainer measures all of
-     * validation and test at the run's last step, and the first 10,000 examples of the subset at most; before it, at most 2,000 examples
-     * of each. */
+    /* Measures the metrics at the current step, and sets all of *out: {train,validation,test}_{loss,error}, and _top5_error of more than
+     * five classes. Losses are cross-entropies in nats without smoothing; an error whose loss is not finite is NaN too. The builtin trainer
+     * measures all of validation and test at the run's last step, and the first 10,000 examples of the subset at most; before it, at most
+     * 2,000 examples of each. It takes no memory that trainer_new did not: a batch of it holds no more than a training batch does, or
+     * 16 MiB of activations where that is more. 0 or -1. */
     int (*evaluate)(Trainer *trainer, Point *out, Error *error);
     /* Once the run's own training is over and `out` has its last metrics: adds what else is measured then (test-time augmentation, ReaL,
-     * eval), which may take long and is stopped as training is. Returns what
-     * train_run may. NULL: nothing is. */
+     * eval), which may take long and is stopped as training is. An item of eval has a model and data of its own while it is trained
+     * (run_tensor_bytes counts the largest). Returns what train_run may. NULL: nothing is. */
     int (*finish)(Trainer *trainer, const struct TrainLoop *loop, Point *out, Error *error);
     int (*save)(Trainer *trainer, const char *path, Error *error);
     /* 0, TRAIN_REFUSED when the checkpoint is not this run's or is damaged: the trainer is then as it was. */
@@ -65,6 +66,9 @@ typedef struct TrainerOptions {
 
 /* Prepares the trainer that run->trainer names. 0, TRAIN_REFUSED, -1. */
 int trainer_new(Trainer **out, const Run *run, const TrainerOptions *options, Error *error);
+/* What the run is trained with here, as a trainer's environment says it: the backend that its precision gets, "" when it gets none; of runs
+ * that no backend trains, the trainer's kind. */
+const char *trainer_backend(const Run *run);
 void trainer_free(Trainer *trainer);
 /* The model of a builtin trainer, NULL for others. */
 Model *trainer_model(Trainer *trainer);
@@ -93,23 +97,3 @@ typedef struct TrainLoop {
  * TRAIN_STOPPED, TRAIN_DIVERGED (a last point with what there is, NaN as NaN, was given to on_point), TRAIN_UNSAVED, TRAIN_TIMEOUT,
  * TRAIN_REFUSED, -1. */
 int train_run(Trainer *trainer, const TrainLoop *loop, Error *error);
-
-/* ---- safetensors: 8 bytes little-endian header size, a JSON header, raw little-endian data ---- */
-
-typedef struct SafetensorsEntry {
-    const char *name;
-    int dimensions;
-    int64_t shape[2];
-    const float *data; /* F32; row-major */
-} SafetensorsEntry;
-
-int safetensors_write(const char *path, const SafetensorsEntry *entries, size_t count, const char *const *metadata_pairs, size_t pairs,
-                      Error *error);
-
-typedef struct Safetensors Safetensors;                                  /* an opened file */
-int safetensors_open(Safetensors **out, const char *path, Error *error); /* 0, TRAIN_REFUSED for a bad file, -1 */
-void safetensors_free(Safetensors *file);
-size_t safetensors_count(const Safetensors *file);
-const SafetensorsEntry *safetensors_entry(const Safetensors *file, size_t index);
-const SafetensorsEntry *safetensors_find(const Safetensors *file, const char *name); /* NULL when absent */
-const char *safetensors_metadata(const Safetensors *file, const char *key);          /* NULL when absent */

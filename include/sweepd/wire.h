@@ -17,9 +17,10 @@ enum {
 
 /* ---- messages of the lease protocol ---- */
 
-typedef struct LeaseRequest {      /* POST /v1/leases */
-    Environment environment;       /* of the worker; data_digest empty; threads 0: the daemon's choice */
-    char worker[MACHINE_TEXT_MAX]; /* the executor's name for it, "" when started by hand */
+typedef struct LeaseRequest {            /* POST /v1/leases */
+    Environment environment;             /* of the worker; data_digest empty; threads 0: the daemon's choice */
+    char bf16_backend[MACHINE_TEXT_MAX]; /* as environment.backend, which is that of fp32; "": it has none */
+    char worker[MACHINE_TEXT_MAX];       /* the executor's name for it, "" when started by hand */
     int64_t runs_max;    /* that it would take at once of the sweep `sweep_id`, 1 to WIRE_LEASES_MAX; of another sweep it takes one */
     int64_t sweep_id;    /* that its last runs came from; 0: none */
     int64_t cores;       /* of its machine, that it may use */
@@ -68,8 +69,7 @@ typedef struct Report {
 } Report;
 
 typedef struct ReportAnswer {
-    int64_t
-        status; /* 200, or why nothing was changed: 400 (the report is wrong), 404 (no such attempt), 409 (the lease is not the sender's) */
+    int64_t status; /* 200, or why nothing changed: 400 (the report is wrong), 404 (no such attempt), 409 (the lease is not the sender's) */
     Directive directive;
     char message[RECORD_TEXT_MAX]; /* "" with 200 */
 } ReportAnswer;
@@ -197,7 +197,7 @@ typedef struct HttpLimits {
     int connections;             /* at once; more are closed at accept */
 } HttpLimits;
 
-/* The handler is called within the base's loop. */
+/* The handler is called within the loop of `base`, which outlives the server; its request's texts are valid for the call. */
 int http_server_new(HttpServer **out, struct event_base *base, const HttpLimits *limits, HttpHandler handler, void *context, Error *error);
 void http_server_free(HttpServer *server);
 /* Lets provisional answers go, or, when what they say was not kept, sends a 503 in their place. */

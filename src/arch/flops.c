@@ -68,12 +68,12 @@ uint64_t arch_step_flops(const Architecture *arch, int64_t batch, int64_t optimi
            (uint64_t)arch_params_total(arch) * (uint64_t)optimizer;
 }
 
-static int64_t training_batch(const Training *training) {
-    return training->batch < training->examples ? training->batch : training->examples;
+int64_t arch_batch(const Training *training) {
+    return count_at_most(training->batch, training->examples);
 }
 
 int64_t arch_steps_per_epoch(const Training *training) {
-    int64_t batch = training_batch(training);
+    int64_t batch = arch_batch(training);
     return batch > 0 ? training->examples / batch : 0;
 }
 
@@ -82,7 +82,7 @@ int64_t arch_steps(const Training *training) {
 }
 
 Flops arch_training_flops(const Architecture *arch, const Training *training) {
-    int64_t batch = training_batch(training);
+    int64_t batch = arch_batch(training);
     double steps = (double)arch_steps(training);
     double shown = (double)training->examples * (double)training->epochs;
     double paper_example = (double)arch_forward_macs(arch) + (double)(PAPER_FLOPS_PER_NORM_ELEMENT * arch->depth * arch->width);
@@ -129,7 +129,7 @@ uint64_t arch_features_flops(const Architecture *arch, int64_t batch) {
 }
 
 Flops arch_head_training_flops(const Architecture *arch, const Training *training, bool keeps_features) {
-    int64_t batch = training_batch(training);
+    int64_t batch = arch_batch(training);
     double steps = (double)arch_steps(training), examples = (double)training->examples;
     double looked = keeps_features ? examples : steps * (double)batch; /* examples that the body sees */
     double shown = examples * (double)training->epochs, passed = keeps_features ? examples : shown;

@@ -1,5 +1,7 @@
 #include "format.h"
 
+#include "sweepd/record.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -61,6 +63,14 @@ const char *format_count(int64_t value, char out[FORMAT_MAX]) {
     return out;
 }
 
+const char *format_known_count(int64_t value, char out[FORMAT_MAX]) {
+    return value > 0 ? format_count(value, out) : strcpy(out, "?");
+}
+
+const char *format_known_scaled(double value, const char *unit, char out[FORMAT_MAX]) {
+    return value > 0 ? format_scaled(value, unit, out) : strcpy(out, "?");
+}
+
 const char *format_percent(double share, char out[FORMAT_MAX]) {
     if (!isfinite(share))
         return strcpy(out, "-");
@@ -84,6 +94,8 @@ const char *format_metric(const char *name, double value, char out[FORMAT_MAX]) 
     bool share = strstr(name, "error") || strstr(name, "accuracy");
     if (!isfinite(value))
         return strcpy(out, "-");
+    if (metric_is_count(name, value))
+        return format_count((int64_t)value, out);
     if (share)
         snprintf(out, FORMAT_MAX, "%.2f %%", 100 * value);
     else

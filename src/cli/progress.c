@@ -102,7 +102,7 @@ static void append_states(const SweepRecord *sweep, Buffer *out) {
 static void append_compute(const Progress *progress, const char *gap, Buffer *out) {
     char done[FORMAT_MAX], planned[FORMAT_MAX], rate[FORMAT_MAX], left[FORMAT_MAX];
     buffer_printf(out, "%s of %s", format_scaled(progress->sweep.done_flops, "FLOP", done),
-                  format_scaled(progress->sweep.planned_flops, "FLOP", planned));
+                  format_known_scaled(progress->sweep.planned_flops, "FLOP", planned));
     if (progress_finished(&progress->sweep))
         return;
     if (isfinite(progress->seconds_left))

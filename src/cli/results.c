@@ -128,9 +128,9 @@ static int layout_make(Layout *out, const Study *study, Error *error) {
 }
 
 static void row_print(Table *table, const Study *study, const Layout *layout, const StudyRun *run) {
-    char text[FORMAT_MAX], value[SETTING_NAME_MAX];
+    char text[FORMAT_MAX], value[SETTING_TEXT_MAX];
     table_cell(table, "%s", run->model);
-    table_cell(table, "%s", format_count((int64_t)run->params, text));
+    table_cell(table, "%s", format_known_count((int64_t)run->params, text));
     for (size_t i = 0; i < layout->settings.count; i++)
         table_cell(table, "%s", settings_value(study, run, layout->settings.names[i], value));
 }

@@ -1,25 +1,37 @@
-/* Settings are read from runs' canonical text, so that whatever a later version adds to it is told apart here, too. */
+/* Settings are told apart by runs' canonical text and named by the table behind it (run_setting), so that whatever a later version adds
+ * is found here, too. */
 #include "settings.h"
 
 #include <stdio.h>
 #include <string.h>
 
-/* ---- one run's settings, as an object without depth ---- */
+/* The texts that were met so far, each with its number. */
+typedef struct Known {
+    json_t *settings, *cells;
+    Buffer text;
+} Known;
 
-/* Inner names stand alone; the name of a named thing (optimizer.name) is called as the thing is. */
-static int flatten(json_t *object, const char *outer, json_t *out) {
-    const char *name;
-    json_t *value;
-    json_object_foreach(object, name, value) {
-        bool named = !strcmp(name, "name") || !strcmp(name, "kind");
-        if (json_is_object(value) ? flatten(value, name, out) : json_object_set(out, named ? outer : name, value))
-            return -1;
+/* ---- one run's settings, by name ---- */
+
+static json_t *list_settings(const Run *run) {
+    Buffer value;
+    char name[SETTING_NAME_MAX];
+    json_t *out = json_object();
+    buffer_init(&value, RUN_SPEC_MAX);
+    for (size_t i = 0; out && run_setting(run, i, name, &value); i++) {
+        if (json_object_set_new(out, name, json_loadb(value.data, value.size, JSON_DECODE_ANY, NULL))) {
+            json_decref(out);
+            out = NULL;
+        }
+        buffer_clear(&value);
     }
-    return 0;
+    buffer_deinit(&value);
+    return out;
 }
 
-/* The run with all that is no setting made equal to another's. */
-static int format_settings(const Run *run, const Run *first, Buffer *out, Error *error) {
+/* All that is no setting is made equal to another run's. known: from canonical text to index. */
+static int find_setting(Study *study, const Run *run, const Run *first, Known *known, size_t *index, Error *error) {
+    Buffer *text = &known->text;
     Run plain = *run;
     plain.model.depth = first->model.depth;
     plain.model.width = first->model.width;
@@ -27,23 +39,17 @@ static int format_settings(const Run *run, const Run *first, Buffer *out, Error 
     plain.examples = first->examples;
     plain.seed = first->seed;
     plain.subset_seed = first->subset_seed;
-    buffer_clear(out);
-    return run_format(&plain, out, error);
-}
-
-/* known: from canonical text to index. */
-static int find_setting(Study *study, json_t *known, const Buffer *text, size_t *index, Error *error) {
-    const json_t *place = json_object_get(known, text->data);
+    buffer_clear(text);
+    if (run_format(&plain, text, error))
+        return -1;
+    const json_t *place = json_object_get(known->settings, text->data);
     if (place) {
         *index = (size_t)json_integer_value(place);
         return 0;
     }
-    json_t *nested = json_loadb(text->data, text->size, 0, NULL), *flat = json_object();
     *index = json_array_size(study->settings);
-    int failed = !nested || !flat || flatten(nested, "", flat) || json_array_append(study->settings, flat) ||
-                 json_object_set_new(known, text->data, json_integer((json_int_t)*index));
-    json_decref(nested);
-    json_decref(flat);
+    bool failed = json_array_append_new(study->settings, list_settings(&plain)) ||
+                  json_object_set_new(known->settings, text->data, json_integer((json_int_t)*index));
     return failed ? error_set(error, "out of memory") : 0;
 }
 
@@ -65,12 +71,6 @@ static int find_cell(const Sweep *sweep, const Run *run, json_t *known, Buffer *
     return 0;
 }
 
-/* The texts that were met so far, each with its number. */
-typedef struct Known {
-    json_t *settings, *cells;
-    Buffer text;
-} Known;
-
 /* The file's runs and the study's are in one order. 0; 1: they are not the same runs; negative. */
 static int match_runs(Study *study, const Sweep *sweep, Known *known, Error *error) {
     SweepCursor cursor;
@@ -88,8 +88,7 @@ static int match_runs(Study *study, const Sweep *sweep, Known *known, Error *err
         result = run_key(&run, key, error);
         if (!result && strcmp(key, record->key) != 0)
             return 1;
-        result = result ? result : format_settings(&run, &first, &known->text, error);
-        result = result ? result : find_setting(study, known->settings, &known->text, &record->setting, error);
+        result = result ? result : find_setting(study, &run, &first, known, &record->setting, error);
         if (!result && tuned) {
             record->tuned = sweep_tuned_setting(sweep, &run);
             result = find_cell(sweep, &run, known->cells, &known->text, &record->cell, error);
@@ -145,21 +144,36 @@ static void add_missing(json_t *from, const json_t *in, SettingNames *out) {
     }
 }
 
-void settings_compare(const Study *study, const StudyRun *left, const StudyRun *right, SettingNames *out) {
-    if (!study->settings || left->setting == right->setting)
-        return;
-    json_t *a = json_array_get(study->settings, left->setting), *b = json_array_get(study->settings, right->setting);
+static void compare_settings(const Study *study, size_t left, size_t right, SettingNames *out) {
+    json_t *a = json_array_get(study->settings, left), *b = json_array_get(study->settings, right);
     add_missing(a, b, out);
     add_missing(b, a, out);
 }
 
-const char *settings_value(const Study *study, const StudyRun *run, const char *name, char out[SETTING_NAME_MAX]) {
-    const json_t *value = json_object_get(json_array_get(study->settings, run->setting), name);
+void settings_compare(const Study *study, const StudyRun *left, const StudyRun *right, SettingNames *out) {
+    if (study->settings && left->setting != right->setting)
+        compare_settings(study, left->setting, right->setting, out);
+}
+
+void settings_differing(const Study *study, SettingNames *out) {
+    *out = (SettingNames){0};
+    for (size_t i = 1; i < json_array_size(study->settings); i++)
+        compare_settings(study, 0, i, out);
+}
+
+const json_t *settings_find(const Study *study, const StudyRun *run, const char *name) {
+    return json_object_get(json_array_get(study->settings, run->setting), name);
+}
+
+const char *settings_value(const Study *study, const StudyRun *run, const char *name, char out[SETTING_TEXT_MAX]) {
+    const json_t *value = settings_find(study, run, name), *low = json_array_get(value, 0), *high = json_array_get(value, 1);
     if (json_is_integer(value))
-        snprintf(out, SETTING_NAME_MAX, "%lld", (long long)json_integer_value(value));
+        snprintf(out, SETTING_TEXT_MAX, "%lld", (long long)json_integer_value(value));
     else if (json_is_number(value))
-        snprintf(out, SETTING_NAME_MAX, "%g", json_number_value(value));
+        snprintf(out, SETTING_TEXT_MAX, "%g", json_number_value(value));
+    else if (json_is_number(low) && json_is_number(high))
+        snprintf(out, SETTING_TEXT_MAX, "%g to %g", json_number_value(low), json_number_value(high));
     else
-        text_copy(out, SETTING_NAME_MAX, json_is_string(value) ? json_string_value(value) : "-");
+        text_copy(out, SETTING_TEXT_MAX, json_is_string(value) ? json_string_value(value) : "-");
     return out;
 }

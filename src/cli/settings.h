@@ -4,9 +4,9 @@
 
 #include "study.h"
 
-enum { SETTINGS_NAMES_MAX = 8, SETTING_NAME_MAX = 32 };
+enum { SETTINGS_NAMES_MAX = 64, SETTING_TEXT_MAX = 128 };
 
-/* Names of settings: "lr", "epochs", "optimizer" (its name), ... */
+/* Names of settings, as run_setting has them: "lr", "epochs", "optimizer" (its name), ... */
 typedef struct SettingNames {
     size_t count;
     char names[SETTINGS_NAMES_MAX][SETTING_NAME_MAX];
@@ -17,5 +17,9 @@ typedef struct SettingNames {
 int settings_load(Study *study, Source *source, Error *error);
 /* Adds the names of what differs between the settings of two runs. */
 void settings_compare(const Study *study, const StudyRun *left, const StudyRun *right, SettingNames *out);
-/* The value of a run's setting as text; "-" when the run has none of that name. */
-const char *settings_value(const Study *study, const StudyRun *run, const char *name, char out[SETTING_NAME_MAX]);
+/* The names of all that differs between any two runs of the study. */
+void settings_differing(const Study *study, SettingNames *out);
+/* A run's value, NULL when it has no setting of that name; the study's. */
+const json_t *settings_find(const Study *study, const StudyRun *run, const char *name);
+/* The same as text; "-" when the run has none of that name. */
+const char *settings_value(const Study *study, const StudyRun *run, const char *name, char out[SETTING_TEXT_MAX]);

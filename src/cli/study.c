@@ -62,6 +62,12 @@ int study_options_read(StudyOptions *out, const Arguments *arguments, const FitS
     return where ? where_parse(&out->where, where, error) : 0;
 }
 
+static void note_metrics(Study *study, const Point *last) {
+    for (size_t i = 0; i < last->metric_count; i++)
+        if (!isfinite(point_metric(&study->seen, last->metrics[i].name)))
+            point_set_metric(&study->seen, last->metrics[i].name, last->metrics[i].value);
+}
+
 static int keep_run(void *context, const RunRecord *record, Error *error) {
     Study *study = context;
     if (study->run_count == study->run_capacity) {
@@ -93,29 +99,67 @@ static int keep_run(void *context, const RunRecord *record, Error *error) {
     };
     text_copy(run->model, sizeof run->model, record->model);
     text_copy(run->key, sizeof run->key, record->key);
-    if (record->has_point)
-        study->seen = record->last;
+    if (record->has_point && record->state == RUN_DONE)
+        note_metrics(study, &record->last);
     return 0;
 }
 
-/* A mistyped name would look like runs without results. */
-static int check_metric(const Study *study, Error *error) {
-    char names[ERROR_TEXT_MAX / 2] = "";
+static void list_metrics(const Study *study, char *out, size_t capacity) {
     size_t used = 0;
-    for (size_t i = 0; i < study->seen.metric_count && used < sizeof names; i++) {
-        if (!strcmp(study->seen.metrics[i].name, study->options.metric))
-            return 0;
-        used += (size_t)snprintf(names + used, sizeof names - used, "%s%s", i ? ", " : "", study->seen.metrics[i].name);
-    }
-    return used == 0 ? 0 : cli_usage(error, "--metric: the runs of %s have no %s; they have %s", study->name, study->options.metric, names);
+    text_copy(out, capacity, "none");
+    for (size_t i = 0; i < study->seen.metric_count && used < capacity; i++)
+        if (isfinite(study->seen.metrics[i].value))
+            used += (size_t)snprintf(out + used, capacity - used, "%s%s", used ? ", " : "", study->seen.metrics[i].name);
+}
+
+/* A name that no run has would look like runs without results. */
+int study_check_metric(const Study *study, bool stated, Error *error) {
+    char names[ERROR_TEXT_MAX / 2];
+    const char *metric = study->options.metric, *select = study->options.select;
+    bool tuned = study->file && sweep_tuned_count(study->file) > 0, done = false;
+    for (size_t i = 0; i < study->run_count; i++)
+        done = done || study->runs[i].state == RUN_DONE;
+    bool has_metric = isfinite(point_metric(&study->seen, metric));
+    if (!done || (has_metric && (!tuned || isfinite(point_metric(&study->seen, select)))))
+        return 0;
+    list_metrics(study, names, sizeof names);
+    if (!has_metric && stated)
+        return cli_usage(error, "--metric: the runs of %s have no %s; they have %s", study->name, metric, names);
+    error_set(
+        error,
+        "the finished runs of %s have no %s, %s; they have %s. Write one of these as %s in the sweep file and submit it again: what is "
+        "done stays done%s",
+        study->name, has_metric ? select : metric, has_metric ? "which is to choose among tuned settings" : "which is to be fitted", names,
+        has_metric ? "fit.select" : "fit.metric", has_metric ? "" : ". Or give --metric");
+    return CLI_FAILED;
+}
+
+static int load_runs(Study *study, Source *source, Error *error) {
+    text_copy(study->name, sizeof study->name, study->sweep.name);
+    int result = source_runs(source, &study->sweep, -1, keep_run, study, error);
+    return result ? result : settings_load(study, source, error);
+}
+
+int study_load_runs(Study *out, Source *source, const SweepRecord *sweep, Error *error) {
+    *out = (Study){.sweep = *sweep};
+    int result = load_runs(out, source, error);
+    if (result)
+        study_deinit(out);
+    return result;
+}
+
+const StudyRun *study_run_after(const Study *study, size_t *at, int64_t id) {
+    for (size_t i = *at; i < study->run_count; i++)
+        if (study->runs[i].id == id) {
+            *at = i + 1;
+            return &study->runs[i];
+        }
+    return NULL;
 }
 
 int study_load(Study *out, Source *source, const SweepRecord *sweep, const StudyOptions *options, Error *error) {
     *out = (Study){.sweep = *sweep, .options = *options};
-    text_copy(out->name, sizeof out->name, sweep->name);
-    int result = source_runs(source, sweep, -1, keep_run, out, error);
-    if (!result)
-        result = settings_load(out, source, error);
+    int result = load_runs(out, source, error);
     if (!result)
         result = study_keep_wanted(out, error);
     if (!result)
@@ -142,7 +186,7 @@ int study_open(Study *out, Source *source, const char *name, const Arguments *ar
     if (result)
         return result;
     result = study_load(out, source, &sweep, &options, error);
-    if (!result && arguments_flag(arguments, "metric") && (result = check_metric(out, error)))
+    if (!result && (result = study_check_metric(out, arguments_flag(arguments, "metric"), error)))
         study_deinit(out);
     return result;
 }

@@ -78,7 +78,7 @@ typedef struct Study {
     json_t *settings; /* owned; an array of objects, name to value, in the sweep's order; NULL: not known (settings.h) */
     FitPoint *points; /* owned; the runs that are done and have a positive metric */
     size_t point_count;
-    Point seen; /* the last point of some run, for the names of the metrics that there are */
+    Point seen; /* the metrics of finished runs; NaN where none has a value */
     Tuning tuning;
     LeftOut left_out;
 } Study;
@@ -88,12 +88,20 @@ typedef struct Study {
 int study_options_read(StudyOptions *out, const Arguments *arguments, const FitSettings *settings, Error *error);
 /* 0, or as source_runs. */
 int study_load(Study *out, Source *source, const SweepRecord *sweep, const StudyOptions *options, Error *error);
+/* The sweep's runs and what differs between them, without points. 0, or as source_runs. */
+int study_load_runs(Study *out, Source *source, const SweepRecord *sweep, Error *error);
+/* For a walk along the sweep's runs, or some of them, in their order: the run of that id, from *at on, which is moved behind it. NULL: it
+ * came to the sweep since. */
+const StudyRun *study_run_after(const Study *study, size_t *at, int64_t id);
 /* The sweep of that name, with the options that the arguments and the sweep's file give. */
 int study_open(Study *out, Source *source, const char *name, const Arguments *arguments, Error *error);
 /* The table at that path; "-" is standard input. */
 int study_open_table(Study *out, const char *path, const Arguments *arguments, Error *error);
 /* The sweep or the --points of a verb that takes either. *source: opened for a sweep, NULL for a table; the caller frees it. */
 int study_open_either(Study *out, Source **source, const Cli *cli, const Arguments *arguments, Error *error);
+/* Whether some finished run has the metric to fit, and of a tuned study the one that chooses: 0, also when none has finished; else the
+ * error names those that there are. stated: the metric is --metric's, and CLI_USAGE; else CLI_FAILED. */
+int study_check_metric(const Study *study, bool stated, Error *error);
 void study_deinit(Study *study);
 /* Points from the runs, with what was left out. 0 or negative. */
 int study_make_points(Study *study, Error *error);

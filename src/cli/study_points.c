@@ -23,7 +23,7 @@ static WhereField field_text(const char *text) {
 }
 
 static WhereField field_setting(const Study *study, const StudyRun *run, const char *name) {
-    const json_t *value = json_object_get(json_array_get(study->settings, run->setting), name);
+    const json_t *value = settings_find(study, run, name);
     if (json_is_number(value))
         return field_number(json_number_value(value));
     return field_text(json_is_string(value) ? json_string_value(value) : NULL);

@@ -59,8 +59,8 @@ static int read_points(Study *study, const char *path, Error *error) {
     buffer_init(&text, CSV_MAX);
     int result = file_read(strcmp(path, "-") ? path : "/dev/stdin", CSV_MAX, &text, error) < 0 ? CLI_USAGE : 0;
     if (!result)
-        result = fit_points_read_csv_filtered(&study->points, &study->point_count, text.data ? text.data : "", text.size, study->name,
-                                              study->options.where.count ? &filter : NULL, error);
+        result = fit_points_read_csv(&study->points, &study->point_count, text.data ? text.data : "", text.size, study->name,
+                                     study->options.where.count ? &filter : NULL, error);
     if (!result)
         result = where_check_names(&study->options.where, rows.names, error);
     buffer_deinit(&text);

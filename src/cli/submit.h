@@ -3,7 +3,7 @@
 
 #include "source.h"
 
-/* CLI_USAGE when the sweep can only be planned. */
+/* CLI_USAGE when the sweep can only be planned, or names files that do not fit. */
 int submit_check(const Sweep *sweep, const char *path, Error *error);
 /* As source_call. text: the file as it was read. */
 int submit_sweep(Source *source, const char *path, const Buffer *text, SubmitRecord *out, Error *error);

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <wchar.h>
 
-enum { TABLE_COLUMNS_MAX = 48, CELL_MAX = 512, GAP = 2 };
+enum { TABLE_COLUMNS_MAX = 96, CELL_MAX = 512, GAP = 2 };
 
 typedef struct Cell {
     char *text;
@@ -130,9 +130,13 @@ static void drop_empty(Table *table) {
         table->columns[i].dropped = !filled[i] && table->columns[i].rank > 0 && table->cell_count > 0;
 }
 
+static bool is_too_wide(const Table *table) {
+    return table->cli->width && table_width(table) > (size_t)table->cli->width;
+}
+
 static void table_fit(Table *table) {
     drop_empty(table);
-    while (table->cli->width && table_width(table) > (size_t)table->cli->width) {
+    while (is_too_wide(table)) {
         Column *last = NULL;
         for (size_t i = 0; i < table->column_count; i++) {
             Column *column = &table->columns[i];
@@ -180,10 +184,9 @@ static bool columns_fill(const Table *table, struct libscols_table *out) {
     return true;
 }
 
-int table_print(Table *table, Error *error) {
+static int print_columns(const Table *table, Error *error) {
     struct libscols_table *out = scols_new_table();
     bool limited = table->cli->width > 0;
-    table_fit(table);
     bool right = !table->failed && out && columns_fill(table, out) && lines_fill(table, out);
     if (right) {
         scols_table_enable_colors(out, table->cli->color);
@@ -195,4 +198,42 @@ int table_print(Table *table, Error *error) {
     }
     scols_unref_table(out);
     return right ? 0 : error_set(error, "cannot lay out a table");
+}
+
+int table_print(Table *table, Error *error) {
+    table_fit(table);
+    return print_columns(table, error);
+}
+
+/* Takes up what fits of the columns that wait, at least one; whether others go on waiting. */
+static bool take_part(Table *table, size_t repeated, bool waiting[TABLE_COLUMNS_MAX]) {
+    size_t taken = 0;
+    for (size_t i = repeated; i < table->column_count; i++)
+        table->columns[i].dropped = true;
+    for (size_t i = repeated; i < table->column_count; i++) {
+        if (!waiting[i])
+            continue;
+        table->columns[i].dropped = false;
+        if (taken > 0 && is_too_wide(table)) {
+            table->columns[i].dropped = true;
+            return true;
+        }
+        waiting[i] = false;
+        taken++;
+    }
+    return false;
+}
+
+int table_print_parts(Table *table, size_t repeated, Error *error) {
+    bool waiting[TABLE_COLUMNS_MAX];
+    drop_empty(table);
+    for (size_t i = 0; i < table->column_count; i++)
+        waiting[i] = !table->columns[i].dropped;
+    for (;;) {
+        bool more = take_part(table, repeated, waiting);
+        int result = print_columns(table, error);
+        if (result || !more)
+            return result;
+        putchar('\n');
+    }
 }

@@ -22,3 +22,5 @@ void table_cell(Table *table, const char *format, ...) __attribute__((format(pri
 void table_color(Table *table, const char *color);
 /* To stdout. */
 int table_print(Table *table, Error *error);
+/* The same with nothing left out: columns that do not fit go on in tables below, each of which begins with the first `repeated` columns. */
+int table_print_parts(Table *table, size_t repeated, Error *error);

@@ -1,5 +1,5 @@
-/* Runs or points as rows. Metrics differ from run to run, so a CSV's columns are found in one pass and its rows written in a second. */
-#include "source.h"
+/* Runs or points as rows. Settings and metrics differ from run to run, so a CSV's columns are found before its rows are written. */
+#include "settings.h"
 
 #include <errno.h>
 #include <math.h>
@@ -13,6 +13,9 @@ typedef struct Export {
     FILE *out;
     Buffer row;
     bool csv, points;
+    Study study;
+    size_t at;                                  /* into the study's runs: the next */
+    SettingNames settings;                      /* a column each: those that differ, beside what a record has */
     char metrics[METRICS_MAX][METRIC_NAME_MAX]; /* the columns, sorted */
     size_t metric_count;
 } Export;
@@ -89,23 +92,57 @@ static void field_integer(Fields *fields, const char *name, int64_t value) {
         buffer_printf(fields->out, "%lld", (long long)value);
 }
 
+/* What is above 0 once it is known. */
+static void field_known_integer(Fields *fields, const char *name, int64_t value) {
+    if (value > 0)
+        field_integer(fields, name, value);
+    else
+        field_number(fields, name, NAN);
+}
+
+static void field_known_number(Fields *fields, const char *name, double value) {
+    field_number(fields, name, value > 0 ? value : NAN);
+}
+
 static void field_unsigned(Fields *fields, const char *name, uint64_t value) {
     if (field_begin(fields, name))
         buffer_printf(fields->out, "%llu", (unsigned long long)value);
 }
 
-static void run_fields(Fields *fields, const RunRecord *record) {
+static void field_setting(Fields *fields, const char *name, const json_t *value, const char *text) {
+    if (json_is_integer(value))
+        field_integer(fields, name, json_integer_value(value));
+    else if (json_is_number(value))
+        field_number(fields, name, json_number_value(value));
+    else if (value)
+        field_text(fields, name, text);
+    else
+        field_number(fields, name, NAN);
+}
+
+/* run NULL: none is known. */
+static void setting_fields(const Export *export, Fields *fields, const StudyRun *run) {
+    char text[SETTING_TEXT_MAX] = "";
+    for (size_t i = 0; i < export->settings.count; i++) {
+        const char *name = export->settings.names[i];
+        const json_t *value = run ? settings_find(&export->study, run, name) : NULL;
+        field_setting(fields, name, value, run ? settings_value(&export->study, run, name, text) : text);
+    }
+}
+
+static void run_fields(const Export *export, Fields *fields, const RunRecord *record, const StudyRun *run) {
     field_integer(fields, "run", record->id);
     field_text(fields, "key", record->key);
     field_text(fields, "state", run_state_text(record->state));
     field_text(fields, "model", record->model);
     field_integer(fields, "depth", record->depth);
     field_integer(fields, "width", record->width);
-    field_integer(fields, "params", record->params);
-    field_integer(fields, "params_body", record->params_body);
+    field_known_integer(fields, "params", record->params);
+    field_known_integer(fields, "params_body", record->params_body);
     field_integer(fields, "examples", record->examples);
     field_unsigned(fields, "seed", record->seed);
     field_number(fields, "lr", record->lr);
+    setting_fields(export, fields, run);
 }
 
 static void metric_fields(const Export *export, Fields *fields, const Point *point) {
@@ -114,12 +151,12 @@ static void metric_fields(const Export *export, Fields *fields, const Point *poi
 }
 
 /* `flops` is the exact count, under the name that `fit --points` reads. */
-static void whole_run(const Export *export, Fields *fields, const RunRecord *record) {
-    run_fields(fields, record);
-    field_number(fields, "flops", record->flops.exact);
-    field_number(fields, "flops_gemm", record->flops.gemm);
-    field_number(fields, "flops_paper", record->flops.paper);
-    field_number(fields, "flops_6nd", record->flops.nd6);
+static void whole_run(const Export *export, Fields *fields, const RunRecord *record, const StudyRun *run) {
+    run_fields(export, fields, record, run);
+    field_known_number(fields, "flops", record->flops.exact);
+    field_known_number(fields, "flops_gemm", record->flops.gemm);
+    field_known_number(fields, "flops_paper", record->flops.paper);
+    field_known_number(fields, "flops_6nd", record->flops.nd6);
     field_number(fields, "seconds", record->seconds);
     field_number(fields, "started_at", record->started_at);
     field_number(fields, "ended_at", record->ended_at);
@@ -129,8 +166,8 @@ static void whole_run(const Export *export, Fields *fields, const RunRecord *rec
     field_text(fields, "detail", record->detail);
 }
 
-static void point_row(const Export *export, Fields *fields, const RunRecord *record, const Point *point) {
-    run_fields(fields, record);
+static void point_row(const Export *export, Fields *fields, const RunRecord *record, const StudyRun *run, const Point *point) {
+    run_fields(export, fields, record, run);
     field_integer(fields, "step", point->step);
     field_number(fields, "examples_seen", point->examples);
     field_number(fields, "flops", point->flops);
@@ -139,15 +176,15 @@ static void point_row(const Export *export, Fields *fields, const RunRecord *rec
 }
 
 /* point NULL: a row for the whole run. */
-static int write_row(Export *export, const RunRecord *record, const Point *point, bool header, Error *error) {
+static int write_row(Export *export, const RunRecord *record, const StudyRun *run, const Point *point, bool header, Error *error) {
     Fields fields = {.out = &export->row, .csv = export->csv, .header = header};
     buffer_clear(&export->row);
     if (!export->csv)
         buffer_append_text(&export->row, "{\"schema_version\":1,");
     if (export->points)
-        point_row(export, &fields, record, point);
+        point_row(export, &fields, record, run, point);
     else
-        whole_run(export, &fields, record);
+        whole_run(export, &fields, record, run);
     buffer_append_text(&export->row, export->csv ? "\n" : "}\n");
     if (buffer_check(&export->row, error, "a row") < 0)
         return -1;
@@ -158,8 +195,9 @@ static int write_row(Export *export, const RunRecord *record, const Point *point
 
 static int write_run(void *context, const RunRecord *record, Error *error) {
     Export *export = context;
+    const StudyRun *run = study_run_after(&export->study, &export->at, record->id);
     if (!export->points)
-        return write_row(export, record, NULL, false, error);
+        return write_row(export, record, run, NULL, false, error);
     char name[32];
     RunDetail detail = {0};
     if (!record->has_point)
@@ -167,18 +205,35 @@ static int write_run(void *context, const RunRecord *record, Error *error) {
     snprintf(name, sizeof name, "%lld", (long long)record->id);
     int result = source_run(export->source, name, &detail, error);
     for (size_t i = 0; i < detail.point_count && !result; i++)
-        result = write_row(export, record, &detail.points[i], false, error);
+        result = write_row(export, record, run, &detail.points[i], false, error);
     run_detail_deinit(&detail);
     return result;
+}
+
+/* The rate is in the record. */
+static int find_settings(Export *export, const SweepRecord *sweep, Error *error) {
+    SettingNames all;
+    int result = study_load_runs(&export->study, export->source, sweep, error);
+    if (result)
+        return result;
+    if (!export->study.settings)
+        cli_note("the file of %s does not tell its runs' settings any more; they are left out, but for lr", sweep->name);
+    settings_differing(&export->study, &all);
+    for (size_t i = 0; i < all.count; i++)
+        if (strcmp(all.names[i], "lr") != 0)
+            text_copy(export->settings.names[export->settings.count++], SETTING_NAME_MAX, all.names[i]);
+    return 0;
 }
 
 static int export_write(Export *export, const SweepRecord *sweep, Error *error) {
     static const RunRecord no_run;
     static const Point no_point;
-    int result = source_runs(export->source, sweep, -1, note_metrics, export, error);
+    int result = find_settings(export, sweep, error);
+    if (!result)
+        result = source_runs(export->source, sweep, -1, note_metrics, export, error);
     qsort(export->metrics, export->metric_count, sizeof *export->metrics, compare_names);
     if (!result && export->csv)
-        result = write_row(export, &no_run, &no_point, true, error);
+        result = write_row(export, &no_run, NULL, &no_point, true, error);
     if (!result)
         result = source_runs(export->source, sweep, -1, write_run, export, error);
     return result;
@@ -202,6 +257,7 @@ int verb_export(const Cli *cli, const Arguments *arguments, Error *error) {
         result = export_write(export, &sweep, error);
     if (path && export->out && fclose(export->out) && !result)
         result = error_set_errno(error, errno, "%s", path);
+    study_deinit(&export->study);
     source_free(export->source);
     buffer_deinit(&export->row);
     free(export);

@@ -178,19 +178,11 @@ static int plan_print_json(const Plan *plan, Error *error) {
     return result;
 }
 
-static const char *flops_or_unknown(double flops, char out[FORMAT_MAX]) {
-    return flops > 0 ? format_scaled(flops, "", out) : "?";
-}
-
 static void flops_cells(Table *table, const Flops *flops) {
     char text[FORMAT_MAX];
-    table_cell(table, "%s", flops_or_unknown(flops->exact, text));
-    table_cell(table, "%s", flops_or_unknown(flops->paper, text));
-    table_cell(table, "%s", flops_or_unknown(flops->nd6, text));
-}
-
-static const char *count_or_unknown(int64_t count, char out[FORMAT_MAX]) {
-    return count > 0 ? format_count(count, out) : "?";
+    table_cell(table, "%s", format_known_scaled(flops->exact, "", text));
+    table_cell(table, "%s", format_known_scaled(flops->paper, "", text));
+    table_cell(table, "%s", format_known_scaled(flops->nd6, "", text));
 }
 
 static void plan_rows(const Plan *plan, Table *table) {
@@ -198,9 +190,9 @@ static void plan_rows(const Plan *plan, Table *table) {
     for (size_t i = 0; i < plan->model_count; i++) {
         const PlanModel *model = plan->models[i];
         table_cell(table, "%s", model->name);
-        table_cell(table, "%s", count_or_unknown(model->params, text));
-        table_cell(table, "%s", count_or_unknown(model->params_body, text));
-        table_cell(table, "%s", count_or_unknown(model->forward_macs, text));
+        table_cell(table, "%s", format_known_count(model->params, text));
+        table_cell(table, "%s", format_known_count(model->params_body, text));
+        table_cell(table, "%s", format_known_count(model->forward_macs, text));
         table_cell(table, "%s", format_count(model->runs, text));
         flops_cells(table, &model->flops);
     }

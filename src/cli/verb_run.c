@@ -97,7 +97,9 @@ static int show_study(const Session *session, Error *error) {
         return result;
     putchar('\n');
     result = study_print(&study, session->cli, error);
-    if (!result && study.point_count == 0)
+    if (!result && study_check_metric(&study, arguments_flag(session->arguments, "metric"), error))
+        cli_note("%s", error->text);
+    else if (!result && study.point_count == 0)
         cli_note("no run has finished with a result, so there is nothing to fit or to draw");
     else if (!result)
         result = show_law(session, &study, error);

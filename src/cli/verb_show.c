@@ -139,7 +139,7 @@ static int print_attempts(const RunDetail *detail, const Cli *cli, Error *error)
         table_cell(table, "%s", attempt->gpus ? gpus_text(attempt->gpus, gpus) : "-");
         table_cell(table, "%s", attempt->environment.memory_bytes > 0 ? bytes_text(attempt->environment.memory_bytes, text) : "-");
         table_cell(table, "%s", attempt->environment.version);
-        table_cell(table, "%s", attempt->environment.backend);
+        table_cell(table, "%s", *attempt->environment.backend ? attempt->environment.backend : "-");
         table_cell(table, "%s", attempt->detail);
     }
     putchar('\n');
@@ -150,53 +150,89 @@ static int print_attempts(const RunDetail *detail, const Cli *cli, Error *error)
     return result;
 }
 
-/* Every metric that any point has, in the order of their first appearance. */
-static size_t metric_names(const RunDetail *detail, const char *names[POINT_METRICS_MAX]) {
+/* A metric of the run's points. */
+typedef struct Measured {
+    const char *name;
+    size_t first, points; /* which point has it first, how many have it */
+} Measured;
+
+/* In the order of their first appearance. */
+static size_t list_measured(const RunDetail *detail, Measured out[POINT_METRICS_MAX]) {
     size_t count = 0;
     for (size_t i = 0; i < detail->point_count; i++)
         for (size_t j = 0; j < detail->points[i].metric_count; j++) {
             const char *name = detail->points[i].metrics[j].name;
             size_t k = 0;
-            while (k < count && strcmp(names[k], name) != 0)
+            while (k < count && strcmp(out[k].name, name) != 0)
                 k++;
-            if (k == count && count < POINT_METRICS_MAX)
-                names[count++] = name;
+            if (k == POINT_METRICS_MAX)
+                continue;
+            if (k == count)
+                out[count++] = (Measured){.name = name, .first = i};
+            out[k].points++;
         }
     return count;
 }
 
-/* "test_error" stays longest; losses go before errors when there is no room. */
-static int metric_rank(const char *name) {
-    return !strcmp(name, "test_error") ? 0 : strstr(name, "error") ? 1 : 2;
+/* What a run of several points has at its end alone stands below the table, where each metric has a line. */
+static bool is_at_end(const RunDetail *detail, const Measured *metric) {
+    return detail->point_count > 1 && metric->first + 1 == detail->point_count;
+}
+
+static void print_end(const RunDetail *detail, const Measured *metrics, size_t count) {
+    char text[FORMAT_MAX];
+    const Point *last = &detail->points[detail->point_count - 1];
+    int width = 0, values = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (!is_at_end(detail, &metrics[i]))
+            continue;
+        int size = (int)strlen(metrics[i].name),
+            value = (int)strlen(format_metric(metrics[i].name, point_metric(last, metrics[i].name), text));
+        width = size > width ? size : width;
+        values = value > values ? value : values;
+    }
+    if (width == 0)
+        return;
+    printf("\nAt the end\n");
+    for (size_t i = 0; i < count; i++)
+        if (is_at_end(detail, &metrics[i]))
+            printf("  %-*s  %*s\n", width, metrics[i].name, values,
+                   format_metric(metrics[i].name, point_metric(last, metrics[i].name), text));
+}
+
+static void add_point(Table *table, const RunDetail *detail, const Point *point, const Measured *metrics, size_t count) {
+    char text[FORMAT_MAX];
+    table_cell(table, "%lld", (long long)point->step);
+    table_cell(table, "%s", format_count((int64_t)point->examples, text));
+    table_cell(table, "%s", format_scaled(point->flops, "", text));
+    table_cell(table, "%s", format_duration(point->seconds, text));
+    for (size_t i = 0; i < count; i++)
+        if (!is_at_end(detail, &metrics[i]))
+            table_cell(table, "%s", format_metric(metrics[i].name, point_metric(point, metrics[i].name), text));
 }
 
 static int print_points(const RunDetail *detail, const Cli *cli, Error *error) {
     Table *table;
-    char text[FORMAT_MAX];
-    const char *names[POINT_METRICS_MAX];
-    size_t count = metric_names(detail, names);
+    Measured metrics[POINT_METRICS_MAX];
+    size_t count = list_measured(detail, metrics);
     if (detail->point_count == 0)
         return 0;
     if (table_new(&table, cli, error) < 0)
         return -1;
     table_column(table, "Step", TABLE_RIGHT, 0);
-    table_column(table, "Seen", TABLE_RIGHT, 2);
+    table_column(table, "Seen", TABLE_RIGHT, 0);
     table_column(table, "FLOPs", TABLE_RIGHT, 0);
-    table_column(table, "Time", TABLE_RIGHT, 2);
+    table_column(table, "Time", TABLE_RIGHT, 0);
     for (size_t i = 0; i < count; i++)
-        table_column(table, names[i], TABLE_RIGHT, metric_rank(names[i]));
-    for (size_t i = 0; i < detail->point_count; i++) {
-        const Point *point = &detail->points[i];
-        table_cell(table, "%lld", (long long)point->step);
-        table_cell(table, "%s", format_count((int64_t)point->examples, text));
-        table_cell(table, "%s", format_scaled(point->flops, "", text));
-        table_cell(table, "%s", format_duration(point->seconds, text));
-        for (size_t j = 0; j < count; j++)
-            table_cell(table, "%s", format_metric(names[j], point_metric(point, names[j]), text));
-    }
+        if (!is_at_end(detail, &metrics[i]))
+            table_column(table, metrics[i].name, TABLE_RIGHT, 0);
+    for (size_t i = 0; i < detail->point_count; i++)
+        add_point(table, detail, &detail->points[i], metrics, count);
     putchar('\n');
-    int result = table_print(table, error);
+    int result = table_print_parts(table, 1, error);
     table_free(table);
+    if (!result)
+        print_end(detail, metrics, count);
     return result;
 }
 

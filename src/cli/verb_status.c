@@ -33,8 +33,8 @@ static void sweep_row(const SweepRecord *sweep, Table *table) {
     }
     table_cell(table, "%s", format_percent(progress_share(sweep), text));
     table_cell(table, "%s", format_scaled(sweep->done_flops, "FLOP", done));
-    table_cell(table, "%s", format_scaled(sweep->planned_flops, "FLOP", text));
-    table_cell(table, "%s", sweep->data);
+    table_cell(table, "%s", format_known_scaled(sweep->planned_flops, "FLOP", text));
+    table_cell(table, "%s", *sweep->data ? sweep->data : "-");
     table_cell(table, "%s", format_time(sweep->submitted_at, text));
 }
 
@@ -120,7 +120,7 @@ static int print_running(const Progress *progress, const Cli *cli, Error *error)
         table_cell(table, "%llu", (unsigned long long)run->seed);
         table_cell(table, "%lld", (long long)run->attempts);
         table_cell(table, "%s", format_percent(run->flops.exact > 0 ? fmin(1, run->done_flops / run->flops.exact) : 0, text));
-        table_cell(table, "%s", format_scaled(run->flops.exact, "FLOP", text));
+        table_cell(table, "%s", format_known_scaled(run->flops.exact, "FLOP", text));
         table_cell(table, "%s", format_time(run->started_at, text));
     }
     putchar('\n');
@@ -142,7 +142,8 @@ static int print_one(const Progress *progress, const Cli *cli, Error *error) {
         printf("%s%s %s", between, format_count(sweep->by_state[state], text), run_state_text(state));
         between = ", ";
     }
-    printf("\n  compute  %s of %s", format_scaled(sweep->done_flops, "FLOP", text), format_scaled(sweep->planned_flops, "FLOP", other));
+    printf("\n  compute  %s of %s", format_scaled(sweep->done_flops, "FLOP", text),
+           format_known_scaled(sweep->planned_flops, "FLOP", other));
     printf(" (%s)\n", format_percent(progress_share(sweep), text));
     if (progress_finished(sweep) && sweep->last_ended_at > sweep->first_started_at && sweep->first_started_at > 0)
         printf("  took     %s from the first start to the last end\n",

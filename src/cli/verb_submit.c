@@ -49,7 +49,10 @@ static int print_json(const SubmitRecord *record, Error *error) {
 }
 
 int submit_check(const Sweep *sweep, const char *path, Error *error) {
-    return sweep_check_data(sweep, path, error) ? CLI_USAGE : 0;
+    int result = sweep_check_data(sweep, path, error);
+    if (!result)
+        result = sweep_check_files(sweep, path, error);
+    return result > 0 ? CLI_USAGE : result;
 }
 
 int verb_submit(const Cli *cli, const Arguments *arguments, Error *error) {

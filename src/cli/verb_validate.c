@@ -8,6 +8,8 @@ int verb_validate(const Cli *cli, const Arguments *arguments, Error *error) {
     Buffer text;
     Sweep *sweep;
     int result = sweep_file_read(arguments->positional, &text, &sweep, error);
+    if (!result && sweep_check_files(sweep, arguments->positional, error))
+        result = CLI_USAGE;
     if (!result) {
         const char *slash = strrchr(arguments->positional, '/');
         int64_t runs = sweep_run_count(sweep);

@@ -45,6 +45,7 @@ static int answer_leases(const Daemon *daemon, const QueueLease *leases, size_t 
 
 static int grant(Daemon *daemon, const LeaseRequest *request, bool local, HttpResponse *response, Error *error) {
     QueueRequest wanted = {.environment = &request->environment,
+                           .bf16_backend = request->bf16_backend,
                            .worker = request->worker,
                            .runs_max = (size_t)request->runs_max,
                            .sweep_id = request->sweep_id,

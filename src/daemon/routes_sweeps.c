@@ -19,7 +19,11 @@ static int submit(Daemon *daemon, const SubmitRequest *request, SubmitRecord *ou
     int result = sweep_parse(&sweep, request->text, size, request->path, error);
     if (result == SWEEP_INVALID)
         return 400;
-    if (result == 0 && sweep_check_data(sweep, request->path, error)) {
+    if (result == 0)
+        result = sweep_check_data(sweep, request->path, error);
+    if (result == 0)
+        result = sweep_check_files(sweep, request->path, error);
+    if (result == SWEEP_INVALID) {
         sweep_free(sweep);
         return 400;
     }

@@ -7,7 +7,7 @@
 #include <sys/types.h>
 #include <time.h>
 
-enum { DATA_SECTIONS = 2, PACK_IMAGE_PARTS = 4, PACK_PARTS = 5, PACK_PAGE = 4096 };
+enum { DATA_SECTIONS = 2, PACK_PARTS = 5, PACK_PAGE = 4096 };
 
 enum {
     PACK_INPUTS_MAX = 1 << 24,
@@ -140,8 +140,3 @@ int idx_data_read(IdxData *out, const char *const paths[PACK_IMAGE_PARTS], Error
 void idx_data_deinit(IdxData *data);
 /* Shape, classes and counts; a vector is an image of one row. */
 void idx_data_info(const IdxData *data, DataInfo *info);
-
-/* Packs train images, train labels, test images, test labels. A digest other than `expected` is DATA_REFUSED; NULL
- * takes any. */
-int pack_idx(const char *name, const char *const paths[PACK_IMAGE_PARTS], float mean, float deviation, const char *expected,
-             const char *out_path, DataInfo *info, Error *error);

@@ -286,7 +286,7 @@ static int container_pack(Packer *packer, Error *error) {
 static int idx_section_pack(Packer *packer, DataSection section, const Idx *images, const Idx *labels, Error *error) {
     const RecordForm *form = &packer->plan->form;
     for (int64_t start = 0; start < images->shape[0]; start += RECORDS_A_JOB) {
-        int64_t left = images->shape[0] - start, count = left < RECORDS_A_JOB ? left : RECORDS_A_JOB;
+        int64_t count = count_at_most(images->shape[0] - start, RECORDS_A_JOB);
         Job *job = job_next(packer);
         if (stop_check(packer))
             return DATA_STOPPED;

@@ -75,8 +75,8 @@ void idx_data_info(const IdxData *data, DataInfo *info) {
     info->test_count = data->idx[2].shape[0];
 }
 
-int pack_idx(const char *name, const char *const paths[PACK_IMAGE_PARTS], float mean, float deviation, const char *expected,
-             const char *out_path, DataInfo *info, Error *error) {
+int dataset_pack_idx(const char *name, const char *const paths[PACK_IMAGE_PARTS], float mean, float deviation, const char *expected,
+                     const char *out_path, DataInfo *info, Error *error) {
     IdxData data;
     PackWriter writer;
     *info = (DataInfo){.channels = 1, .mean = {mean}, .deviation = {deviation}};
@@ -99,11 +99,4 @@ int pack_idx(const char *name, const char *const paths[PACK_IMAGE_PARTS], float 
     pack_writer_deinit(&writer);
     idx_data_deinit(&data);
     return result;
-}
-
-int dataset_pack_idx(const char *name, const char *train_images, const char *train_labels, const char *test_images, const char *test_labels,
-                     float mean, float deviation, const char *out_path, Error *error) {
-    const char *const paths[PACK_IMAGE_PARTS] = {train_images, train_labels, test_images, test_labels};
-    DataInfo info;
-    return pack_idx(name, paths, mean, deviation, NULL, out_path, &info, error);
 }

@@ -2,6 +2,7 @@
 #include "dataset.h"
 
 #include <ctype.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -43,7 +44,7 @@ static int source_pack(const Source *source, const char *digest, const char *out
             return data_refuse(error, "%s: neither %s nor %s.gz is there; %s", source->name, text[i], text[i], source->mend);
     }
     DataInfo info;
-    return pack_idx(source->name, paths, source->mean, source->deviation, digest, out_path, &info, error);
+    return dataset_pack_idx(source->name, paths, source->mean, source->deviation, digest, out_path, &info, error);
 }
 
 /* Names and digests become part of a path. */
@@ -60,11 +61,57 @@ static bool digest_is_plain(const char *digest) {
     return strlen(digest) == SHA256_HEX_MAX - 1 && strspn(digest, "0123456789abcdef") == SHA256_HEX_MAX - 1;
 }
 
+/* ---- what makes a pack that is missing ---- */
+
+static const DownloadSource *find_published(const char *name, int64_t classes) {
+    const DownloadSource *source;
+    for (size_t i = 0; (source = download_source_at(i)); i++) {
+        size_t size = strlen(source->name);
+        bool named = strncmp(name, source->name, size) == 0 && (!name[size] || name[size] == '-');
+        if (named && (classes == 0 || classes == source->classes))
+            return source;
+    }
+    return NULL;
+}
+
+/* The options for square images of so many values, which others are resized to. */
+static void append_size(const DownloadSource *source, int64_t inputs, Buffer *out) {
+    for (int64_t channels = 3; channels >= 1; channels -= 2) {
+        int64_t side = llround(sqrt((double)inputs / (double)channels));
+        if (inputs == 0 || side * side * channels != inputs)
+            continue;
+        if (!source || side != source->height || side != source->width)
+            buffer_printf(out, " --size %lld", (long long)side);
+        if (channels == 1 && (!source || source->channels != 1))
+            buffer_append_text(out, " --grey");
+        return;
+    }
+}
+
+void data_append_commands(const char *name, int64_t inputs, int64_t classes, Buffer *out) {
+    const DownloadSource *source = find_published(name, classes);
+    if (source)
+        buffer_printf(out, "'sweepctl data fetch %s', then ", source->name);
+    buffer_printf(out, "'sweepctl data pack %s %s", source ? source->name : "SOURCE", name);
+    append_size(source, inputs, out);
+    buffer_append_text(out, "'");
+}
+
+static int refuse_missing(const char *name, const char *path, Error *error) {
+    Buffer commands;
+    buffer_init(&commands, ERROR_TEXT_MAX);
+    data_append_commands(name, 0, 0, &commands);
+    int result =
+        data_refuse(error, "no data set is known as \"%s\", and %s is not there: %s", name, path, commands.data ? commands.data : "");
+    buffer_deinit(&commands);
+    return result;
+}
+
 static int pack_make(const char *home, const char *name, const char *digest, const char *path, Error *error) {
     char directory[PATH_TEXT_MAX];
     const Source *source = source_find(name);
     if (!source)
-        return data_refuse(error, "no data set is known as \"%s\", and %s is not there; 'sweepctl data pack' makes packs", name, path);
+        return refuse_missing(name, path, error);
     if (path_format(directory, error, "%s/data", home) || directory_make(directory, 0755, error))
         return -1;
     return source_pack(source, digest, path, error);

@@ -321,8 +321,8 @@ static int reader_init(Reader *reader) {
     return reader->names != NULL && reader->row != NULL ? 0 : error_set(reader->error, "out of memory");
 }
 
-int fit_points_read_csv_filtered(FitPoint **out, size_t *count, const char *text, size_t size, const char *path, const FitCsvFilter *filter,
-                                 Error *error) {
+int fit_points_read_csv(FitPoint **out, size_t *count, const char *text, size_t size, const char *path, const FitCsvFilter *filter,
+                        Error *error) {
     Reader reader = {.at = text, .end = text + size, .path = path, .line = 1, .field_of = {-1, -1, -1, -1, -1, -1}, .error = error};
     FitPoint *points = NULL;
     size_t read = 0;
@@ -351,8 +351,4 @@ int fit_points_read_csv_filtered(FitPoint **out, size_t *count, const char *text
     *out = points;
     *count = read;
     return 0;
-}
-
-int fit_points_read_csv(FitPoint **out, size_t *count, const char *text, size_t size, const char *path, Error *error) {
-    return fit_points_read_csv_filtered(out, count, text, size, path, NULL, error);
 }

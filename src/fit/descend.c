@@ -3,39 +3,16 @@
  * squares, which a step can always lean on: it majorizes the Huber loss. */
 #include "surface.h"
 
-#include <lbfgs.h>
 #include <math.h>
-#include <stdalign.h>
 #include <string.h>
 
-static lbfgsfloatval_t evaluate(void *context, const lbfgsfloatval_t *variables, lbfgsfloatval_t *gradient, int count,
-                                lbfgsfloatval_t step) {
-    (void)count;
-    (void)step;
-    return surface_evaluate(context, variables, gradient, NULL, NULL);
+static double objective(const void *surface, const double *variables, double *gradient) {
+    return surface_evaluate(surface, variables, gradient, NULL, NULL);
 }
 
 double surface_approach(const Surface *surface, double *variables) {
-    lbfgs_parameter_t parameters;
-    lbfgs_parameter_init(&parameters);
-    parameters.epsilon = 1e-9;
-    parameters.past = 5;
-    parameters.delta = 1e-3;
-    parameters.max_iterations = 25;
-    parameters.max_linesearch = 40;
-    parameters.linesearch = LBFGS_LINESEARCH_BACKTRACKING_ARMIJO;
-    alignas(32) double x[SURFACE_PADDED];
-    memcpy(x, variables, sizeof x);
-    double value;
-    /* Its outcome is not asked for: whatever it reached is where Newton goes on, and what that reaches is compared. Far from the
-     * data the objective is linear, its curvature 0, and L-BFGS may divide by it: then the start stands. */
-    lbfgs(SURFACE_PADDED, x, &value, evaluate, NULL, (void *)surface, &parameters);
-    value = surface_evaluate(surface, x, NULL, NULL, NULL);
-    if (!isfinite(value)) {
-        return surface_evaluate(surface, variables, NULL, NULL, NULL);
-    }
-    memcpy(variables, x, sizeof x);
-    return value;
+    enum { STEPS = 25 };
+    return approach_minimum(objective, surface, STEPS, variables);
 }
 
 /* Solves matrix step = -gradient by Cholesky; the matrix's lower triangle is overwritten. False when it is not positive definite. */

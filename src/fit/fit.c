@@ -26,16 +26,6 @@ const char *fit_method_text(FitMethod method) {
     return METHODS[method].name;
 }
 
-int fit_method_find(const char *text, FitMethod *out) {
-    for (int i = 0; i < FIT_METHODS; i++) {
-        if (strcmp(text, METHODS[i].name) == 0) {
-            *out = (FitMethod)i;
-            return 0;
-        }
-    }
-    return 1;
-}
-
 bool fit_method_has_frontier(FitMethod method) {
     return METHODS[method].has_frontier;
 }

@@ -4,10 +4,10 @@
  * = 1 the first term is exp p, whatever alpha and b: as the law is written, a, b and alpha are almost collinear. */
 #pragma once
 
+#include "approach.h"
 #include "cells.h"
 
-/* liblbfgs built with SSE wants aligned vectors of 8; the last four variables are always 0. */
-enum { POWER_P, POWER_S, POWER_Q, POWER_R, POWER_VARIABLES, POWER_PADDED = 8 };
+enum { POWER_P, POWER_S, POWER_Q, POWER_R, POWER_VARIABLES, POWER_PADDED = APPROACH_VARIABLES };
 
 enum { POWER_A, POWER_B, POWER_ALPHA, POWER_E_INF, POWER_PARAMETERS }; /* the order of a fit's parameters and of a draw */
 

@@ -2,9 +2,7 @@
 #include "power.h"
 #include "surface.h"
 
-#include <lbfgs.h>
 #include <math.h>
-#include <stdalign.h>
 #include <string.h>
 
 /* Beyond this a log is as good as infinite, and exp near its own end. */
@@ -54,30 +52,8 @@ double power_evaluate(const PowerProblem *problem, const double *variables, doub
     return value * unit;
 }
 
-static lbfgsfloatval_t evaluate(void *context, const lbfgsfloatval_t *variables, lbfgsfloatval_t *gradient, int count,
-                                lbfgsfloatval_t step) {
-    (void)count;
-    (void)step;
-    return power_evaluate(context, variables, gradient, NULL);
-}
-
-/* L-BFGS walks the long way. Its outcome is not asked for: whatever it reached is where the polish goes on. */
-static void approach(const PowerProblem *problem, double *variables) {
-    lbfgs_parameter_t parameters;
-    lbfgs_parameter_init(&parameters);
-    parameters.epsilon = 1e-9;
-    parameters.past = 5;
-    parameters.delta = 1e-3;
-    parameters.max_iterations = 40;
-    parameters.max_linesearch = 40;
-    parameters.linesearch = LBFGS_LINESEARCH_BACKTRACKING_ARMIJO;
-    alignas(32) double x[POWER_PADDED];
-    double value;
-    memcpy(x, variables, sizeof x);
-    lbfgs(POWER_PADDED, x, &value, evaluate, NULL, (void *)problem, &parameters);
-    if (isfinite(power_evaluate(problem, x, NULL, NULL))) {
-        memcpy(variables, x, sizeof x);
-    }
+static double objective(const void *problem, const double *variables, double *gradient) {
+    return power_evaluate(problem, variables, gradient, NULL);
 }
 
 /* One damped step of iteratively reweighted least squares; true when it went down. */
@@ -105,9 +81,8 @@ static bool polish_step(const PowerProblem *problem, double *variables, double *
 }
 
 double power_descend(const PowerProblem *problem, double *variables) {
-    enum { STEPS = 120 };
-    approach(problem, variables);
-    double value = power_evaluate(problem, variables, NULL, NULL), damping = 1e-2;
+    enum { APPROACH_STEPS = 40, STEPS = 120 };
+    double value = approach_minimum(objective, problem, APPROACH_STEPS, variables), damping = 1e-2;
     for (int i = 0, still = 0; i < STEPS && damping < 1e8 && still < 3; i++) {
         double before = value;
         if (polish_step(problem, variables, &value, damping)) {

@@ -5,10 +5,10 @@
  * alpha are almost collinear in the plain coordinates; centred, the same minimum is reached in a tenth of the steps. */
 #pragma once
 
+#include "approach.h"
 #include "internal.h"
 
-/* liblbfgs built with SSE wants aligned vectors of 8; the last three variables are always 0. */
-enum { SURFACE_A, SURFACE_B, SURFACE_E, SURFACE_ALPHA, SURFACE_BETA, SURFACE_VARIABLES, SURFACE_PADDED = 8 };
+enum { SURFACE_A, SURFACE_B, SURFACE_E, SURFACE_ALPHA, SURFACE_BETA, SURFACE_VARIABLES, SURFACE_PADDED = APPROACH_VARIABLES };
 
 #define HUBER_DELTA 1e-3
 /* How much more a point below the law weighs than one above it. */

@@ -95,20 +95,23 @@ typedef struct Placement {
     size_t tensors, parameters;
 } Placement;
 
-static Tensor *place_tensor(Placement *at, const char *owner, const char *name, int64_t rows, int64_t columns, bool is_vector) {
+/* The next one in the order of arch_tensor. */
+static Tensor *place_tensor(Placement *at) {
     Model *model = at->model;
     Tensor *tensor = &model->tensors[at->tensors];
     char *text = model->names[at->tensors];
-    snprintf(text, TENSOR_NAME_MAX, "%s.%s", owner, name);
-    *tensor = (Tensor){text, rows, columns, is_vector, model->parameters + at->parameters, model->gradients + at->parameters};
+    ArchTensor shape;
+    arch_tensor(&model->arch, at->tensors, &shape);
+    text_copy(text, ARCH_TENSOR_NAME_MAX, shape.name);
+    *tensor =
+        (Tensor){text, shape.rows, shape.columns, shape.is_vector, model->parameters + at->parameters, model->gradients + at->parameters};
     at->tensors++;
-    at->parameters += (size_t)(rows * columns);
+    at->parameters += (size_t)(shape.rows * shape.columns);
     return tensor;
 }
 
-static void place_linear(Placement *at, const char *owner, Linear *linear) {
-    Tensor *weight = place_tensor(at, owner, "weight", linear->outputs, linear->inputs, false);
-    Tensor *bias = place_tensor(at, owner, "bias", 1, linear->outputs, true);
+static void place_linear(Placement *at, Linear *linear) {
+    Tensor *weight = place_tensor(at), *bias = place_tensor(at);
     linear->weight = weight->data;
     linear->dweight = weight->gradient;
     linear->bias = bias->data;
@@ -119,35 +122,29 @@ static void place_linear(Placement *at, const char *owner, Linear *linear) {
     }
 }
 
-static void place_norm(Placement *at, const char *owner, Block *block, int64_t width) {
-    Tensor *gain = place_tensor(at, owner, "weight", 1, width, true);
-    Tensor *shift = place_tensor(at, owner, "bias", 1, width, true);
+static void place_norm(Placement *at, Block *block) {
+    Tensor *gain = place_tensor(at), *shift = place_tensor(at);
     block->norm.gain = gain->data;
     block->dgain = gain->gradient;
     block->norm.shift = shift->data;
     block->dshift = shift->gradient;
 }
 
-static void place_block(Placement *at, int64_t index, Block *block) {
-    bool bmlp = at->model->arch.kind == MODEL_BMLP;
-    char owner[TENSOR_NAME_MAX - 8];
-    snprintf(owner, sizeof owner, "blocks.%lld.ln", (long long)index);
-    place_norm(at, owner, block, at->model->arch.width);
-    if (bmlp) {
-        snprintf(owner, sizeof owner, "blocks.%lld.expand", (long long)index);
-        place_linear(at, owner, &block->expand);
+static void place_block(Placement *at, Block *block) {
+    place_norm(at, block);
+    if (at->model->arch.kind == MODEL_BMLP) {
+        place_linear(at, &block->expand);
     }
-    snprintf(owner, sizeof owner, "blocks.%lld.%s", (long long)index, bmlp ? "contract" : "linear");
-    place_linear(at, owner, &block->last);
+    place_linear(at, &block->last);
 }
 
 static void place_parameters(Model *model) {
     Placement at = {model, 0, 0};
-    place_linear(&at, "in", &model->input);
+    place_linear(&at, &model->input);
     for (int64_t i = 0; i < model->arch.depth; i++) {
-        place_block(&at, i, &model->blocks[i]);
+        place_block(&at, &model->blocks[i]);
     }
-    place_linear(&at, "head", &model->head);
+    place_linear(&at, &model->head);
 }
 
 static void set_shapes(Model *model) {
@@ -188,7 +185,7 @@ int network_layout(Model *model, Error *error) {
     }
     size_t depth = (size_t)model->arch.depth;
     model->parameter_count = (size_t)arch_params_total(&model->arch);
-    model->tensor_count = 4 + depth * (model->arch.kind == MODEL_BMLP ? 6 : 4);
+    model->tensor_count = arch_tensor_count(&model->arch);
     model->blocks = calloc(depth, sizeof *model->blocks);
     model->tensors = calloc(model->tensor_count, sizeof *model->tensors);
     model->names = calloc(model->tensor_count, sizeof *model->names);

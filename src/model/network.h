@@ -6,8 +6,6 @@
 #include "kernels.h"
 #include "sweepd/model.h"
 
-enum { TENSOR_NAME_MAX = 48 };
-
 typedef struct Linear {
     int64_t inputs, outputs;
     float *weight, *bias; /* [outputs, inputs], [outputs] */
@@ -41,7 +39,7 @@ struct Model {
     uint16_t *rounded;                           /* and a fourth with bfloat16 operands: the parameters */
     bool rounded_is_current;
     Tensor *tensors;
-    char (*names)[TENSOR_NAME_MAX];
+    char (*names)[ARCH_TENSOR_NAME_MAX];
 
     Linear input, head;
     Block *blocks;

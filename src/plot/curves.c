@@ -7,12 +7,17 @@
 
 enum { BACKGROUND_CURVES = 400, SHORT_LABEL = 22 };
 
+/* One point, such as of a metric that is measured at the end of a run alone, is no line. */
+static bool is_line(const PlotCurve *curve) {
+    return curve->count > 1;
+}
+
 /* Of each size the curve that ends lowest: chosen[i] for sizes[i]. */
 static void choose_curves(const PlotStudy *study, const double *sizes, size_t count, const PlotCurve **chosen) {
     for (size_t i = 0; i < study->curve_count; i++) {
         const PlotCurve *curve = &study->curves[i];
         const PlotCurve **place = &chosen[values_index_of(sizes, count, curve->params)];
-        if (curve->count > 0 && (*place == NULL || curve->metric[curve->count - 1] < (*place)->metric[(*place)->count - 1])) {
+        if (is_line(curve) && (*place == NULL || curve->metric[curve->count - 1] < (*place)->metric[(*place)->count - 1])) {
             *place = curve;
         }
     }
@@ -94,6 +99,15 @@ static int write_curves(Figure *figure, const PlotCurve **chosen, size_t count) 
     return result;
 }
 
+static bool has_points(const PlotStudy *study) {
+    for (size_t i = 0; i < study->curve_count; i++) {
+        if (study->curves[i].count > 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 int table_curves(Figure *figure) {
     const PlotStudy *study = figure->study;
     double *sizes = calloc(study->curve_count + 1, sizeof *sizes);
@@ -112,7 +126,10 @@ int table_curves(Figure *figure) {
     figure_set_count(figure, "SIZES", count);
     count = thin_out(chosen, count);
     if (count == 0) {
-        error_set(figure->error, "no run has a training curve yet");
+        error_set(figure->error,
+                  has_points(study) ? "the runs have %s at their end alone, so there are no training curves to draw"
+                                    : "no run has a training curve of %s yet",
+                  study->metric);
         result = PLOT_NOTHING;
         goto out;
     }

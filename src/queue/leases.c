@@ -33,6 +33,18 @@ typedef struct Grant {
     double now;
 } Grant;
 
+/* What the worker will train the run with: known before it says so, for an attempt that ends without a word. */
+static const char *backend_of(const QueueRequest *request, const PendingRun *next) {
+    const char *plain = request->environment->backend, *rounded = request->bf16_backend ? request->bf16_backend : "";
+    if (!next->readable)
+        return "";
+    if (next->run.trainer != TRAINER_BUILTIN)
+        return trainer_kind_text(next->run.trainer);
+    if (next->run.precision == PRECISION_FP32)
+        return plain;
+    return *rounded || next->run.precision == PRECISION_BF16 ? rounded : plain;
+}
+
 static int lease_begin(Queue *queue, const Grant *grant, const PendingRun *next, QueueLease *out, Error *error) {
     const QueueRequest *request = grant->request;
     AttemptRecord attempt;
@@ -49,6 +61,7 @@ static int lease_begin(Queue *queue, const Grant *grant, const PendingRun *next,
         *threads = next->threads;
     else if (*threads <= 0 && host_threads(queue, &grant->room, next, threads, error) < 0)
         return -1;
+    text_copy(start.environment.backend, sizeof start.environment.backend, backend_of(request, next));
     text_copy(start.worker, sizeof start.worker, request->worker);
     if (token_make(start.token, error) < 0 || store_attempt_begin(queue->store, &start, &attempt, error) != 0)
         return -1;

@@ -108,8 +108,8 @@ static double product_flops(const Run *run) {
     if (run->trainer != TRAINER_BUILTIN)
         return 0;
     int64_t layers = 2 + arch->depth * (arch->kind == MODEL_BMLP ? 2 : 1);
-    int64_t batch = run->batch < run->examples ? run->batch : run->examples;
-    return (double)arch_step_gemm_flops(arch, batch) / (double)(3 * layers - 1);
+    const Training training = run_training(run);
+    return (double)arch_step_gemm_flops(arch, arch_batch(&training)) / (double)(3 * layers - 1);
 }
 
 int64_t room_threads(const Run *run, int64_t free_cores, int64_t others) {

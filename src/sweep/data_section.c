@@ -7,8 +7,8 @@
 
 /* What is known of data before a run sees them. digest: "": they are not in the home. */
 typedef struct KnownData {
-    int64_t shape[3]; /* height, width, channels */
-    int64_t inputs, classes, examples;
+    int64_t shape[3];                         /* height, width, channels */
+    int64_t inputs, classes, examples, tests; /* tests: 0: not known */
     char name[SWEEP_NAME_MAX];
     char digest[SHA256_HEX_MAX], from[PATH_TEXT_MAX + 16];
 } KnownData;
@@ -24,6 +24,9 @@ static int refuse_dataset(Reader *reader, const Node *node) {
     buffer_init(&found, ERROR_TEXT_MAX);
     for (size_t i = 0; sweep_dataset_at(i); i++)
         buffer_printf(&names, "%s%s", i ? ", " : "", sweep_dataset_at(i)->name);
+    buffer_append_text(&names, ", one that 'sweepctl data fetch' brings: ");
+    for (size_t i = 0; download_source_at(i); i++)
+        buffer_printf(&names, "%s%s", i ? ", " : "", download_source_at(i)->name);
     node_append_found(node, &found);
     node_refuse(
         &reader->tree, node, AT_VALUE,
@@ -39,7 +42,8 @@ static int program_data(const char *name, KnownData *out) {
     const Dataset *data = sweep_dataset_find(name);
     if (!data)
         return DATA_UNKNOWN;
-    *out = (KnownData){{data->height, data->width, data->channels}, data->inputs, data->classes, data->examples, "", "", ""};
+    *out = (KnownData){
+        {data->height, data->width, data->channels}, data->inputs, data->classes, data->examples, data->test_examples, "", "", ""};
     text_copy(out->name, sizeof out->name, name);
     text_copy(out->digest, sizeof out->digest, data->digest);
     text_copy(out->from, sizeof out->from, name);
@@ -51,7 +55,7 @@ static int header_data(const char *path, KnownData *out, Error *error) {
     int result = dataset_header_read(path, &info, error);
     if (result)
         return result;
-    *out = (KnownData){{info.height, info.width, info.channels}, info.inputs, info.classes, info.train_count, "", "", ""};
+    *out = (KnownData){{info.height, info.width, info.channels}, info.inputs, info.classes, info.train_count, info.test_count, "", "", ""};
     text_copy(out->name, sizeof out->name, info.name);
     text_copy(out->digest, sizeof out->digest, info.digest);
     snprintf(out->from, sizeof out->from, "the pack %s", path);
@@ -80,6 +84,7 @@ static int published_data(const char *name, KnownData *out) {
                        source->height * source->width * source->channels,
                        source->classes,
                        source->examples,
+                       source->test_examples,
                        "",
                        "",
                        ""};
@@ -106,6 +111,7 @@ static void take_data(const KnownData *known, Draft *draft) {
     run->model.inputs = known->inputs;
     run->model.classes = known->classes;
     draft->data_examples = known->examples;
+    draft->data_tests = known->tests;
     memcpy(draft->data_shape, known->shape, sizeof draft->data_shape);
 }
 

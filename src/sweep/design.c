@@ -184,8 +184,7 @@ static void take_sizes(DesignBudget *budget, size_t count, int64_t sizes) {
     if (middle != SIZE_MAX)
         take(budget, middle);
     Reach reach = reach_of(budget, count);
-    int64_t side = reach.below < reach.above ? reach.below : reach.above;
-    side = side < sizes / 2 ? side : sizes / 2;
+    int64_t side = count_at_most(count_at_most(reach.below, reach.above), sizes / 2);
     /* From the outside in: the ends decide how wide the parabola is. */
     for (int64_t j = side; j > 0; j--) {
         double share = odd ? (double)j / (double)side : ((double)j - 0.5) / ((double)side - 0.5);

@@ -42,27 +42,27 @@ bool sweep_is_plan_only(const Sweep *sweep) {
     return missing;
 }
 
-static void append_missing(const char *name, Buffer *out) {
+static void append_missing(const char *name, int64_t inputs, int64_t classes, Buffer *out) {
     buffer_append_text(out, out->size ? "; " : "");
-    if (*name == '\0')
+    if (*name == '\0') {
         buffer_append_text(out, "sizes stand in place of data, which 'data: {name: ...}' names");
-    else if (download_source_find(name))
-        buffer_printf(out, "%s is not in this home: 'sweepctl data fetch %s', then 'sweepctl data pack %s %s'", name, name, name, name);
-    else
-        buffer_printf(out, "%s is not in this home: 'sweepctl data pack SOURCE %s' makes it", name, name);
+        return;
+    }
+    buffer_printf(out, "%s is not in this home: ", name);
+    data_append_commands(name, inputs, classes, out);
 }
 
 void sweep_append_missing(const Sweep *sweep, Buffer *out) {
     const Run *run = &sweep->draft.run;
     if (data_is_missing(run, run->data_name, run->data_digest))
-        append_missing(run->data_name, out);
+        append_missing(run->data_name, run->model.inputs, run->model.classes, out);
     for (size_t i = 0; i < run->transfer_count; i++) {
         const Transfer *item = &run->transfers[i];
         bool told = strcmp(item->data_name, run->data_name) == 0;
         for (size_t j = 0; j < i; j++)
             told = told || strcmp(item->data_name, run->transfers[j].data_name) == 0;
         if (!told && data_is_missing(run, item->data_name, item->data_digest))
-            append_missing(item->data_name, out);
+            append_missing(item->data_name, run->model.inputs, item->classes, out);
     }
 }
 

@@ -76,6 +76,14 @@ bool point_set_metric(Point *point, const char *name, double value) {
     return true;
 }
 
+bool metric_is_count(const char *name, double value) {
+    static const char *const others[] = {"error", "accuracy", "loss"};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        if (strstr(name, others[i]))
+            return false;
+    return value == floor(value) && fabs(value) < 1e18;
+}
+
 void point_format_metrics(const Point *point, Buffer *out) {
     buffer_append_text(out, "{");
     for (size_t i = 0; i < point->metric_count; i++) {

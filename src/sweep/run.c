@@ -4,6 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 
+const char *trainer_kind_text(TrainerKind kind) {
+    return schema_fields[FIELD_TRAINER].choices[kind];
+}
+
 Training run_training(const Run *run) {
     return (Training){
         .examples = run->examples,
@@ -64,7 +68,8 @@ size_t run_evaluation_steps(const Run *run, int64_t *steps, size_t capacity) {
 /* ---- the canonical text ---- */
 
 static double tensor_bytes(const Run *run, bool bf16) {
-    int64_t batch = run->batch < run->examples ? run->batch : run->examples;
+    const Training training = run_training(run);
+    int64_t batch = arch_batch(&training);
     bool keeps_outputs = run->test.crops > 0 || *run->test.real.path;
     double outputs = keeps_outputs ? (double)batch * (double)run->model.classes * sizeof(double) : 0;
     return arch_parameter_bytes(&run->model, optimizer_states(run->optimizer.kind), bf16) + arch_batch_bytes(&run->model, batch, bf16) +
@@ -204,16 +209,70 @@ static bool is_unset(const Field *field, const Run *run) {
     return field->type == TYPE_INTEGER ? value_load(field, run).integer == 0 : value_load(field, run).number == 0;
 }
 
+/* ---- settings by name ---- */
+
+static const char *last_part(const char *path, size_t size) {
+    const char *at = path + size;
+    while (at > path && at[-1] != '.')
+        at--;
+    return at;
+}
+
+/* The path's last part, or where that says no more than "name", its group; a digest is one of its group. */
+static void name_setting(const char *path, char out[SETTING_NAME_MAX]) {
+    size_t size = strlen(path);
+    const char *last = last_part(path, size);
+    if (last > path && (!strcmp(last, "name") || !strcmp(last, "kind") || !strcmp(last, "file"))) {
+        size = (size_t)(last - path) - 1;
+        last = last_part(path, size);
+    } else if (last > path && !strcmp(last, "digest")) {
+        last = last_part(path, (size_t)(last - path) - 1);
+    }
+    bool test = !strncmp(path, "test.", strlen("test."));
+    snprintf(out, SETTING_NAME_MAX, "%s%.*s", test ? "test." : "", (int)(path + size - last), last);
+}
+
+static bool has_setting(const Field *field, const Run *run) {
+    bool may_lack = field->optional || schema_text_capacity(field) > 0;
+    return schema_applies(field, run) && field != &schema_fields[FIELD_VERSION] && (field->standard || !may_lack || !is_unset(field, run));
+}
+
+bool run_setting(const Run *run, size_t index, char name[SETTING_NAME_MAX], Buffer *value) {
+    Draft draft;
+    size_t seen = 0;
+    for (size_t i = 0; i < sizeof canonical_order / sizeof *canonical_order; i++) {
+        const Field *field = &schema_fields[canonical_order[i]];
+        if (!has_setting(field, run) || seen++ != index)
+            continue;
+        name_setting(field->run, name);
+        append_value(field, run, value);
+        return true;
+    }
+    for (size_t i = 0; i < run->transfer_count; i++) {
+        const Field *field;
+        transfer_give(&run->transfers[i], &draft);
+        for (size_t j = 0; (field = transfer_field(j)); j++) {
+            if (!has_setting(field, &draft.run) || seen++ != index)
+                continue;
+            char own[SETTING_NAME_MAX];
+            name_setting(transfer_path(field), own);
+            snprintf(name, SETTING_NAME_MAX, "%s.%s.%.40s", transfer_kind_text(run->transfers[i].kind), run->transfers[i].name, own);
+            append_value(field, &draft.run, value);
+            return true;
+        }
+    }
+    return false;
+}
+
 bool run_append_setting(const Run *run, const char *name, Buffer *out) {
     for (size_t i = 0; i < sizeof canonical_order / sizeof *canonical_order; i++) {
         const Field *field = &schema_fields[canonical_order[i]];
+        char own[SETTING_NAME_MAX];
         bool settable = field->type == TYPE_INTEGER || field->type == TYPE_NUMBER || field->type == TYPE_CHOICE;
-        if (!settable || field->limit || canonical_order[i] == FIELD_VERSION || !schema_applies(field, run))
+        if (!settable || field->limit || field == &schema_fields[FIELD_VERSION] || !schema_applies(field, run))
             continue;
-        const char *last = strrchr(field->run, '.');
-        bool names_group = canonical_order[i] == FIELD_OPTIMIZER || canonical_order[i] == FIELD_SCHEDULE;
-        last = names_group ? strchr(field->run, '.') + 1 : last ? last + 1 : field->run;
-        if (strlen(name) != strcspn(last, ".") || strncmp(last, name, strlen(name)) != 0)
+        name_setting(field->run, own);
+        if (strcmp(own, name) != 0)
             continue;
         Buffer text;
         buffer_init(&text, SWEEP_NAME_MAX);
@@ -225,6 +284,8 @@ bool run_append_setting(const Run *run, const char *name, Buffer *out) {
     }
     return false;
 }
+
+/* ---- the canonical text, from the table ---- */
 
 /* As format_fields. */
 static bool append_transfers(const Run *run, bool limits, Buffer *out) {

@@ -29,8 +29,8 @@ typedef struct Draft {
     RateRule rule;
     int64_t version;
     char name[SWEEP_NAME_MAX];
-    int64_t data_examples;
-    int64_t data_shape[3]; /* height, width, channels; 0: not known */
+    int64_t data_examples, data_tests; /* tests: in the test set; 0: not known */
+    int64_t data_shape[3];             /* height, width, channels; 0: not known */
     DesignSettings design;
     FitSettings fit;
     int transfer_kind; /* these of an item of eval, whose other settings are those of `run` */

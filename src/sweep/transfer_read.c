@@ -94,10 +94,18 @@ static int check_shape(Reader *reader, const Item *item) {
     char found[96], expected[96];
     describe_shape(own, found);
     describe_shape(main, expected);
-    return node_refuse(&reader->tree, node_child(item->node, "data"), AT_VALUE,
-                       "found %s, where the model is trained on %s; expected data of the same shape: pack them anew with 'sweepctl "
-                       "data pack', its --size and --grey",
-                       found, expected);
+    char name[SWEEP_NAME_MAX + 24] = "NAME";
+    Buffer commands;
+    buffer_init(&commands, ERROR_TEXT_MAX);
+    if (*main->data_shape && *own->run.data_name)
+        snprintf(name, sizeof name, "%s-%" PRId64, own->run.data_name, main->data_shape[0]);
+    data_append_commands(name, main->run.model.inputs, own->run.model.classes, &commands);
+    node_refuse(
+        &reader->tree, node_child(item->node, "data"), AT_VALUE,
+        "found %s, where the model is trained on %s; expected data of the same shape: pack them anew with %s, and give that name here",
+        found, expected, commands.data ? commands.data : "--size");
+    buffer_deinit(&commands);
+    return SWEEP_INVALID;
 }
 
 static int check_examples(Reader *reader, const Item *item) {

@@ -168,7 +168,7 @@ static int plan_prepare(Builtin *builtin, Error *error) {
     if (run->epochs < 1 || run->batch < 1)
         return train_refuse(error, "epochs: %lld, batch: %lld; both are at least 1", (long long)run->epochs, (long long)run->batch);
     Training training = run_training(run);
-    builtin->batch = run->batch < run->examples ? run->batch : run->examples;
+    builtin->batch = arch_batch(&training);
     builtin->steps_per_epoch = arch_steps_per_epoch(&training);
     builtin->base.steps = arch_steps(&training);
     builtin->step_flops = (double)arch_step_flops(&run->model, builtin->batch, training.optimizer);
@@ -176,7 +176,7 @@ static int plan_prepare(Builtin *builtin, Error *error) {
     return run_key(run, builtin->key, error);
 }
 
-/* Large batches are fast, and must not make an evaluation take more memory than training does. */
+/* Large batches are fast. Their activations take no more than those of a training batch, or EVALUATION_BYTES where that is more. */
 static int64_t evaluation_batch(const Builtin *builtin) {
     double example = arch_batch_bytes(&builtin->base.run.model, 1, builtin->backend == BACKEND_ONEDNN_BF16);
     double rows = EVALUATION_BYTES / example;
@@ -259,15 +259,20 @@ static int weights_prepare(Builtin *builtin, const TrainerOptions *options, Erro
     return *run->init.path ? init_load(builtin, error) : 0;
 }
 
-int builtin_new(Trainer **out, const Run *run, const TrainerOptions *options, Error *error) {
+int builtin_choose_backend(const Run *run, const char *named, BackendKind *out, Error *error) {
     static const BackendPrecision wanted[] = {
         [PRECISION_FP32] = BACKEND_FP32, [PRECISION_BF16] = BACKEND_BF16, [PRECISION_AUTO] = BACKEND_AUTO};
+    int result = backend_choose_named(named, wanted[run->precision], out, error);
+    return result == BACKEND_REFUSED ? TRAIN_REFUSED : result;
+}
+
+int builtin_new(Trainer **out, const Run *run, const TrainerOptions *options, Error *error) {
     Builtin *builtin;
     BuiltinOrigin origin = {.home = options->home};
     *out = NULL;
-    int result = backend_choose_named(options->backend, wanted[run->precision], &origin.backend, error);
+    int result = builtin_choose_backend(run, options->backend, &origin.backend, error);
     if (result)
-        return result == BACKEND_REFUSED ? TRAIN_REFUSED : result;
+        return result;
     backend_set_threads(options->threads);
     result = builtin_make(&builtin, run, &origin, error);
     if (!result)

@@ -1,7 +1,8 @@
 /* builtin (private): the trainer of B-MLP and S-MLP. */
 #pragma once
 
-#include "real.h"
+#include "sweepd/safetensors.h"
+#include "sweepd/train.h"
 
 /* Sets the error's text and is TRAIN_REFUSED. */
 #define train_refuse(...) (error_set(__VA_ARGS__), TRAIN_REFUSED)
@@ -12,8 +13,6 @@ enum {
     EVALUATION_TOP = 5,           /* of so many likeliest classes one should be the right one */
     EVALUATION_TRAIN_MAX = 10000, /* training examples that the last evaluation looks at */
     EVALUATION_WAY_MAX = 2000,    /* examples of each set that the others look at */
-    SAFETENSORS_LENGTH_BYTES = 8,
-    SAFETENSORS_HEADER_MAX = 4 << 20,
 };
 
 typedef struct Builtin {
@@ -65,6 +64,8 @@ typedef struct BuiltinOrigin {
 int builtin_make(Builtin **out, const Run *run, const BuiltinOrigin *origin, Error *error);
 void builtin_free(Builtin *builtin);
 
+/* named: as backend_choose_named. 0, TRAIN_REFUSED. */
+int builtin_choose_backend(const Run *run, const char *named, BackendKind *out, Error *error);
 int builtin_new(Trainer **out, const Run *run, const TrainerOptions *options, Error *error);
 /* The examples of builtin->indices, as the model reads them: x and the labels. */
 void builtin_gather(Builtin *builtin, DataSection section, int64_t count);

@@ -9,9 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define STATE_PREFIX "optimizer."
-
-enum { STATE_NAME_MAX = 64, NUMBER_TEXT_MAX = 40, HEAD_TENSORS = 2 };
+enum { STATE_NAME_MAX = 64, NUMBER_TEXT_MAX = 40 };
 
 static const char format_name[] = "sweepd-checkpoint-1";
 
@@ -49,7 +47,7 @@ static int list_init(TensorList *list, Model *model, size_t first, Optimizer *op
             *entry = (SafetensorsEntry){.name = tensor->name, .dimensions = 1, .shape = {tensor->columns, 1}, .data = tensor->data};
     }
     for (size_t i = 0; i < states; i++) {
-        snprintf(list->names[i], sizeof list->names[i], STATE_PREFIX "%s", optimizer_state_name(optimizer, i));
+        snprintf(list->names[i], sizeof list->names[i], WEIGHTS_IGNORED "%s", optimizer_state_name(optimizer, i));
         list->entries[list->count++] = (SafetensorsEntry){
             .name = list->names[i],
             .dimensions = 1,
@@ -62,46 +60,15 @@ static int list_init(TensorList *list, Model *model, size_t first, Optimizer *op
 
 /* What is frozen comes from elsewhere. */
 static size_t first_trained(const Builtin *builtin) {
-    return builtin->frozen ? model_tensor_count(builtin->model) - HEAD_TENSORS : 0;
+    return builtin->frozen ? model_tensor_count(builtin->model) - ARCH_HEAD_TENSORS : 0;
 }
 
 static size_t entry_bytes(const SafetensorsEntry *entry) {
     return (size_t)entry->shape[0] * (size_t)entry->shape[1] * sizeof *entry->data;
 }
 
-static bool list_has(const TensorList *list, const char *name) {
-    for (size_t i = 0; i < list->count; i++)
-        if (!strcmp(list->entries[i].name, name))
-            return true;
-    return false;
-}
-
-static int list_check_names(const TensorList *list, const Safetensors *file, const char *path, const char *ignored, Error *error) {
-    for (size_t i = 0; i < safetensors_count(file); i++) {
-        const char *name = safetensors_entry(file, i)->name;
-        bool is_ignored = ignored && !strncmp(name, ignored, strlen(ignored));
-        if (!is_ignored && !list_has(list, name))
-            return train_refuse(error, "%s: this model has no tensor %.100s", path, name);
-    }
-    return 0;
-}
-
-static int list_check_shapes(const TensorList *list, const Safetensors *file, const char *path, Error *error) {
-    for (size_t i = 0; i < list->count; i++) {
-        const SafetensorsEntry *wanted = &list->entries[i], *found = safetensors_find(file, wanted->name);
-        if (!found)
-            return train_refuse(error, "%s: the tensor %s is missing", path, wanted->name);
-        if (found->dimensions != wanted->dimensions || memcmp(found->shape, wanted->shape, sizeof found->shape))
-            return train_refuse(error, "%s: the tensor %s is %lld x %lld in %d dimensions; this model's is %lld x %lld in %d", path,
-                                wanted->name, (long long)found->shape[0], (long long)found->shape[1], found->dimensions,
-                                (long long)wanted->shape[0], (long long)wanted->shape[1], wanted->dimensions);
-    }
-    return 0;
-}
-
-static int list_check(const TensorList *list, const Safetensors *file, const char *path, Error *error) {
-    int result = list_check_names(list, file, path, NULL, error);
-    return result ? result : list_check_shapes(list, file, path, error);
+static int list_check(const TensorList *list, const Safetensors *file, Error *error) {
+    return safetensors_check(file, list->entries, list->count, list->count, NULL, error) ? TRAIN_REFUSED : 0;
 }
 
 static void list_copy(const TensorList *list, const Safetensors *file) {
@@ -109,6 +76,11 @@ static void list_copy(const TensorList *list, const Safetensors *file) {
         const SafetensorsEntry *target = &list->entries[i];
         memcpy((void *)(uintptr_t)target->data, safetensors_find(file, target->name)->data, entry_bytes(target));
     }
+}
+
+static int file_open(Safetensors **out, const char *path, Error *error) {
+    int result = safetensors_open(out, path, error);
+    return result == DATA_REFUSED ? TRAIN_REFUSED : result;
 }
 
 /* ---- weights ---- */
@@ -140,15 +112,14 @@ static int list_check_finite(const TensorList *list, const Safetensors *file, co
 int weights_load(Model *model, const char *path, bool with_head, Error *error) {
     Safetensors *file;
     TensorList list;
-    int result = safetensors_open(&file, path, error);
+    int result = file_open(&file, path, error);
     if (result)
         return result;
     result = list_init(&list, model, 0, NULL, error);
-    if (!result)
-        result = list_check_names(&list, file, path, STATE_PREFIX, error);
-    list.count -= !result && !with_head ? HEAD_TENSORS : 0; /* the head comes last */
-    if (!result)
-        result = list_check_shapes(&list, file, path, error); /* a checkpoint's weights may be taken too */
+    size_t all = list.count;
+    list.count -= !result && !with_head ? ARCH_HEAD_TENSORS : 0; /* the head comes last */
+    if (!result && safetensors_check(file, list.entries, list.count, all, WEIGHTS_IGNORED, error))
+        result = TRAIN_REFUSED; /* but a checkpoint's weights may be taken */
     if (!result)
         result = list_check_finite(&list, file, path, error);
     if (!result)
@@ -224,7 +195,7 @@ static int checkpoint_check(const Builtin *builtin, const TensorList *list, cons
     if (!run || strcmp(run, builtin->key))
         return train_refuse(error, "%s: the checkpoint of another run, %.64s; this one is %s", path, run ? run : "unnamed", builtin->key);
     int result = digest_check(file, path, error);
-    return result ? result : list_check(list, file, path, error);
+    return result ? result : list_check(list, file, error);
 }
 
 static int checkpoint_take(Builtin *builtin, const TensorList *list, const Safetensors *file, const char *path, Error *error) {
@@ -248,7 +219,7 @@ int builtin_load(Trainer *trainer, const char *path, Error *error) {
     Builtin *builtin = (Builtin *)trainer;
     Safetensors *file;
     TensorList list;
-    int result = safetensors_open(&file, path, error);
+    int result = file_open(&file, path, error);
     if (result)
         return result;
     result = list_init(&list, builtin->model, first_trained(builtin), builtin->optimizer, error);

@@ -10,10 +10,6 @@
 #define STREAM_SAMPLE 0x73616d706c650000u
 #define SEED_SAMPLE   0u
 
-static int64_t count_at_most(int64_t count, int64_t most) {
-    return count < most ? count : most;
-}
-
 /* Each subset of that size is as likely as any other, and comes in ascending order (Knuth's algorithm S). */
 int builtin_evaluation_prepare(Builtin *builtin, Error *error) {
     const int64_t total = dataset_info(builtin->data)->test_count, count = count_at_most(total, EVALUATION_WAY_MAX);
@@ -32,7 +28,7 @@ int builtin_evaluation_prepare(Builtin *builtin, Error *error) {
 
 /* Sets the batch from `start` on; returns its size, 0 past the end. */
 static int64_t batch_choose(Builtin *builtin, const uint32_t *indices, int64_t start, int64_t count) {
-    int64_t batch = count - start < builtin->evaluation_batch ? count - start : builtin->evaluation_batch;
+    int64_t batch = count_at_most(count - start, builtin->evaluation_batch);
     for (int64_t i = 0; i < batch; i++)
         builtin->indices[i] = indices ? indices[start + i] : (uint32_t)(start + i);
     return batch > 0 ? batch : 0;

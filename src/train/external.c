@@ -7,7 +7,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <jansson.h>
 #include <math.h>
 #include <signal.h>
 #include <stdio.h>
@@ -16,12 +15,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-extern char **environ;
-
 static const double TURN_SECONDS = 0.05; /* between two looks at the world */
 static const double GRACE_SECONDS = 5;   /* from SIGTERM to SIGKILL */
 static const double DRAIN_SECONDS = 0.2; /* for output that is on its way when the program has ended */
-enum { READ_MAX = 1 << 16, SETTINGS_MAX = 12, ENVIRONMENT_TEXT_MAX = PATH_TEXT_MAX + 32 };
+enum { READ_MAX = 1 << 16 };
 
 /* One attempt's run of the program. */
 typedef struct Session {
@@ -40,145 +37,18 @@ typedef struct Session {
     double ends_at; /* its time limit, monotonic; 0: none */
 } Session;
 
-/* ---- the command ---- */
-
-static bool place_value(void *context, const char *name, Buffer *out) {
-    const Session *session = context;
-    const External *external = session->external;
-    char gpus[GPUS_TEXT_MAX];
-    if (!strcmp(name, "spec"))
-        buffer_printf(out, "%s/spec.json", session->directory);
-    else if (!strcmp(name, "run_dir"))
-        buffer_append_text(out, session->directory);
-    else if (!strcmp(name, "data"))
-        buffer_append_text(out, external->data_path);
-    else if (!strcmp(name, "threads"))
-        buffer_printf(out, "%lld", (long long)external->base.environment.threads);
-    else if (!strcmp(name, "gpus"))
-        buffer_append_text(out, gpus_text(external->gpus, gpus));
-    else if (!strcmp(name, "steps"))
-        buffer_printf(out, "%lld", (long long)external->base.steps);
-    else
-        return run_append_setting(&external->base.run, name, out);
-    return true;
-}
-
-static void arguments_free(char **arguments) {
-    for (size_t i = 0; arguments && arguments[i]; i++)
-        free(arguments[i]);
-    free(arguments);
-}
-
-static int arguments_fill(Session *session, json_t *list, char **out, Error *error) {
-    size_t index;
-    json_t *item;
-    json_array_foreach(list, index, item) {
-        char reason[256];
-        Buffer text;
-        buffer_init(&text, 16 * PATH_TEXT_MAX);
-        int result = command_expand(json_string_value(item), place_value, session, &text, reason, sizeof reason);
-        if (result)
-            error_set(error, "trainer.command[%zu]: %s", index, reason);
-        else if (buffer_check(&text, error, "an argument") < 0 || !(out[index] = text_duplicate(text.data ? text.data : "", error)))
-            result = -1;
-        buffer_deinit(&text);
-        if (result)
-            return result < 0 ? -1 : TRAIN_REFUSED;
-    }
-    return 0;
-}
-
-static int arguments_make(Session *session, char ***out, Error *error) {
-    const char *command = session->external->base.run.program.command;
-    json_t *list = json_loads(command, 0, NULL);
-    *out = calloc(PROGRAM_ARGUMENTS_MAX + 1, sizeof **out);
-    int result = !*out ? error_set_memory(error, "no memory for a command") : 0;
-    if (!result && (json_array_size(list) < 1 || json_array_size(list) > PROGRAM_ARGUMENTS_MAX))
-        result = train_refuse(error, "trainer.command: found no list of arguments");
-    if (!result)
-        result = arguments_fill(session, list, *out, error);
-    json_decref(list);
-    return result;
-}
-
-/* ---- its environment ---- */
-
-typedef struct Settings {
-    char texts[SETTINGS_MAX][ENVIRONMENT_TEXT_MAX];
-    size_t count;
-    char **list; /* [..., NULL]; owned, its strings are not */
-} Settings;
-
-static void setting_add(Settings *settings, const char *name, const char *value) {
-    snprintf(settings->texts[settings->count++], ENVIRONMENT_TEXT_MAX, "%s=%s", name, value);
-}
-
-static bool is_replaced(const Settings *settings, const char *variable) {
-    for (size_t i = 0; i < settings->count; i++) {
-        size_t size = strcspn(settings->texts[i], "=") + 1;
-        if (!strncmp(settings->texts[i], variable, size))
-            return true;
-    }
-    return false;
-}
-
-/* The numbers are those of nvidia-smi, by place on the bus; left to itself, CUDA counts from the fastest. A run that was given none sees
- * none: the others of the machine may have them. */
-static void settings_add_gpus(GpuSet gpus, Settings *out) {
-    char text[GPUS_TEXT_MAX];
-    gpus_text(gpus, text);
-    setting_add(out, "SWEEPD_GPUS", text);
-    setting_add(out, "CUDA_VISIBLE_DEVICES", text);
-    if (gpus && !getenv("CUDA_DEVICE_ORDER"))
-        setting_add(out, "CUDA_DEVICE_ORDER", "PCI_BUS_ID");
-}
-
-static int settings_make(const Session *session, Settings *out, Error *error) {
-    static const char *const threads[] = {"SWEEPD_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"};
-    const External *external = session->external;
-    char text[PATH_TEXT_MAX + 16];
-    size_t count = 0, kept = 0;
-    snprintf(text, sizeof text, "%s/spec.json", session->directory);
-    setting_add(out, "SWEEPD_SPEC", text);
-    setting_add(out, "SWEEPD_RUN_DIR", session->directory);
-    setting_add(out, "SWEEPD_DATA", external->data_path);
-    snprintf(text, sizeof text, "%lld", (long long)external->resumed);
-    setting_add(out, "SWEEPD_STEP", text);
-    snprintf(text, sizeof text, "%lld", (long long)external->base.environment.threads);
-    for (size_t i = 0; i < sizeof threads / sizeof *threads; i++)
-        setting_add(out, threads[i], text);
-    settings_add_gpus(external->gpus, out);
-    while (environ[count])
-        count++;
-    out->list = calloc(count + SETTINGS_MAX + 1, sizeof *out->list);
-    if (!out->list)
-        return error_set_memory(error, "no memory for an environment");
-    for (size_t i = 0; i < count; i++)
-        if (!is_replaced(out, environ[i]))
-            out->list[kept++] = environ[i];
-    for (size_t i = 0; i < out->count; i++)
-        out->list[kept++] = out->texts[i];
-    return 0;
-}
-
 /* ---- start ---- */
 
 static int session_start(Session *session, Error *error) {
     const Program *program = &session->external->base.run.program;
-    char **arguments = NULL;
-    Settings *settings = calloc(1, sizeof *settings);
-    int result = settings ? arguments_make(session, &arguments, error) : error_set_memory(error, "no memory for an environment");
-    if (!result)
-        result = settings_make(session, settings, error);
+    ExternalCall call;
+    int result = external_call_init(&call, session->external, session->directory, error);
     if (!result) {
         const char *where = *program->directory ? program->directory : session->directory;
-        result = process_start(&session->process, arguments, settings->list, where, error);
+        result = process_start(&session->process, call.arguments, call.environment, where, error);
         result = result == PROCESS_MISSING ? TRAIN_REFUSED : result;
     }
-    arguments_free(arguments);
-    if (settings)
-        free(settings->list);
-    free(settings);
+    external_call_deinit(&call);
     return result;
 }
 
@@ -451,7 +321,7 @@ static int external_take(External *external, const Safetensors *file, const char
 
 static int external_load(Trainer *trainer, const char *path, Error *error) {
     Safetensors *file;
-    int result = safetensors_open(&file, path, error);
+    int result = safetensors_open(&file, path, error) ? TRAIN_REFUSED : 0;
     if (!result)
         result = external_take((External *)trainer, file, path, error);
     safetensors_free(file);

@@ -1,4 +1,5 @@
-/* external (private to train): a program of the user's own behind the seam. external_lines.c reads what it says, external.c runs it. */
+/* external (private to train): a program of the user's own behind the seam. external_call.c says how it is started,
+ * external_lines.c reads what it says, external.c runs it. */
 #pragma once
 
 #include "builtin.h"
@@ -32,3 +33,14 @@ enum { LINE_NOTHING = 1, LINE_POINT = 2 };
 /* Takes one line of the program's output, without its end. LINE_POINT: *out is to be given on; LINE_NOTHING; -1 with an error that names
  * the line. */
 int external_line(External *external, const char *line, size_t size, Point *out, Error *error);
+
+/* What the program is started with. */
+typedef struct ExternalCall {
+    char **arguments;   /* [.., NULL]; owned, and so are its texts */
+    char **environment; /* [.., NULL]; owned */
+    void *settings;     /* the texts of the environment that are not this process's own; owned */
+} ExternalCall;
+
+/* directory: the run's, absolute. 0, TRAIN_REFUSED, -1; to be cleared in any case. */
+int external_call_init(ExternalCall *out, const External *external, const char *directory, Error *error);
+void external_call_deinit(ExternalCall *call);

@@ -83,7 +83,7 @@ static int test_measure(Builtin *builtin, int64_t crops, const TrainLoop *loop, 
     *sums = (Sums){0};
     int64_t count = dataset_info(builtin->data)->test_count, classes = builtin->base.run.model.classes;
     for (int64_t start = 0; start < count; start += builtin->evaluation_batch) {
-        int64_t batch = count - start < builtin->evaluation_batch ? count - start : builtin->evaluation_batch;
+        int64_t batch = count_at_most(count - start, builtin->evaluation_batch);
         for (int64_t i = 0; i < batch; i++)
             builtin->indices[i] = (uint32_t)(start + i);
         if (batch_outputs(builtin, batch, crops, loop))
@@ -126,7 +126,7 @@ int final_prepare(Builtin *builtin, Error *error) {
     int64_t count = dataset_info(builtin->data)->test_count;
     int result = 0;
     if (*run->test.real.path)
-        result = real_read(&builtin->real, &run->test.real, count, run->model.classes, error);
+        result = real_read(&builtin->real, run->test.real.path, run->test.real.digest, count, run->model.classes, error);
     if (!result && run->test.crops > 0)
         result = augmenter_new(&builtin->test_augmenter, builtin->data, &run->test.augmentation, EVALUATION_SEED, error);
     if (builtin->test_augmenter)

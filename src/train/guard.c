@@ -60,37 +60,43 @@ static void report_write(int reports, const GuardReport *report) {
     (void)ignored;
 }
 
-/* The children that are there now, as the kernel lists them: "12 17 ". */
-static void kill_children(void) {
+/* The children that are there now, as the kernel lists them: "12 17 ". Returns the last, 0 where it lists none. */
+static pid_t kill_children(void) {
     char text[4096];
     int file = open("/proc/thread-self/children", O_RDONLY | O_CLOEXEC);
     ssize_t size = file >= 0 ? read(file, text, sizeof text - 1) : 0;
-    pid_t pid = 0;
+    pid_t pid = 0, last = 0;
     for (ssize_t i = 0; i < size; i++) {
         if (text[i] >= '0' && text[i] <= '9') {
             pid = 10 * pid + (text[i] - '0');
             continue;
         }
-        if (pid > 1)
-            kill(pid, SIGKILL);
+        if (pid > 1 && kill(pid, SIGKILL) == 0)
+            last = pid;
         pid = 0;
     }
     if (file >= 0)
         close(file);
+    return last;
 }
 
-/* Each that ends hands its own children on to the guard. Where the kernel lists no children, those that left the group stay. */
-static void end_others(void) {
-    struct timespec pause = {.tv_nsec = 1000000};
-    for (int turns = 0; turns < 5000; turns++) {
-        kill_children();
+/* Each that ends hands its own children on to the guard. Where the kernel lists no children, those that left the group stay; and one that
+ * hangs in the kernel, or that a debugger holds, is not gone for being killed. Returns what GuardReport calls `left`. */
+static pid_t end_others(void) {
+    struct timespec pause = {.tv_nsec = 1000000}, begin, now;
+    pid_t last = 0;
+    clock_gettime(CLOCK_MONOTONIC, &begin);
+    do {
+        last = kill_children();
         pid_t ended;
         while ((ended = waitpid(-1, NULL, WNOHANG)) > 0)
             ;
         if (ended < 0 && errno == ECHILD)
-            return;
+            return 0;
         nanosleep(&pause, NULL);
-    }
+        clock_gettime(CLOCK_MONOTONIC, &now);
+    } while (now.tv_sec - begin.tv_sec <= GUARD_SECONDS);
+    return last > 0 ? last : -1;
 }
 
 /* Whether the program has ended; orphans of its that have are collected on the way. It is looked at, and its group ended, before it is
@@ -137,7 +143,7 @@ void guard_run(int lifeline, int reports, void (*run)(const void *context), cons
     keep_only(lifeline, reports);
     report_write(reports, &report);
     watch(lifeline, &report, &waiting);
-    end_others();
+    report.left = end_others();
     report_write(reports, &report);
     _exit(0);
 }

@@ -4,11 +4,14 @@
 
 #include <sys/types.h>
 
+enum { GUARD_SECONDS = 5 }; /* for which it goes on ending what the program left */
+
 /* What the guard says, in this order, on its pipe. */
 typedef struct GuardReport {
     pid_t pid;           /* of the program, and its process group */
     int status;          /* of wait, once it has ended */
     double memory_bytes; /* the most that one of its processes held */
+    pid_t left;          /* one that it started and that is still there after GUARD_SECONDS; -1: which is not known; 0: none is */
 } GuardReport;
 
 /* In a child that was forked for it: starts the program by calling run(context), which does not return, in a child of its own, writes a

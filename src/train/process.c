@@ -181,6 +181,15 @@ size_t process_read(int *descriptor, char *out, size_t capacity) {
     return 0;
 }
 
+/* It takes memory and cores from the runs that follow, and nobody else knows of it. */
+static void tell_left(pid_t left) {
+    if (left > 0)
+        log_write(LOG_WARNING, "process %lld, which the program started, could not be ended within %d s and may still run", (long long)left,
+                  GUARD_SECONDS);
+    else if (left < 0)
+        log_write(LOG_WARNING, "a process that the program started could not be ended within %d s and may still run", GUARD_SECONDS);
+}
+
 bool process_ended(Process *process) {
     GuardReport ended = {.status = SIGKILL};
     siginfo_t seen = {0};
@@ -190,7 +199,8 @@ bool process_ended(Process *process) {
         return false;
     /* A guard that was killed itself says nothing: the kernel has ended the program with it. */
     if (!read_whole(process->reports, &ended, sizeof ended))
-        ended.status = SIGKILL;
+        ended = (GuardReport){.status = SIGKILL};
+    tell_left(ended.left);
     process->status = ended.status;
     process->memory_bytes = ended.memory_bytes;
     while (waitpid(process->guard, NULL, 0) < 0 && errno == EINTR)

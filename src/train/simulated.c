@@ -20,8 +20,7 @@ typedef struct Simulated {
 
 static int simulated_step(Trainer *trainer, int64_t limit, Error *error) {
     (void)error;
-    int64_t left = trainer->steps - trainer->step;
-    trainer->step += limit < left ? limit : left;
+    trainer->step += count_at_most(limit, trainer->steps - trainer->step);
     trainer->flops = (double)trainer->step * ((Simulated *)trainer)->step_flops;
     return 0;
 }
@@ -108,7 +107,7 @@ int simulated_new(Trainer **out, const Run *run, const TrainerOptions *options, 
     Simulated *simulated = calloc(1, sizeof *simulated);
     if (!simulated)
         return error_set_memory(error, "no memory for a trainer");
-    int64_t batch = run->batch < run->examples ? run->batch : run->examples;
+    int64_t batch = arch_batch(&training);
     *simulated = (Simulated){
         .base = {.interface = &simulated_interface, .run = *run, .steps = arch_steps(&training)},
         .params = (double)arch_params_total(&run->model),

@@ -31,6 +31,13 @@ int trainer_new(Trainer **out, const Run *run, const TrainerOptions *options, Er
     return makers[run->trainer](out, run, options, error);
 }
 
+const char *trainer_backend(const Run *run) {
+    BackendKind backend;
+    if (run->trainer != TRAINER_BUILTIN)
+        return trainer_kind_text(run->trainer);
+    return builtin_choose_backend(run, NULL, &backend, NULL) ? "" : backend_text(backend);
+}
+
 void trainer_free(Trainer *trainer) {
     if (trainer)
         trainer->interface->free(trainer);

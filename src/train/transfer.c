@@ -14,8 +14,7 @@
 
 /* A few examples at a time: whoever watches the training is asked in between. */
 static void features_add(Builtin *item) {
-    int64_t left = item->split.train_count - item->feature_count;
-    int64_t count = left < item->evaluation_batch ? left : item->evaluation_batch;
+    int64_t count = count_at_most(item->split.train_count - item->feature_count, item->evaluation_batch);
     size_t row = model_feature_bytes(item->model);
     memcpy(item->indices, item->split.train + item->feature_count, (size_t)count * sizeof *item->indices);
     batch_expect(item->data, DATA_TRAIN, item->indices, count);

@@ -12,6 +12,7 @@
 
 static const CodecField lease_request_fields[] = {
     CODEC_NESTED(LeaseRequest, environment, codec_environment_fields),
+    CODEC_MEMBER(LeaseRequest, bf16_backend, CODEC_TEXT),
     CODEC_MEMBER(LeaseRequest, worker, CODEC_TEXT),
     CODEC_AT_LEAST(LeaseRequest, runs_max, 1),
     CODEC_MEMBER(LeaseRequest, sweep_id, CODEC_INTEGER),

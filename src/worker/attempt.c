@@ -41,17 +41,15 @@ void worker_environment(int threads, Environment *out) {
     text_copy(out->host, sizeof out->host, machine.host);
     text_copy(out->cpu, sizeof out->cpu, machine.cpu);
     snprintf(out->version, sizeof out->version, "%s (%s)", version_text(), version_commit());
-    BackendKind usual;
-    (void)backend_choose(BACKEND_AUTO, &usual, NULL); /* auto refuses nothing */
-    text_copy(out->backend, sizeof out->backend, backend_text(usual));
+    BackendKind plain;
+    (void)backend_choose(BACKEND_FP32, &plain, NULL); /* every machine has it */
+    text_copy(out->backend, sizeof out->backend, backend_text(plain));
 }
 
-void worker_environment_add(const Trainer *trainer, Environment *out) {
-    if (!trainer)
-        return;
-    if (*trainer->environment.backend)
-        text_copy(out->backend, sizeof out->backend, trainer->environment.backend);
-    text_copy(out->data_digest, sizeof out->data_digest, trainer->environment.data_digest);
+void worker_environment_add(const Trainer *trainer, const Run *run, Environment *out) {
+    text_copy(out->backend, sizeof out->backend, trainer ? trainer->environment.backend : trainer_backend(run));
+    if (trainer)
+        text_copy(out->data_digest, sizeof out->data_digest, trainer->environment.data_digest);
 }
 
 /* ---- the directory ---- */
@@ -274,7 +272,7 @@ static int attempt_finish(Attempt *attempt, Error *error) {
     Environment environment = attempt->settings->environment;
     environment.threads = attempt->lease->threads;
     environment.memory_bytes = attempt->memory_bytes;
-    worker_environment_add(attempt->trainer, &environment);
+    worker_environment_add(attempt->trainer, &attempt->lease->run, &environment);
     if (attempt->outcome != OUTCOME_OK)
         attempt_open(attempt, NULL);
     reporter_result(attempt->reporter, attempt->outcome, attempt->state, attempt->detail, &environment);

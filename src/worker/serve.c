@@ -159,6 +159,8 @@ static int serve_ask(ServeState *state, Error *error) {
                             .memory_bytes = state->machine.memory_bytes,
                             .gpus = state->gpus_given ? state->gpus : state->machine.gpus};
     text_copy(request.worker, sizeof request.worker, state->settings.name);
+    text_copy(request.bf16_backend, sizeof request.bf16_backend,
+              backend_available(BACKEND_ONEDNN_BF16) ? backend_text(BACKEND_ONEDNN_BF16) : "");
     Buffer body, answer;
     int status = 0;
     buffer_init(&body, WIRE_BODY_MAX);

@@ -45,6 +45,7 @@ typedef struct HandRun {
     double memory_bytes; /* the most that was seen */
     Journal points;
     bool has_points, printed_header;
+    Point columns; /* the first point that was printed */
     Point last;
 } HandRun;
 
@@ -187,21 +188,54 @@ static int train_check_weights(HandRun *hand, Error *error) {
 
 /* ---- what is printed ---- */
 
-static void train_print_header(const Point *point) {
+static int train_column_width(const char *name) {
+    enum { NARROWEST = 10 };
+    return strlen(name) < NARROWEST ? NARROWEST : (int)strlen(name);
+}
+
+/* The first point's metrics are the columns. */
+static void train_print_header(HandRun *hand, const Point *point) {
+    hand->columns = *point;
+    hand->printed_header = true;
     printf("%10s %12s %12s %9s", "step", "examples", "FLOPs", "seconds");
     for (size_t i = 0; i < point->metric_count; i++)
-        printf(" %*s", (int)strlen(point->metrics[i].name) < 10 ? 10 : (int)strlen(point->metrics[i].name), point->metrics[i].name);
+        printf(" %*s", train_column_width(point->metrics[i].name), point->metrics[i].name);
     putchar('\n');
+}
+
+static void train_print_value(const char *name, double value, int width) {
+    printf(" %*.*f", width, metric_is_count(name, value) ? 0 : 4, value);
+}
+
+static bool train_has_column(const HandRun *hand, const char *name) {
+    for (size_t i = 0; i < hand->columns.metric_count; i++)
+        if (!strcmp(hand->columns.metrics[i].name, name))
+            return true;
+    return false;
+}
+
+/* What is measured at the end alone has no column and stands below, under its name. */
+static void train_print_others(const HandRun *hand, const Point *point) {
+    for (size_t i = 0; i < point->metric_count; i++) {
+        const Metric *metric = &point->metrics[i];
+        if (train_has_column(hand, metric->name))
+            continue;
+        printf("%10s %-45s", "", metric->name);
+        train_print_value(metric->name, metric->value, 10);
+        putchar('\n');
+    }
 }
 
 static void train_print_point(HandRun *hand, const Point *point) {
     if (!hand->printed_header)
-        train_print_header(point);
-    hand->printed_header = true;
+        train_print_header(hand, point);
     printf("%10lld %12.0f %12.4g %9.2f", (long long)point->step, point->examples, point->flops, point->seconds);
-    for (size_t i = 0; i < point->metric_count; i++)
-        printf(" %*.4f", (int)strlen(point->metrics[i].name) < 10 ? 10 : (int)strlen(point->metrics[i].name), point->metrics[i].value);
+    for (size_t i = 0; i < hand->columns.metric_count; i++) {
+        const char *name = hand->columns.metrics[i].name;
+        train_print_value(name, point_metric(point, name), train_column_width(name));
+    }
     putchar('\n');
+    train_print_others(hand, point);
     fflush(stdout);
 }
 
@@ -241,7 +275,7 @@ static void train_format_text(Buffer *out, const char *name, const char *value) 
 static void train_format_result(const HandRun *hand, const char *key, RunState state, Buffer *out) {
     Environment environment;
     worker_environment(hand->threads, &environment);
-    worker_environment_add(hand->trainer, &environment);
+    worker_environment_add(hand->trainer, &hand->run, &environment);
     buffer_append_text(out, "{\"schema_version\":1");
     train_format_text(out, "key", key);
     train_format_text(out, "state", run_state_text(state));

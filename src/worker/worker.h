@@ -161,10 +161,11 @@ int batch_run(const WorkerSettings *settings, HttpClient *client, const LeaseAns
  * is called once when that takes long. */
 void batch_deliver(Reporter *reporter, ReporterState (*state)(Reporter *), bool leave, void (*late)(void *context), void *context);
 
-/* Host, processor, version, usual backend, pid, threads of this process. */
+/* Host, processor, version, backend of fp32, pid, threads of this process. */
 void worker_environment(int threads, Environment *out);
-/* What the trainer knows better, backend and data; NULL: nothing. */
-void worker_environment_add(const Trainer *trainer, Environment *out);
+/* What the run's attempt is made with: backend and data as the trainer knows them. NULL: there is none yet; the backend that it would get.
+ */
+void worker_environment_add(const Trainer *trainer, const Run *run, Environment *out);
 
 /* ---- the run directory ---- */
 

@@ -1,42 +1,13 @@
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-#include <ftw.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
-
+#include "../scratch.h"
 #include "memory.h"
-#include "sweepd/base.h"
 
-static char folder[] = "/tmp/sweepd-test-XXXXXX";
-
-static int folder_make(void **state) {
-    (void)state;
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int remove_one(const char *path, const struct stat *status, int kind, struct FTW *walk) {
-    (void)status;
-    (void)kind;
-    (void)walk;
-    return remove(path);
-}
-
-static int folder_remove(void **state) {
-    (void)state;
-    return nftw(folder, remove_one, 8, FTW_DEPTH | FTW_PHYS);
-}
+#include <sys/mman.h>
 
 static const char *write_in(const char *group, const char *name, const char *text) {
     static char path[PATH_TEXT_MAX];
-    assert_int_equal(path_format(path, NULL, "%s%s", folder, group), 0);
+    assert_int_equal(path_format(path, NULL, "%s%s", scratch_root, group), 0);
     assert_int_equal(directory_make(path, 0755, NULL), 0);
-    assert_int_equal(path_format(path, NULL, "%s%s/%s", folder, group, name), 0);
+    assert_int_equal(path_format(path, NULL, "%s%s/%s", scratch_root, group, name), 0);
     assert_int_equal(file_write_atomic(path, text, strlen(text), 0644, NULL), 0);
     return path;
 }
@@ -46,19 +17,19 @@ static void test_the_least_limit_of_a_group_and_those_above_it(void **state) {
     write_in("/a/b/c", "memory.max", "max\n");
     write_in("/a/b", "memory.max", "4000000\n");
     write_in("/a", "memory.max", "5000000\n");
-    assert_true(memory_group_limit(write_in("", "groups", "0::/a/b/c\n"), folder) == 4e6);
-    assert_true(memory_group_limit(write_in("", "groups", "0::/a\n"), folder) == 5e6);
-    assert_true(memory_group_limit(write_in("", "groups", "0::/elsewhere\n"), folder) == MEMORY_UNLIMITED);
+    assert_true(memory_group_limit(write_in("", "groups", "0::/a/b/c\n"), scratch_root) == 4e6);
+    assert_true(memory_group_limit(write_in("", "groups", "0::/a\n"), scratch_root) == 5e6);
+    assert_true(memory_group_limit(write_in("", "groups", "0::/elsewhere\n"), scratch_root) == MEMORY_UNLIMITED);
     write_in("", "memory.max", "3000000\n"); /* a container's own group is the root */
-    assert_true(memory_group_limit(write_in("", "groups", "0::/elsewhere/deep\n"), folder) == 3e6);
+    assert_true(memory_group_limit(write_in("", "groups", "0::/elsewhere/deep\n"), scratch_root) == 3e6);
 }
 
 static void test_version_1_has_a_tree_for_memory(void **state) {
     (void)state;
     write_in("/memory/job", "memory.limit_in_bytes", "7000000\n");
     write_in("/memory", "memory.limit_in_bytes", "9223372036854771712\n");
-    assert_true(memory_group_limit(write_in("", "groups", "5:cpu,cpuacct:/job\n4:memory:/job\n"), folder) == 7e6);
-    assert_true(memory_group_limit(write_in("", "groups", "5:cpu,cpuacct:/job\n"), folder) == MEMORY_UNLIMITED);
+    assert_true(memory_group_limit(write_in("", "groups", "5:cpu,cpuacct:/job\n4:memory:/job\n"), scratch_root) == 7e6);
+    assert_true(memory_group_limit(write_in("", "groups", "5:cpu,cpuacct:/job\n"), scratch_root) == MEMORY_UNLIMITED);
 }
 
 static void test_what_is_wrong_limits_nothing(void **state) {
@@ -67,9 +38,9 @@ static void test_what_is_wrong_limits_nothing(void **state) {
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         write_in("/wrong", "memory.max", wrong[i]);
         write_in("", "memory.max", wrong[i]);
-        assert_true(memory_group_limit(write_in("", "groups", "0::/wrong\n:::\nrubbish\n0::\n"), folder) == MEMORY_UNLIMITED);
+        assert_true(memory_group_limit(write_in("", "groups", "0::/wrong\n:::\nrubbish\n0::\n"), scratch_root) == MEMORY_UNLIMITED);
     }
-    assert_true(memory_group_limit("/no/such/file", folder) == MEMORY_UNLIMITED);
+    assert_true(memory_group_limit("/no/such/file", scratch_root) == MEMORY_UNLIMITED);
 }
 
 static void test_a_machine_has_some_memory(void **state) {
@@ -91,7 +62,7 @@ static void test_own_memory(void **state) {
     double after = process_memory_bytes();
     assert_true(before > 0 && after > before + SIZE - MARGIN && after < before + SIZE + MARGIN);
     char path[PATH_TEXT_MAX];
-    assert_int_equal(path_format(path, NULL, "%s/large", folder), 0);
+    assert_int_equal(path_format(path, NULL, "%s/large", scratch_root), 0);
     assert_int_equal(file_write_atomic(path, own, SIZE, 0600, NULL), 0);
     munmap(own, SIZE);
     FILE *file = fopen(path, "rb");
@@ -115,5 +86,5 @@ int main(void) {
         cmocka_unit_test(test_a_machine_has_some_memory),
         cmocka_unit_test(test_own_memory),
     };
-    return cmocka_run_group_tests_name("memory", tests, folder_make, folder_remove);
+    return cmocka_run_group_tests_name("memory", tests, scratch_setup, scratch_teardown);
 }

@@ -1,7 +1,8 @@
 #include "harness.h"
 
+#include "../scratch.h"
+
 #include <fcntl.h>
-#include <ftw.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,16 +33,9 @@ const char *harness_home(void) {
     return home;
 }
 
-static int remove_entry(const char *path, const struct stat *info, int kind, struct FTW *place) {
-    (void)info;
-    (void)kind;
-    (void)place;
-    return remove(path);
-}
-
 void harness_clean(void) {
     if (*folder)
-        nftw(folder, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+        directory_remove(folder);
     *folder = *home = '\0';
 }
 

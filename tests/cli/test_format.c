@@ -49,6 +49,9 @@ static void test_others(void **state) {
     assert_string_equal(format_percent(1, text), "100 %");
     assert_string_equal(format_metric("test_error", 0.1234, text), "12.34 %");
     assert_string_equal(format_metric("test_loss", 0.43214, text), "0.4321");
+    assert_string_equal(format_metric("test_loss", 1, text), "1.0000");
+    assert_string_equal(format_metric("linear.c100.flops", 7771895, text), "7,771,895");
+    assert_string_equal(format_metric("perplexity", 12.5, text), "12.5000");
     assert_string_equal(format_metric("test_loss", NAN, text), "-");
 }
 

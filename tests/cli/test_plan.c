@@ -39,6 +39,24 @@ static void test_validate(void **state) {
     said_clear(&said);
 }
 
+/* Before any daemon is asked. */
+static void test_files_that_do_not_fit(void **state) {
+    (void)state;
+    static const char *const verbs[] = {"validate", "submit", "run"};
+    Said said;
+    harness_file("labels.json", "[[1],[2]]");
+    for (size_t i = 0; i < 3; i++) {
+        sweepctl_expect(&said, CLI_USAGE, verbs[i],
+                        harness_file("labels.yaml", "version: 1\nname: labels\ndata: {name: fashion-mnist}\nmodel: {kind: bmlp}\n"
+                                                    "grid: {depth: [1], width: [8], examples: [100]}\n"
+                                                    "train: {epochs: 1, batch: 100, optimizer: {name: lion, lr: 1.0e-3}}\n"
+                                                    "test: {real: labels.json}\n"));
+        assert_says(&said.err, "labels.yaml: test.real: ");
+        assert_says(&said.err, "labels.json: byte 8: lists of 2 images; the test set has 10000");
+        said_clear(&said);
+    }
+}
+
 typedef struct Shape {
     const char *name;
     int64_t params, macs;
@@ -226,9 +244,11 @@ static void test_rate_between(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_validate),   cmocka_unit_test(test_every_file),   cmocka_unit_test(test_plan_json),
-        cmocka_unit_test(test_plan_table), cmocka_unit_test(test_plan_design),  cmocka_unit_test(test_rate_cache),
-        cmocka_unit_test(test_rate_parse), cmocka_unit_test(test_rate_between),
+        cmocka_unit_test(test_validate),     cmocka_unit_test(test_files_that_do_not_fit),
+        cmocka_unit_test(test_every_file),   cmocka_unit_test(test_plan_json),
+        cmocka_unit_test(test_plan_table),   cmocka_unit_test(test_plan_design),
+        cmocka_unit_test(test_rate_cache),   cmocka_unit_test(test_rate_parse),
+        cmocka_unit_test(test_rate_between),
     };
     int result = cmocka_run_group_tests(tests, NULL, NULL);
     harness_clean();

@@ -1,7 +1,8 @@
 #include "harness.h"
 
+#include "../scratch.h"
+
 #include <errno.h>
-#include <ftw.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,18 +35,11 @@ void harness_init(Harness *harness) {
     buffer_init(&harness->answer, WIRE_BODY_MAX);
 }
 
-static int remove_entry(const char *path, const struct stat *status, int type, struct FTW *walk) {
-    (void)status;
-    (void)type;
-    (void)walk;
-    return remove(path);
-}
-
 void harness_deinit(Harness *harness) {
     if (harness->pid > 0)
         harness_end(harness, SIGKILL);
     buffer_deinit(&harness->answer);
-    nftw(harness->home, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+    directory_remove(harness->home);
 }
 
 static void sleep_briefly(void) {

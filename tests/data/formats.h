@@ -119,7 +119,7 @@ typedef enum { AS_FOLDER, AS_TAR, AS_TAR_GZ, AS_ZIP, CONTAINERS } TestContainer;
 
 static inline void files_write_folder(const TestFiles *files, const char *path) {
     Error error;
-    nftw(path, fixture_remove, 8, FTW_DEPTH | FTW_PHYS);
+    directory_remove(path);
     assert_int_equal(directory_make(path, 0755, &error), 0);
     for (size_t i = 0; i < files->count; i++) {
         char file[PATH_TEXT_MAX], folder[PATH_TEXT_MAX];
@@ -127,13 +127,13 @@ static inline void files_write_folder(const TestFiles *files, const char *path) 
         text_copy(folder, sizeof folder, file);
         *strrchr(folder, '/') = '\0';
         assert_int_equal(directory_make(folder, 0755, &error), 0);
-        fixture_write(file, files->items[i].bytes, files->items[i].size);
+        scratch_write(file, files->items[i].bytes, files->items[i].size);
     }
 }
 
 /* backwards: the last file first */
 static inline const char *files_write(const TestFiles *files, TestContainer container, bool backwards, const char *name) {
-    const char *path = fixture_path(name);
+    const char *path = scratch_path(name);
     if (container == AS_FOLDER) {
         files_write_folder(files, path);
         return path;

@@ -23,13 +23,13 @@ static int setup(void **state) {
                      .train_count = EXAMPLES,
                      .test_count = 1};
     PackWriter writer;
-    if (fixture_setup(state))
+    if (scratch_setup(state))
         return -1;
     rng_init(&rng, 3, 4);
     for (size_t i = 0; i < sizeof pixels; i++)
         ((uint8_t *)pixels)[i] = (uint8_t)rng_next(&rng);
     char path[PATH_TEXT_MAX];
-    text_copy(path, sizeof path, fixture_path("colour.pack"));
+    text_copy(path, sizeof path, scratch_path("colour.pack"));
     int result = pack_writer_open(&writer, &info, path, &error);
     for (int i = 0; i <= EXAMPLES && !result; i++) {
         DataSection section = i < EXAMPLES ? DATA_TRAIN : DATA_TEST;
@@ -46,7 +46,7 @@ static int setup(void **state) {
 static int teardown(void **state) {
     dataset_free(small);
     dataset_free(colour);
-    return fixture_teardown(state);
+    return scratch_teardown(state);
 }
 
 /* Pixel (y, x) of what is made of an image, as a byte's value. */

@@ -10,14 +10,14 @@ typedef void (*Make)(TestFiles *files);
 /* Nothing beside the sources is left. */
 static void assert_nothing_written(void) {
     glob_t found;
-    assert_int_equal(glob(fixture_path("out.pack*"), 0, NULL, &found), GLOB_NOMATCH);
+    assert_int_equal(glob(scratch_path("out.pack*"), 0, NULL, &found), GLOB_NOMATCH);
     globfree(&found);
 }
 
 static void assert_refused(const char *source, const char *part) {
     PackReport report;
     Error error = {0};
-    int result = dataset_pack(&report, source, fixture_path("out.pack"), &options, &error);
+    int result = dataset_pack(&report, source, scratch_path("out.pack"), &options, &error);
     assert_int_equal(result, DATA_REFUSED);
     if (!strstr(error.text, source) || !strstr(error.text, part))
         fail_msg("\"%s\" does not say \"%s\"", error.text, part);
@@ -88,7 +88,7 @@ static void test_folders(void **state) {
     check(&files, AS_FOLDER, "no training image could be read");
     files_add_text(&files, "readme.txt", "nothing");
     check(&files, AS_TAR, "none of its 1 files is known");
-    assert_refused(fixture_path("missing"), "No such file");
+    assert_refused(scratch_path("missing"), "No such file");
     assert_refused("/dev/null", "neither a folder nor a file");
 }
 
@@ -104,16 +104,16 @@ static uint8_t *bytes_of(const char *path, size_t *size) {
 static void assert_outcome(const char *source) {
     PackReport report;
     Error error = {0};
-    int result = dataset_pack(&report, source, fixture_path("out.pack"), &options, &error);
+    int result = dataset_pack(&report, source, scratch_path("out.pack"), &options, &error);
     assert_true(result == 0 || result == DATA_REFUSED);
     if (result) {
         assert_non_null(strstr(error.text, source));
         assert_nothing_written();
     } else {
         DatasetMap *data;
-        assert_int_equal(dataset_map(&data, fixture_path("out.pack"), true, &error), 0);
+        assert_int_equal(dataset_map(&data, scratch_path("out.pack"), true, &error), 0);
         dataset_free(data);
-        remove(fixture_path("out.pack"));
+        remove(scratch_path("out.pack"));
     }
     pack_report_deinit(&report);
 }
@@ -135,19 +135,19 @@ static void test_cut_containers(void **state) {
             const char *path = files_write(&files, (TestContainer)container, false, "source");
             uint8_t *bytes = bytes_of(path, &size);
             char cut[PATH_TEXT_MAX];
-            text_copy(cut, sizeof cut, fixture_path("cut"));
+            text_copy(cut, sizeof cut, scratch_path("cut"));
             while (container == AS_TAR && !bytes[size - 1]) /* what fills up the last block, and the closing blocks */
                 size--;
             for (size_t i = 1; i < 24; i++) {
-                fixture_write(cut, bytes, size * i / 24);
+                scratch_write(cut, bytes, size * i / 24);
                 assert_refused(cut, "");
             }
-            fixture_write(cut, bytes, size - 1);
+            scratch_write(cut, bytes, size - 1);
             assert_refused(cut, "");
             if (container == AS_TAR) { /* between two files: after each header and its blocks */
                 size_t at = 0;
                 for (size_t i = 0; i < files.count; i++) {
-                    fixture_write(cut, bytes, at);
+                    scratch_write(cut, bytes, at);
                     assert_refused(cut, "");
                     at += 512 + (files.items[i].size + 511) / 512 * 512;
                 }
@@ -175,9 +175,9 @@ static void test_changed_containers(void **state) {
                     size_t at = rng_below(&rng, head && size > 600 ? 600 : size);
                     copy[rng_below(&rng, 4) ? at : size - 1 - at] = (uint8_t)rng_next(&rng);
                 }
-                fixture_write(fixture_path("changed"), copy, size);
+                scratch_write(scratch_path("changed"), copy, size);
                 free(copy);
-                assert_outcome(fixture_path("changed"));
+                assert_outcome(scratch_path("changed"));
             }
             free(bytes);
             files_free(&files);
@@ -200,7 +200,7 @@ static void test_changed_images(void **state) {
                 file->bytes[rng_below(&rng, rng_below(&rng, 2) && file->size > 200 ? 200 : file->size)] = (uint8_t)rng_next(&rng);
         }
         files_write(&files, AS_ZIP, false, "images");
-        assert_outcome(fixture_path("images"));
+        assert_outcome(scratch_path("images"));
         files_free(&files);
     }
 }
@@ -219,20 +219,20 @@ static void test_stopped(void **state) {
     stopping.should_stop = stop_at_once;
     make_folders(&files);
     const char *path = files_write(&files, AS_ZIP, false, "source");
-    assert_int_equal(dataset_pack(&report, path, fixture_path("out.pack"), &stopping, &error), DATA_STOPPED);
+    assert_int_equal(dataset_pack(&report, path, scratch_path("out.pack"), &stopping, &error), DATA_STOPPED);
     assert_nothing_written();
     stopping = options;
     stopping.height = 0;
     stopping.width = 0;
-    assert_int_equal(dataset_pack(&report, path, fixture_path("out.pack"), &stopping, &error), DATA_REFUSED);
+    assert_int_equal(dataset_pack(&report, path, scratch_path("out.pack"), &stopping, &error), DATA_REFUSED);
     assert_non_null(strstr(error.text, "state the one to pack them in"));
-    assert_int_equal(dataset_pack(&report, path, fixture_path("no/out.pack"), &options, &error), -1);
+    assert_int_equal(dataset_pack(&report, path, scratch_path("no/out.pack"), &options, &error), -1);
     files_free(&files);
 }
 
 static int teardown(void **state) {
     idx_deinit(&fashion);
-    return fixture_teardown(state);
+    return scratch_teardown(state);
 }
 
 int main(void) {
@@ -243,5 +243,5 @@ int main(void) {
         cmocka_unit_test(test_cut_containers), cmocka_unit_test(test_changed_containers),
         cmocka_unit_test(test_changed_images), cmocka_unit_test(test_stopped),
     };
-    return cmocka_run_group_tests(tests, fixture_setup, teardown);
+    return cmocka_run_group_tests(tests, scratch_setup, teardown);
 }

@@ -107,13 +107,13 @@ static int setup(void **state) {
     socklen_t size = sizeof address;
     Rng rng;
     Error error;
-    if (fixture_setup(state))
+    if (scratch_setup(state))
         return -1;
     rng_init(&rng, 1, 2);
     for (int i = 0; i < BODY; i++)
         body[i] = (uint8_t)rng_next(&rng);
-    fixture_write(fixture_path("whole"), body, BODY);
-    if (digest_file(DIGEST_MD5, fixture_path("whole"), md5, &error) || digest_file(DIGEST_SHA256, fixture_path("whole"), sha256, &error))
+    scratch_write(scratch_path("whole"), body, BODY);
+    if (digest_file(DIGEST_MD5, scratch_path("whole"), md5, &error) || digest_file(DIGEST_SHA256, scratch_path("whole"), sha256, &error))
         return -1;
     setenv("no_proxy", "127.0.0.1", 1);
     listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -128,7 +128,7 @@ static int teardown(void **state) {
     ending = true;
     pthread_join(thread, NULL);
     close(listener);
-    return fixture_teardown(state);
+    return scratch_teardown(state);
 }
 
 static const char *url(void) {
@@ -143,14 +143,14 @@ static DownloadOptions checked(void) {
 
 static int64_t part_size(void) {
     struct stat status;
-    return stat(fixture_path("file.part"), &status) ? -1 : status.st_size;
+    return stat(scratch_path("file.part"), &status) ? -1 : status.st_size;
 }
 
 static void assert_whole(void) {
     Buffer buffer;
     Error error;
     buffer_init(&buffer, BODY);
-    assert_int_equal(file_read(fixture_path("file"), BODY, &buffer, &error), 0);
+    assert_int_equal(file_read(scratch_path("file"), BODY, &buffer, &error), 0);
     assert_int_equal(buffer.size, BODY);
     assert_memory_equal(buffer.data, body, BODY);
     buffer_deinit(&buffer);
@@ -161,15 +161,15 @@ static void fetch_expect(Manner how, const DownloadOptions *options, int expecte
     Error error = {0};
     manner = how;
     requests = ranged = 0;
-    int result = download_file(url(), fixture_path("file"), options, &error);
+    int result = download_file(url(), scratch_path("file"), options, &error);
     if (result != expected || (part && !strstr(error.text, part)))
         fail_msg("%d, not %d: %s", result, expected, error.text);
-    assert_int_equal(file_exists(fixture_path("file")), expected == 0);
+    assert_int_equal(file_exists(scratch_path("file")), expected == 0);
 }
 
 static void clean(void) {
-    remove(fixture_path("file"));
-    remove(fixture_path("file.part"));
+    remove(scratch_path("file"));
+    remove(scratch_path("file.part"));
 }
 
 static void test_whole(void **state) {
@@ -180,7 +180,7 @@ static void test_whole(void **state) {
     assert_whole();
     fetch_expect(SERVE_WELL, &options, 0, NULL);
     assert_int_equal(requests, 0); /* it is there, and right */
-    fixture_write(fixture_path("file"), "other", 5);
+    scratch_write(scratch_path("file"), "other", 5);
     fetch_expect(SERVE_WELL, &options, 0, NULL);
     assert_whole();
 }
@@ -211,7 +211,7 @@ static void test_ranges(void **state) {
     assert_int_equal(ranged, 1);
     assert_whole();
     clean();
-    fixture_write(fixture_path("file.part"), body, BODY); /* ended between the last byte and the new name */
+    scratch_write(scratch_path("file.part"), body, BODY); /* ended between the last byte and the new name */
     fetch_expect(SERVE_WELL, &options, 0, NULL);
     assert_whole();
 }
@@ -227,7 +227,7 @@ static void test_wrong_checksum(void **state) {
     options = checked();
     options.sha256 = other;
     fetch_expect(SERVE_WELL, &options, DATA_REFUSED, "its SHA-256 is");
-    fixture_write(fixture_path("file.part"), "a part of another file", 22);
+    scratch_write(scratch_path("file.part"), "a part of another file", 22);
     options = checked();
     fetch_expect(SERVE_WELL, &options, DATA_REFUSED, "is not the file that is wanted, and was removed");
     fetch_expect(SERVE_WELL, &options, 0, NULL);
@@ -240,7 +240,7 @@ static void test_answers(void **state) {
     clean();
     fetch_expect(SERVE_NOT_FOUND, &options, DATA_REFUSED, "the server answered with status 404");
     assert_int_equal(part_size(), -1);
-    fixture_write(fixture_path("file.part"), body, CUT);
+    scratch_write(scratch_path("file.part"), body, CUT);
     fetch_expect(SERVE_NOT_FOUND, &options, DATA_REFUSED, "status 404");
     assert_int_equal(part_size(), CUT); /* what is there stays for a server that has it */
     fetch_expect(SERVE_REDIRECT, &options, 0, NULL);
@@ -300,11 +300,11 @@ static void test_nobody_there(void **state) {
     (void)state;
     Error error = {0};
     DownloadOptions options = checked();
-    assert_int_equal(download_file("http://127.0.0.1:1/file", fixture_path("none"), &options, &error), DATA_REFUSED);
+    assert_int_equal(download_file("http://127.0.0.1:1/file", scratch_path("none"), &options, &error), DATA_REFUSED);
     assert_non_null(strstr(error.text, "http://127.0.0.1:1/file: "));
-    assert_false(file_exists(fixture_path("none.part")));
-    assert_int_equal(download_file("gopher://127.0.0.1/", fixture_path("none"), &options, &error), DATA_REFUSED);
-    assert_int_equal(download_file(url(), fixture_path("no/where"), &options, &error), -1);
+    assert_false(file_exists(scratch_path("none.part")));
+    assert_int_equal(download_file("gopher://127.0.0.1/", scratch_path("none"), &options, &error), DATA_REFUSED);
+    assert_int_equal(download_file(url(), scratch_path("no/where"), &options, &error), -1);
     assert_non_null(download_source_find("cifar10"));
     assert_null(download_source_find("imagenet"));
 }

@@ -8,7 +8,7 @@ static const PackOptions plain = {.name = "made", .threads = 3};
 static DatasetMap *pack_and_map(const char *source, const PackOptions *options, PackReport *report) {
     DatasetMap *data;
     Error error = {0};
-    const char *out = fixture_path("out.pack");
+    const char *out = scratch_path("out.pack");
     remove(out);
     if (dataset_pack(report, source, out, options, &error))
         fail_msg("%s: %s", source, error.text);
@@ -113,7 +113,7 @@ static void check_format(Make make, const char *format, const PackOptions *optio
         dataset_free(data);
         pack_report_deinit(&report);
         if (container == AS_FOLDER)
-            nftw(fixture_path("source"), fixture_remove, 8, FTW_DEPTH | FTW_PHYS);
+            directory_remove(scratch_path("source"));
     }
     files_free(&files);
 }
@@ -219,7 +219,7 @@ static void test_measures(void **state) {
     dataset_free(data);
     pack_report_deinit(&report);
     const PackOptions grey = {.name = "made", .channels = 1};
-    data = pack_and_map(fixture_path("source"), &grey, &report);
+    data = pack_and_map(scratch_path("source"), &grey, &report);
     assert_int_equal(dataset_info(data)->inputs, 1024);
     assert_pixels(data, false, 0, expect_grey);
     dataset_free(data);
@@ -269,11 +269,11 @@ static void test_some_classes(void **state) {
     pack_report_deinit(&report);
     Error error = {0};
     classes[10] = true;
-    assert_int_equal(dataset_pack(&report, source, fixture_path("o.pack"), &some, &error), DATA_REFUSED);
+    assert_int_equal(dataset_pack(&report, source, scratch_path("o.pack"), &some, &error), DATA_REFUSED);
     assert_non_null(strstr(error.text, "there is no class 10; its classes are 0 to 9"));
     memset(classes, 0, sizeof classes);
     classes[1] = true;
-    assert_int_equal(dataset_pack(&report, source, fixture_path("o.pack"), &some, &error), DATA_REFUSED);
+    assert_int_equal(dataset_pack(&report, source, scratch_path("o.pack"), &some, &error), DATA_REFUSED);
     assert_non_null(strstr(error.text, "keep two or more"));
     files_free(&files);
 }
@@ -286,14 +286,14 @@ static void test_idx_folder(void **state) {
     DatasetMap *data, *whole;
     char direct[PATH_TEXT_MAX];
     text_copy(direct, sizeof direct, fixture_pack("direct.pack", labels, 6, 3));
-    assert_int_equal(directory_make(fixture_path("idx"), 0755, &error), 0);
-    assert_int_equal(rename(fixture_path("train-images"), fixture_path("idx/train-images-idx3-ubyte")), 0);
-    assert_int_equal(rename(fixture_path("train-labels"), fixture_path("idx/train-labels-idx1-ubyte")), 0);
-    assert_int_equal(rename(fixture_path("test-images"), fixture_path("idx/t10k-images-idx3-ubyte")), 0);
-    assert_int_equal(dataset_pack(&report, fixture_path("idx"), fixture_path("o.pack"), &plain, &error), DATA_REFUSED);
+    assert_int_equal(directory_make(scratch_path("idx"), 0755, &error), 0);
+    assert_int_equal(rename(scratch_path("train-images"), scratch_path("idx/train-images-idx3-ubyte")), 0);
+    assert_int_equal(rename(scratch_path("train-labels"), scratch_path("idx/train-labels-idx1-ubyte")), 0);
+    assert_int_equal(rename(scratch_path("test-images"), scratch_path("idx/t10k-images-idx3-ubyte")), 0);
+    assert_int_equal(dataset_pack(&report, scratch_path("idx"), scratch_path("o.pack"), &plain, &error), DATA_REFUSED);
     assert_non_null(strstr(error.text, "an IDX file is missing: ...t10k-labels-idx"));
-    assert_int_equal(rename(fixture_path("test-labels"), fixture_path("idx/t10k-labels-idx1-ubyte")), 0);
-    data = pack_and_map(fixture_path("idx"), &plain, &report);
+    assert_int_equal(rename(scratch_path("test-labels"), scratch_path("idx/t10k-labels-idx1-ubyte")), 0);
+    data = pack_and_map(scratch_path("idx"), &plain, &report);
     assert_int_equal(dataset_map(&whole, direct, true, &error), 0);
     assert_string_equal(dataset_info(data)->digest, dataset_info(whole)->digest);
     assert_int_equal(dataset_info(data)->height, 2);
@@ -349,12 +349,12 @@ static void test_skips(void **state) {
 }
 
 static int setup(void **state) {
-    return fixture_setup(state);
+    return scratch_setup(state);
 }
 
 static int teardown(void **state) {
     idx_deinit(&fashion);
-    return fixture_teardown(state);
+    return scratch_teardown(state);
 }
 
 int main(void) {

@@ -34,11 +34,11 @@ static void assert_refused(const char *path, const char *part) {
 static void test_plain_and_gzip(void **state) {
     (void)state;
     size_t size;
-    uint8_t *bytes = fixture_idx(values, 3, shape, &size);
-    fixture_write(fixture_path("plain"), bytes, size);
-    write_gzip(fixture_path("packed.gz"), bytes, size);
-    assert_reads(fixture_path("plain"));
-    assert_reads(fixture_path("packed.gz"));
+    uint8_t *bytes = idx_make(values, 3, shape, &size);
+    scratch_write(scratch_path("plain"), bytes, size);
+    write_gzip(scratch_path("packed.gz"), bytes, size);
+    assert_reads(scratch_path("plain"));
+    assert_reads(scratch_path("packed.gz"));
     free(bytes);
 }
 
@@ -62,12 +62,12 @@ static void test_wrong_headers(void **state) {
         {15, 4, "byte 28: the file ends here, 4 bytes short of its values"},
     };
     size_t size;
-    uint8_t *bytes = fixture_idx(values, 3, shape, &size);
-    const char *path = fixture_path("damaged");
+    uint8_t *bytes = idx_make(values, 3, shape, &size);
+    const char *path = scratch_path("damaged");
     for (size_t i = 0; i < sizeof damages / sizeof *damages; i++) {
         uint8_t whole = bytes[damages[i].offset];
         bytes[damages[i].offset] = damages[i].byte;
-        fixture_write(path, bytes, size);
+        scratch_write(path, bytes, size);
         assert_refused(path, damages[i].part);
         bytes[damages[i].offset] = whole;
     }
@@ -77,10 +77,10 @@ static void test_wrong_headers(void **state) {
 static void test_every_truncation(void **state) {
     (void)state;
     size_t size;
-    uint8_t *bytes = fixture_idx(values, 3, shape, &size);
-    const char *path = fixture_path("short");
+    uint8_t *bytes = idx_make(values, 3, shape, &size);
+    const char *path = scratch_path("short");
     for (size_t keep = 0; keep < size; keep++) {
-        fixture_write(path, bytes, keep);
+        scratch_write(path, bytes, keep);
         assert_refused(path, "byte ");
     }
     free(bytes);
@@ -89,8 +89,8 @@ static void test_every_truncation(void **state) {
 static void test_damaged_gzip(void **state) {
     (void)state;
     size_t size;
-    uint8_t *bytes = fixture_idx(values, 3, shape, &size), packed[256];
-    const char *path = fixture_path("damaged.gz");
+    uint8_t *bytes = idx_make(values, 3, shape, &size), packed[256];
+    const char *path = scratch_path("damaged.gz");
     write_gzip(path, bytes, size);
     free(bytes);
     FILE *file = fopen(path, "rb");
@@ -98,18 +98,18 @@ static void test_damaged_gzip(void **state) {
     size_t packed_size = fread(packed, 1, sizeof packed, file);
     fclose(file);
     for (size_t keep = 20; keep < packed_size; keep++) { /* past its header, cut anywhere: into the checksum too */
-        fixture_write(path, packed, keep);
+        scratch_write(path, packed, keep);
         assert_refused(path, "gzip stream is damaged or cut short");
     }
     packed[packed_size - 6] ^= 1; /* in the checksum */
-    fixture_write(path, packed, packed_size);
+    scratch_write(path, packed, packed_size);
     assert_refused(path, "gzip stream is damaged");
 }
 
 static void test_no_file(void **state) {
     (void)state;
-    assert_refused(fixture_path("missing"), "No such file");
-    assert_refused(fixture_root, "not a regular file");
+    assert_refused(scratch_path("missing"), "No such file");
+    assert_refused(scratch_root, "not a regular file");
 }
 
 int main(void) {
@@ -117,5 +117,5 @@ int main(void) {
         cmocka_unit_test(test_plain_and_gzip), cmocka_unit_test(test_wrong_headers), cmocka_unit_test(test_every_truncation),
         cmocka_unit_test(test_damaged_gzip),   cmocka_unit_test(test_no_file),
     };
-    return cmocka_run_group_tests(tests, fixture_setup, fixture_teardown);
+    return cmocka_run_group_tests(tests, scratch_setup, scratch_teardown);
 }

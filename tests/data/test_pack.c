@@ -91,17 +91,17 @@ static void test_damaged_packs(void **state) {
     size_t size;
     uint8_t *bytes = pack_bytes(fixture_pack("b.pack", labels, TRAIN, TEST), &size);
     assert_int_equal(size, 5 * PAGE);
-    const char *path = fixture_path("damaged.pack");
+    const char *path = scratch_path("damaged.pack");
     for (size_t i = 0; i < sizeof damages / sizeof *damages; i++) {
         uint8_t whole = bytes[damages[i].offset];
         bytes[damages[i].offset] = damages[i].byte;
-        fixture_write(path, bytes, size);
+        scratch_write(path, bytes, size);
         assert_refused(path, damages[i].verify, damages[i].part);
         bytes[damages[i].offset] = whole;
     }
     static const size_t lengths[] = {0, 100, PAGE - 1, PAGE, 2 * PAGE, 5 * PAGE - 1};
     for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
-        fixture_write(path, bytes, lengths[i]);
+        scratch_write(path, bytes, lengths[i]);
         assert_refused(path, false, lengths[i] < PAGE ? "no file of at least 4096 bytes" : "byte 16:");
     }
     free(bytes);
@@ -120,8 +120,8 @@ static void test_version_1(void **state) {
     bytes[8] = 1;
     memcpy(bytes + 56, scale, sizeof scale);
     memset(bytes + 225, 0, PAGE - 225);
-    const char *path = fixture_path("older.pack");
-    fixture_write(path, bytes, size);
+    const char *path = scratch_path("older.pack");
+    scratch_write(path, bytes, size);
     free(bytes);
     assert_int_equal(dataset_map(&data, path, true, &error), 0);
     const DataInfo *info = dataset_info(data);
@@ -141,27 +141,31 @@ static void test_version_1(void **state) {
     dataset_free(newer);
 }
 
+static int pack_sources(const char *train_images, const char *train_labels, const char *test_images, const char *test_labels,
+                        const char *out, Error *error) {
+    const char *const paths[] = {train_images, train_labels, test_images, test_labels};
+    DataInfo info;
+    return dataset_pack_idx("small", paths, 0, 1, NULL, out, &info, error);
+}
+
 /* Sources that do not go together. */
 static void test_refused_sources(void **state) {
     (void)state;
     fixture_pack("c.pack", labels, TRAIN, TEST);
-    const char *images = fixture_path("train-images"), *train = fixture_path("train-labels"), *others = fixture_path("test-images"),
-               *test = fixture_path("test-labels"), *out = fixture_path("d.pack");
+    const char *images = scratch_path("train-images"), *train = scratch_path("train-labels"), *others = scratch_path("test-images"),
+               *test = scratch_path("test-labels"), *out = scratch_path("d.pack");
     Error error;
-    assert_int_equal(dataset_pack_idx("small", images, test, others, test, 0, 1, out, &error), DATA_REFUSED);
+    assert_int_equal(pack_sources(images, test, others, test, out, &error), DATA_REFUSED);
     assert_non_null(strstr(error.text, "4 labels for the 10 images"));
-    assert_int_equal(dataset_pack_idx("small", train, train, others, test, 0, 1, out, &error), DATA_REFUSED);
+    assert_int_equal(pack_sources(train, train, others, test, out, &error), DATA_REFUSED);
     assert_non_null(strstr(error.text, "images have 2 or 3 dimensions"));
-    assert_int_equal(dataset_pack_idx("small", images, images, others, test, 0, 1, out, &error), DATA_REFUSED);
+    assert_int_equal(pack_sources(images, images, others, test, out, &error), DATA_REFUSED);
     assert_non_null(strstr(error.text, "labels have 1 dimension, these 3"));
-    assert_int_equal(dataset_pack_idx("small", others, test, images, train, 0, 1, fixture_path("missing/d.pack"), &error), -1);
+    assert_int_equal(pack_sources(others, test, images, train, scratch_path("missing/d.pack"), &error), -1);
     static const uint8_t more[] = {0, 1, 0, 1, 5}; /* a test label that no training example has */
     int shape = 4;
-    size_t size;
-    uint8_t *bytes = fixture_idx(more + 1, 1, &shape, &size);
-    fixture_write(test, bytes, size);
-    free(bytes);
-    assert_int_equal(dataset_pack_idx("small", images, train, others, test, 0, 1, out, &error), DATA_REFUSED);
+    idx_write(test, more + 1, 1, &shape);
+    assert_int_equal(pack_sources(images, train, others, test, out, &error), DATA_REFUSED);
     assert_non_null(strstr(error.text, "byte 11: label 5, but there are 4 classes"));
     assert_false(file_exists(out));
 }
@@ -184,18 +188,18 @@ static void test_open_verifies_the_bytes(void **state) {
     assert_int_equal(dataset_map(&data, packed, false, &error), 0);
     text_copy(digest, sizeof digest, dataset_info(data)->digest);
     dataset_free(data);
-    assert_int_equal(directory_make(fixture_path("data"), 0755, &error), 0);
-    assert_int_equal(path_format(path, &error, "%s/data/small-%s.pack", fixture_root, digest), 0);
+    assert_int_equal(directory_make(scratch_path("data"), 0755, &error), 0);
+    assert_int_equal(path_format(path, &error, "%s/data/small-%s.pack", scratch_root, digest), 0);
     assert_int_equal(rename(packed, path), 0);
     const struct timespec before = {1000, 0}, after = {1000, 1};
     overwrite(path, PAGE, 0, &before); /* the byte that is there */
-    assert_int_equal(dataset_open(&data, fixture_root, "small", digest, &error), 0);
+    assert_int_equal(dataset_open(&data, scratch_root, "small", digest, &error), 0);
     dataset_free(data);
     overwrite(path, PAGE, 9, &before);
-    assert_int_equal(dataset_open(&data, fixture_root, "small", digest, &error), 0); /* by its time the same: not hashed again */
+    assert_int_equal(dataset_open(&data, scratch_root, "small", digest, &error), 0); /* by its time the same: not hashed again */
     dataset_free(data);
     overwrite(path, PAGE, 9, &after);
-    assert_int_equal(dataset_open(&data, fixture_root, "small", digest, &error), DATA_REFUSED);
+    assert_int_equal(dataset_open(&data, scratch_root, "small", digest, &error), DATA_REFUSED);
     assert_null(data);
     assert_non_null(strstr(error.text, "the bytes do not have the header's digest; remove the file"));
     unlink(path);
@@ -223,31 +227,31 @@ static void test_stamp(void **state) {
     assert_int_equal(dataset_map(&data, packed, false, &error), 0);
     text_copy(digest, sizeof digest, dataset_info(data)->digest);
     dataset_free(data);
-    assert_true(directory_make(fixture_path("data"), 0755, &error) >= 0);
-    assert_int_equal(path_format(path, &error, "%s/data/small-%s.pack", fixture_root, digest), 0);
+    assert_true(directory_make(scratch_path("data"), 0755, &error) >= 0);
+    assert_int_equal(path_format(path, &error, "%s/data/small-%s.pack", scratch_root, digest), 0);
     assert_int_equal(path_format(stamp, &error, "%s.verified", path), 0);
     assert_int_equal(rename(packed, path), 0);
     unlink(stamp);
-    assert_int_equal(dataset_open(&data, fixture_root, "small", digest, &error), 0);
+    assert_int_equal(dataset_open(&data, scratch_root, "small", digest, &error), 0);
     dataset_free(data);
     assert_false(file_exists(stamp)); /* the file is too new to tell it from one that is written a moment later */
     const struct timespec pause = {1, 100000000};
     nanosleep(&pause, NULL);
-    assert_int_equal(dataset_open(&data, fixture_root, "small", digest, &error), 0);
+    assert_int_equal(dataset_open(&data, scratch_root, "small", digest, &error), 0);
     dataset_free(data);
     assert_true(file_exists(stamp));
 
     const struct timespec later = {2000, 0};
     overwrite(path, PAGE, 9, &later);
-    assert_int_equal(dataset_open(&data, fixture_root, "small", digest, &error), DATA_REFUSED);
+    assert_int_equal(dataset_open(&data, scratch_root, "small", digest, &error), DATA_REFUSED);
     write_stamp(path, digest, 0); /* as if it had been right so */
-    assert_int_equal(dataset_open(&data, fixture_root, "small", digest, &error), 0);
+    assert_int_equal(dataset_open(&data, scratch_root, "small", digest, &error), 0);
     dataset_free(data);
     assert_int_equal(dataset_map(&data, path, true, &error), DATA_REFUSED);
     write_stamp(path, digest, 1);
-    assert_int_equal(dataset_open(&data, fixture_root, "small", digest, &error), DATA_REFUSED);
+    assert_int_equal(dataset_open(&data, scratch_root, "small", digest, &error), DATA_REFUSED);
     write_stamp(path, "another digest", 0);
-    assert_int_equal(dataset_open(&data, fixture_root, "small", digest, &error), DATA_REFUSED);
+    assert_int_equal(dataset_open(&data, scratch_root, "small", digest, &error), DATA_REFUSED);
     unlink(path);
     unlink(stamp);
 }
@@ -261,36 +265,36 @@ static void test_open_refuses(void **state) {
     char digest[SHA256_HEX_MAX];
     memset(digest, 'a', sizeof digest - 1);
     digest[sizeof digest - 1] = '\0';
-    assert_int_equal(dataset_open(&data, fixture_root, "../small", fashion_digest, &error), DATA_REFUSED);
-    assert_int_equal(dataset_open(&data, fixture_root, "", fashion_digest, &error), DATA_REFUSED);
-    assert_int_equal(dataset_open(&data, fixture_root, "small", "../../../etc", &error), DATA_REFUSED);
-    assert_int_equal(dataset_open(&data, fixture_root, "nowhere", digest, &error), DATA_REFUSED);
+    assert_int_equal(dataset_open(&data, scratch_root, "../small", fashion_digest, &error), DATA_REFUSED);
+    assert_int_equal(dataset_open(&data, scratch_root, "", fashion_digest, &error), DATA_REFUSED);
+    assert_int_equal(dataset_open(&data, scratch_root, "small", "../../../etc", &error), DATA_REFUSED);
+    assert_int_equal(dataset_open(&data, scratch_root, "nowhere", digest, &error), DATA_REFUSED);
     assert_non_null(strstr(error.text, "no data set is known as \"nowhere\""));
     setenv("SWEEPD_DATA", "/nonexistent", 1);
-    assert_int_equal(dataset_open(&data, fixture_root, "fashion-mnist", fashion_digest, &error), DATA_REFUSED);
+    assert_int_equal(dataset_open(&data, scratch_root, "fashion-mnist", fashion_digest, &error), DATA_REFUSED);
     assert_non_null(strstr(error.text, "install the package dataset-fashion-mnist"));
 
     /* Files that are there and well formed, but other data. */
     fixture_pack("e.pack", labels, TRAIN, TEST);
-    assert_int_equal(mkdir(fixture_path("fashion-mnist"), 0755), 0);
+    assert_int_equal(mkdir(scratch_path("fashion-mnist"), 0755), 0);
     static const char *const from[] = {"train-images", "train-labels", "test-images", "test-labels"};
     static const char *const to[] = {"train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte",
                                      "t10k-labels-idx1-ubyte"};
     for (int i = 0; i < 4; i++) {
         char target[128];
         snprintf(target, sizeof target, "fashion-mnist/%s", to[i]);
-        assert_int_equal(rename(fixture_path(from[i]), fixture_path(target)), 0);
+        assert_int_equal(rename(scratch_path(from[i]), scratch_path(target)), 0);
     }
-    setenv("SWEEPD_DATA", fixture_root, 1);
-    assert_int_equal(dataset_open(&data, fixture_root, "fashion-mnist", fashion_digest, &error), DATA_REFUSED);
+    setenv("SWEEPD_DATA", scratch_root, 1);
+    assert_int_equal(dataset_open(&data, scratch_root, "fashion-mnist", fashion_digest, &error), DATA_REFUSED);
     assert_non_null(strstr(error.text, "has the digest"));
     unsetenv("SWEEPD_DATA");
 
     /* A pack under another pack's name. */
     char path[PATH_TEXT_MAX];
-    snprintf(path, sizeof path, "%s/data/small-%s.pack", fixture_root, digest);
-    assert_int_equal(rename(fixture_path("e.pack"), path), 0);
-    assert_int_equal(dataset_open(&data, fixture_root, "small", digest, &error), DATA_REFUSED);
+    snprintf(path, sizeof path, "%s/data/small-%s.pack", scratch_root, digest);
+    assert_int_equal(rename(scratch_path("e.pack"), path), 0);
+    assert_int_equal(dataset_open(&data, scratch_root, "small", digest, &error), DATA_REFUSED);
     assert_null(data);
     assert_non_null(strstr(error.text, "is not the data that is asked for: it is small, digest "));
 }
@@ -306,7 +310,7 @@ static void test_fashion_mnist(void **state) {
         pid_t child = fork();
         assert_true(child >= 0);
         if (child == 0) {
-            int result = dataset_open(&data, fixture_root, "fashion-mnist", fashion_digest, &error);
+            int result = dataset_open(&data, scratch_root, "fashion-mnist", fashion_digest, &error);
             dataset_free(data);
             _exit(result != 0);
         }
@@ -315,7 +319,7 @@ static void test_fashion_mnist(void **state) {
     while (wait(&status) > 0)
         assert_int_equal(status, 0);
     char path[PATH_TEXT_MAX];
-    snprintf(path, sizeof path, "%s/data/fashion-mnist-%s.pack", fixture_root, fashion_digest);
+    snprintf(path, sizeof path, "%s/data/fashion-mnist-%s.pack", scratch_root, fashion_digest);
     assert_int_equal(dataset_map(&data, path, true, &error), 0);
     const DataInfo *info = dataset_info(data);
     assert_string_equal(info->digest, fashion_digest);
@@ -326,7 +330,7 @@ static void test_fashion_mnist(void **state) {
     assert_true(info->mean[0] == 0.286f && info->deviation[0] == 0.353f);
     dataset_free(data);
     glob_t found;
-    assert_int_equal(glob(fixture_path("data/fashion*"), 0, NULL, &found), 0);
+    assert_int_equal(glob(scratch_path("data/fashion*"), 0, NULL, &found), 0);
     assert_int_equal(found.gl_pathc, 1);
     globfree(&found);
 }
@@ -337,5 +341,5 @@ int main(void) {
         cmocka_unit_test(test_refused_sources), cmocka_unit_test(test_open_refuses),  cmocka_unit_test(test_open_verifies_the_bytes),
         cmocka_unit_test(test_stamp),           cmocka_unit_test(test_fashion_mnist),
     };
-    return cmocka_run_group_tests(tests, fixture_setup, fixture_teardown);
+    return cmocka_run_group_tests(tests, scratch_setup, scratch_teardown);
 }

@@ -104,8 +104,8 @@ static void test_failing_reads(void **state) {
         skip();
     }
     row_reader_free(direct->reader);
-    fixture_write(fixture_path("empty.pack"), "", 0);
-    direct->reader = row_reader_new(direct, fixture_path("empty.pack"));
+    scratch_write(scratch_path("empty.pack"), "", 0);
+    direct->reader = row_reader_new(direct, scratch_path("empty.pack"));
     assert_non_null(direct->reader);
     rng_init(&rng, 3, 0);
     for (int i = 0; i < 3; i++) {
@@ -151,5 +151,5 @@ int main(void) {
         cmocka_unit_test(test_failing_reads),
         cmocka_unit_test(test_augmented),
     };
-    return cmocka_run_group_tests(tests, fixture_setup, fixture_teardown);
+    return cmocka_run_group_tests(tests, scratch_setup, scratch_teardown);
 }

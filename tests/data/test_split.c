@@ -10,7 +10,7 @@ static const int sizes[CLASSES] = {500, 250, 150, 90, 10};
 static DatasetMap *data;
 
 static int setup(void **state) {
-    fixture_setup(state);
+    scratch_setup(state);
     uint32_t order[TRAIN];
     epoch_order(5, 0, order, TRAIN);
     for (int c = 0, at = 0; c < CLASSES; c++)
@@ -22,7 +22,7 @@ static int setup(void **state) {
 
 static int teardown(void **state) {
     dataset_free(data);
-    return fixture_teardown(state);
+    return scratch_teardown(state);
 }
 
 static Split split(int64_t validation, int64_t examples, uint64_t seed) {
@@ -138,7 +138,7 @@ static void test_many_classes(void **state) {
     int64_t size[MANY] = {0}, taken[MANY] = {0};
     char path[PATH_TEXT_MAX];
     rng_init(&rng, 1, 1);
-    text_copy(path, sizeof path, fixture_path("many.pack"));
+    text_copy(path, sizeof path, scratch_path("many.pack"));
     assert_int_equal(pack_writer_open(&writer, &info, path, &error), 0);
     for (int i = 0; i < COUNT; i++) {
         uint64_t label = rng_below(&rng, MANY) * rng_below(&rng, MANY) / MANY;

@@ -1,20 +1,10 @@
 /* Local workers as real processes: small shell scripts that write down what they were given. */
+#include "../scratch.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/wait.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "sweepd/exec.h"
 
@@ -33,17 +23,10 @@ static int set_up(void **state) {
     return 0;
 }
 
-static int remove_entry(const char *path, const struct stat *status, int type, struct FTW *walk) {
-    (void)status;
-    (void)type;
-    (void)walk;
-    return remove(path);
-}
-
 static int tear_down(void **state) {
     Fixture *fixture = *state;
     exec_free(fixture->executor);
-    nftw(fixture->home, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+    directory_remove(fixture->home);
     free(fixture);
     return 0;
 }

@@ -149,6 +149,15 @@ typedef struct Arguments {
 } Arguments;
 
 /* False: a flag that is none, or a value that is none of its. */
+static bool find_method(const char *name, FitMethod *out) {
+    for (*out = 0; *out < FIT_METHODS; ++*out) {
+        if (strcmp(name, fit_method_text(*out)) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool read_arguments(Arguments *out, int argc, char **argv) {
     static const struct option flags[] = {{"studies", 1, NULL, 'n'}, {"resamples", 1, NULL, 'r'}, {"noise", 1, NULL, 's'},
                                           {"level", 1, NULL, 'l'},   {"threads", 1, NULL, 't'},   {"seed", 1, NULL, 'S'},
@@ -192,7 +201,7 @@ static bool read_arguments(Arguments *out, int argc, char **argv) {
             break;
         case 'm':
             out->only_method = true;
-            if (fit_method_find(optarg, &out->run.method) != 0) {
+            if (!find_method(optarg, &out->run.method)) {
                 return false;
             }
             break;

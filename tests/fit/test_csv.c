@@ -11,7 +11,7 @@ static int read_text(const char *text, FitPoint **points, size_t *count, Error *
     memcpy(copy, text, size);
     char *exact = realloc(copy, size > 0 ? size : 1);
     assert_non_null(exact);
-    int result = fit_points_read_csv(points, count, exact, size, "runs.csv", error);
+    int result = fit_points_read_csv(points, count, exact, size, "runs.csv", NULL, error);
     free(exact);
     return result;
 }
@@ -127,7 +127,7 @@ static void test_refuses_byte_0(void **state) {
         FitPoint *points = NULL;
         size_t count = 0;
         Error error = {0};
-        assert_int_equal(fit_points_read_csv(&points, &count, cases[i].text, cases[i].size, "runs.csv", &error), FIT_CSV_INVALID);
+        assert_int_equal(fit_points_read_csv(&points, &count, cases[i].text, cases[i].size, "runs.csv", NULL, &error), FIT_CSV_INVALID);
         assert_non_null(strstr(error.text, cases[i].error));
         assert_null(points);
     }
@@ -187,7 +187,7 @@ static void test_mutations(void **state) {
         FitPoint *points = NULL;
         size_t count = 0;
         Error error = {0};
-        int result = fit_points_read_csv(&points, &count, exact, size, "runs.csv", &error);
+        int result = fit_points_read_csv(&points, &count, exact, size, "runs.csv", NULL, &error);
         free(exact);
         if (result == 0) {
             accepted++;

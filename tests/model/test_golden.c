@@ -1,17 +1,6 @@
 /* Trainings of 50 steps against PyTorch's losses, for each model and optimizer. tests/golden/training.json holds the losses and says what
  * made them; this file repeats the generator of scripts/make-golden, which drew the weights and the batches. */
-#include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <string.h>
-#include <cmocka.h>
-#include <jansson.h>
-
-#include "sweepd/model.h"
-#include "sweepd/optim.h"
+#include "../golden/golden.h"
 
 enum { INPUTS_MAX = 64, BATCH_MAX = 32, BATCHES_MAX = 8 };
 static const double tolerance = 1e-4;
@@ -24,39 +13,6 @@ typedef struct Batches {
     float x[BATCHES_MAX][BATCH_MAX * INPUTS_MAX];
     uint16_t labels[BATCHES_MAX][BATCH_MAX];
 } Batches;
-
-static double draw(uint64_t *generator) {
-    *generator = *generator * 6364136223846793005U + 1442695040888963407U;
-    return (double)(*generator >> 40) / 8388608.0 - 1;
-}
-
-static int64_t integer(const json_t *object, const char *key) {
-    const json_t *value = json_object_get(object, key);
-    assert_true(json_is_integer(value));
-    return json_integer_value(value);
-}
-
-static double number(const json_t *object, const char *key) {
-    return json_number_value(json_object_get(object, key));
-}
-
-static const char *text(const json_t *object, const char *key) {
-    const char *value = json_string_value(json_object_get(object, key));
-    assert_non_null(value);
-    return value;
-}
-
-/* Linear: U(-b, b), b = 1 / sqrt(inputs); norms: 1 and 0, give or take an eighth. */
-static void draw_parameters(Model *model, uint64_t *generator) {
-    for (size_t i = 0; i < model_tensor_count(model); i++) {
-        const Tensor *tensor = model_tensor(model, i), *weight = model_tensor(model, i / 2 * 2);
-        bool norm = weight->is_vector;
-        double centre = norm && i % 2 == 0 ? 1 : 0, spread = norm ? 0.125 : 1 / sqrt((double)weight->columns);
-        for (int64_t j = 0; j < tensor->rows * tensor->columns; j++) {
-            tensor->data[j] = (float)(centre + spread * draw(generator));
-        }
-    }
-}
 
 static void draw_batches(const json_t *document, Batches *out, uint64_t *generator) {
     int64_t batch = integer(document, "batch"), inputs = integer(document, "inputs"), classes = integer(document, "classes");
@@ -71,35 +27,6 @@ static void draw_batches(const json_t *document, Batches *out, uint64_t *generat
     }
 }
 
-static Architecture case_architecture(const json_t *document, const json_t *item) {
-    bool bmlp = strcmp(text(item, "model"), "bmlp") == 0;
-    return (Architecture){
-        .kind = bmlp ? MODEL_BMLP : MODEL_SMLP,
-        .form = strcmp(text(item, "form"), "code") == 0 ? SMLP_CODE : SMLP_TEXT,
-        .inputs = integer(document, "inputs"),
-        .classes = integer(document, "classes"),
-        .depth = integer(document, "depth"),
-        .width = integer(document, "width"),
-        .expansion = bmlp ? integer(document, "expansion") : 0,
-    };
-}
-
-static OptimizerSettings case_settings(const json_t *item) {
-    const json_t *object = json_object_get(item, "settings");
-    OptimizerSettings settings = {
-        .lr = number(object, "lr"),
-        .weight_decay = number(object, "weight_decay"),
-        .beta1 = number(object, "beta1"),
-        .beta2 = number(object, "beta2"),
-        .epsilon = number(object, "epsilon"),
-        .momentum = number(object, "momentum"),
-    };
-    while (strcmp(optimizer_kind_text(settings.kind), text(item, "optimizer")) != 0)
-        assert_true(settings.kind++ < OPTIMIZER_SGD);
-    assert_true(settings.lr > 0 && settings.weight_decay > 0);
-    return settings;
-}
-
 typedef struct Differences {
     double worst, mean; /* of a case's losses and ours, relative: the largest; of their means over all steps */
 } Differences;
@@ -109,13 +36,14 @@ static Differences case_differences(const json_t *document, const json_t *item, 
     Error error;
     Model *model;
     Optimizer *optimizer;
-    Architecture arch = case_architecture(document, item);
-    OptimizerSettings settings = case_settings(item);
+    Architecture arch = item_architecture(document, item);
+    OptimizerSettings settings = item_optimizer(item);
     uint64_t generator = (uint64_t)integer(item, "seed");
     int64_t batch = integer(document, "batch"), steps = integer(document, "steps"), count = integer(document, "batches");
     const json_t *losses = json_object_get(item, "losses");
     double worst = 0, sum = 0, expected_sum = 0;
 
+    assert_true(settings.weight_decay > 0);
     assert_int_equal(model_new(&model, &arch, batch, backend, &error), 0);
     assert_int_equal(optimizer_new(&optimizer, &settings, model_parameter_count(model), &error), 0);
     draw_parameters(model, &generator);

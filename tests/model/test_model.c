@@ -27,7 +27,14 @@ static Model *model_make(const Architecture *arch, BackendKind backend) {
     return model;
 }
 
-static void batch_fill(float x[BATCH * INPUTS], uint16_t labels[BATCH]) {
+/* The batch of every test, and the backends that this machine has. */
+static float x[BATCH * INPUTS];
+static uint16_t labels[BATCH];
+static BackendKind backends[BACKEND_ONEDNN_BF16 + 1];
+static size_t backend_count;
+
+static int set_up(void **state) {
+    (void)state;
     Rng rng;
     rng_init(&rng, 7, 0);
     for (size_t i = 0; i < BATCH * INPUTS; i++) {
@@ -36,20 +43,20 @@ static void batch_fill(float x[BATCH * INPUTS], uint16_t labels[BATCH]) {
     for (size_t i = 0; i < BATCH; i++) {
         labels[i] = (uint16_t)rng_below(&rng, CLASSES);
     }
+    for (int kind = BACKEND_OPENBLAS; kind <= BACKEND_ONEDNN_BF16; kind++) {
+        if (backend_available((BackendKind)kind)) {
+            backends[backend_count++] = (BackendKind)kind;
+        }
+    }
+    return 0;
 }
 
 /* What was counted at the products is what arch foretells, to the last flop, whatever the batch. */
 static void test_gemm_counters(void **state) {
     (void)state;
-    float x[BATCH * INPUTS];
-    uint16_t labels[BATCH];
-    batch_fill(x, labels);
     for (size_t i = 0; i < ARCHS; i++) {
-        for (int backend = BACKEND_OPENBLAS; backend <= BACKEND_ONEDNN_BF16; backend++) {
-            if (!backend_available((BackendKind)backend)) {
-                continue;
-            }
-            Model *model = model_make(&archs[i], (BackendKind)backend);
+        for (size_t b = 0; b < backend_count; b++) {
+            Model *model = model_make(&archs[i], backends[b]);
             double loss = 0;
             int64_t errors = 0;
             model_train_step(model, x, labels, BATCH, 0.1F);
@@ -69,15 +76,9 @@ static void test_gemm_counters(void **state) {
 /* A head's step on features is the head's part of a whole step: the same loss, the same gradients, its own products counted. */
 static void test_head_step(void **state) {
     (void)state;
-    float x[BATCH * INPUTS];
-    uint16_t labels[BATCH];
-    batch_fill(x, labels);
     for (size_t i = 0; i < ARCHS; i++) {
-        for (int backend = BACKEND_OPENBLAS; backend <= BACKEND_ONEDNN_BF16; backend++) {
-            if (!backend_available((BackendKind)backend)) {
-                continue;
-            }
-            Model *whole = model_make(&archs[i], (BackendKind)backend), *head = model_make(&archs[i], (BackendKind)backend);
+        for (size_t b = 0; b < backend_count; b++) {
+            Model *whole = model_make(&archs[i], backends[b]), *head = model_make(&archs[i], backends[b]);
             size_t count = (size_t)arch_head_params(&archs[i]), first = model_parameter_count(whole) - count;
             float loss = model_train_step(whole, x, labels, BATCH, 0.1F);
             model_forward_features(head, x, BATCH);
@@ -102,9 +103,6 @@ static void test_head_step(void **state) {
 /* Evaluation, worked out again from the logits; the loss of a training step without smoothing is the same. */
 static void test_evaluation(void **state) {
     (void)state;
-    float x[BATCH * INPUTS];
-    uint16_t labels[BATCH];
-    batch_fill(x, labels);
     for (size_t i = 0; i < ARCHS; i++) {
         Model *model = model_make(&archs[i], BACKEND_OPENBLAS);
         double loss = 100, expected_loss = 100;
@@ -140,9 +138,6 @@ static size_t place_of(const float *row, size_t label) {
 
 static void test_top_errors(void **state) {
     (void)state;
-    float x[BATCH * INPUTS];
-    uint16_t labels[BATCH];
-    batch_fill(x, labels);
     Model *model = model_make(&archs[0], BACKEND_OPENBLAS);
     for (int64_t top = 1; top <= CLASSES; top++) {
         double loss = 0;
@@ -174,9 +169,6 @@ static void test_top_errors(void **state) {
 }
 
 static void assert_repeats(BackendKind backend) {
-    float x[BATCH * INPUTS];
-    uint16_t labels[BATCH];
-    batch_fill(x, labels);
     for (size_t i = 0; i < ARCHS; i++) {
         Model *first = model_make(&archs[i], backend), *second = model_make(&archs[i], backend);
         size_t bytes = model_parameter_count(first) * sizeof(float);
@@ -194,10 +186,8 @@ static void test_repeats_bit_for_bit(void **state) {
     (void)state;
     for (int threads = 1; threads <= 2; threads++) {
         backend_set_threads(threads);
-        for (int backend = BACKEND_OPENBLAS; backend <= BACKEND_ONEDNN_BF16; backend++) {
-            if (backend_available((BackendKind)backend)) {
-                assert_repeats((BackendKind)backend);
-            }
+        for (size_t b = 0; b < backend_count; b++) {
+            assert_repeats(backends[b]);
         }
     }
     backend_set_threads(1);
@@ -206,12 +196,9 @@ static void test_repeats_bit_for_bit(void **state) {
 /* Changed parameters reach bf16 products however they were changed, and a rounded copy that is said to be current is the one used. */
 static void test_rounded_parameters(void **state) {
     (void)state;
-    float x[BATCH * INPUTS];
-    uint16_t labels[BATCH];
     if (!backend_available(BACKEND_ONEDNN_BF16)) {
         skip();
     }
-    batch_fill(x, labels);
     Model *model = model_make(&archs[0], BACKEND_ONEDNN_BF16), *floats = model_make(&archs[0], BACKEND_OPENBLAS);
     assert_null(model_rounded_parameters(floats));
     float *weights = model_tensor(model, 0)->data, before = model_train_step(model, x, labels, BATCH, 0);
@@ -229,14 +216,8 @@ static void test_rounded_parameters(void **state) {
 /* What is in use after a step was in use after the first. (A sanitizer's allocator tells nothing here.) */
 static void test_steps_do_not_allocate(void **state) {
     (void)state;
-    float x[BATCH * INPUTS];
-    uint16_t labels[BATCH];
-    batch_fill(x, labels);
-    for (int backend = BACKEND_OPENBLAS; backend <= BACKEND_ONEDNN_BF16; backend++) {
-        if (!backend_available((BackendKind)backend)) {
-            continue;
-        }
-        Model *model = model_make(&archs[0], (BackendKind)backend);
+    for (size_t b = 0; b < backend_count; b++) {
+        Model *model = model_make(&archs[0], backends[b]);
         model_train_step(model, x, labels, BATCH, 0.1F);
         struct mallinfo2 first = mallinfo2();
         for (int i = 0; i < 20; i++) {
@@ -252,9 +233,6 @@ static void test_steps_do_not_allocate(void **state) {
 /* The products of a step alone are counted as a step's. */
 static void test_multiply_only(void **state) {
     (void)state;
-    float x[BATCH * INPUTS];
-    uint16_t labels[BATCH];
-    batch_fill(x, labels);
     for (size_t i = 0; i < ARCHS; i++) {
         Model *model = model_make(&archs[i], BACKEND_OPENBLAS);
         float loss = model_train_step(model, x, labels, BATCH, 0);
@@ -348,18 +326,17 @@ static void test_initial_weights(void **state) {
 /* A weight or an input that is not finite shows in the loss. */
 static void test_divergence_shows(void **state) {
     (void)state;
-    float x[BATCH * INPUTS];
-    uint16_t labels[BATCH];
     const float bad[] = {NAN, INFINITY, 1e38F};
     for (size_t i = 0; i < ARCHS; i++) {
         for (size_t j = 0; j < sizeof bad / sizeof bad[0]; j++) {
             Model *model = model_make(&archs[i], BACKEND_OPENBLAS);
-            batch_fill(x, labels);
             for (size_t k = 0; k < model_parameter_count(model) && j == 2; k++) {
                 model_parameters(model)[k] = bad[j];
             }
+            float good = x[4 * INPUTS + 1];
             x[4 * INPUTS + 1] = bad[j];
             float loss = model_train_step(model, x, labels, BATCH, 0.1F);
+            x[4 * INPUTS + 1] = good;
             assert_true(!isfinite(loss));
             model_free(model);
         }
@@ -408,5 +385,5 @@ int main(void) {
         cmocka_unit_test(test_multiply_only),
         cmocka_unit_test(test_steps_do_not_allocate),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, set_up, NULL);
 }

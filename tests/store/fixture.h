@@ -1,39 +1,23 @@
 /* A home that goes away again, and sweeps of any size: `widths` widths from 8 up times `seeds` seeds from 0 up. */
 #pragma once
 
+#include "../scratch.h"
+
 #include "sweepd/store.h"
 
-#include <ftw.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
-#include <cmocka.h>
-
+#define STORE_ANY ((Need){STORE_ANY_BYTES, GPUS_MAX})
 enum { SWEEP_TEXT_MAX = 1 << 20, SWEEP_STEPS = 20 };
 
-static inline int fixture_remove(const char *path, const struct stat *status, int kind, struct FTW *place) {
-    (void)status;
-    (void)kind;
-    (void)place;
-    return remove(path);
-}
-
 static inline int home_setup(void **state) {
-    const char *parent = getenv("TMPDIR");
     char *home = malloc(PATH_TEXT_MAX);
     assert_non_null(home);
-    assert_int_equal(path_format(home, NULL, "%s/sweepd-test-XXXXXX", parent ? parent : "/tmp"), 0);
-    assert_non_null(mkdtemp(home));
+    assert_int_equal(directory_make_temporary(home, PATH_TEXT_MAX), 0);
     *state = home;
     return 0;
 }
 
 static inline int home_teardown(void **state) {
-    nftw(*state, fixture_remove, 16, FTW_DEPTH | FTW_PHYS);
+    directory_remove(*state);
     free(*state);
     return 0;
 }
@@ -106,6 +90,22 @@ static inline void assert_sound(Store *store) {
         fail_msg("%s", problems.data);
     buffer_deinit(&problems);
 }
+
+/* For tests whose state is a store in a home of its own, which must be sound at the end. */
+static inline int store_setup(void **state) {
+    if (scratch_setup(state) != 0)
+        return -1;
+    *state = store_at(scratch_root);
+    return 0;
+}
+
+static inline int store_teardown(void **state) {
+    assert_sound(*state);
+    store_free(*state);
+    return scratch_teardown(state);
+}
+
+#define STORE_TEST(name) cmocka_unit_test_setup_teardown(name, store_setup, store_teardown)
 
 static inline size_t events_of(Store *store, const char *kind) {
     static EventRecord events[256];

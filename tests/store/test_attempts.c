@@ -3,7 +3,7 @@
 #include <math.h>
 
 static void test_an_attempt_from_lease_to_result(void **state) {
-    Store *store = store_at(*state);
+    Store *store = *state;
     submit(store, "a", 2, 1, 100);
     AttemptRecord attempt = begin_next(store, 'a', 101), checked;
     assert_int_equal(attempt.number, 1);
@@ -45,13 +45,11 @@ static void test_an_attempt_from_lease_to_result(void **state) {
     SweepRecord sweep = sweep_of(store, "a");
     assert_true(sweep.done_flops == run.flops.exact && sweep.first_started_at == 101 && sweep.last_ended_at == 210);
     assert_counts(store, "a", 1, 0, 1, 0, 0);
-    assert_sound(store);
-    store_free(store);
 }
 
 /* A large sweep does not keep a small one waiting until its own end, whichever came first. */
 static void test_sweeps_take_turns(void **state) {
-    Store *store = store_at(*state);
+    Store *store = *state;
     submit(store, "small", 1, 2, 100);
     submit(store, "large", 8, 9, 101);
     int small = 0;
@@ -61,13 +59,11 @@ static void test_sweeps_take_turns(void **state) {
     }
     assert_int_equal(small, 2);
     assert_counts(store, "small", 0, 2, 0, 0, 0);
-    assert_sound(store);
-    store_free(store);
 }
 
 /* What a run that was cut short did not execute is neither done nor planned any more, until it is tried again. */
 static void test_flops_of_runs_cut_short(void **state) {
-    Store *store = store_at(*state);
+    Store *store = *state;
     int64_t changed;
     submit(store, "a", 2, 1, 100);
     double planned = sweep_of(store, "a").planned_flops;
@@ -88,12 +84,10 @@ static void test_flops_of_runs_cut_short(void **state) {
     submit(store, "a", 2, 1, 104);
     assert_int_equal(store_retry(store, sweep.id, 0, 105, &changed, NULL), 0);
     assert_true(fabs(sweep_of(store, "a").planned_flops - planned) < 1e-9 * planned);
-    assert_sound(store);
-    store_free(store);
 }
 
 static void test_one_open_attempt_per_run(void **state) {
-    Store *store = store_at(*state);
+    Store *store = *state;
     submit(store, "a", 1, 1, 100);
     AttemptRecord attempt = begin_next(store, 'a', 101), other;
     AttemptStart start = {.run_id = attempt.run_id, .now = 102, .expires_at = 160};
@@ -101,12 +95,10 @@ static void test_one_open_attempt_per_run(void **state) {
     assert_int_equal(store_attempt_begin(store, &start, &other, NULL), STORE_CONFLICT);
     start.run_id = 99;
     assert_int_equal(store_attempt_begin(store, &start, &other, NULL), STORE_NOT_FOUND);
-    assert_sound(store);
-    store_free(store);
 }
 
 static void test_expired_attempts_are_found(void **state) {
-    Store *store = store_at(*state);
+    Store *store = *state;
     submit(store, "a", 3, 1, 100);
     AttemptRecord first = begin_next(store, 'a', 101), found[4];
     begin_next(store, 'b', 111);
@@ -129,11 +121,10 @@ static void test_expired_attempts_are_found(void **state) {
     assert_int_equal(store_pending_count(store, 100, &pending, &running, NULL), 0);
     assert_int_equal(pending, 1);
     assert_int_equal(running, 2);
-    store_free(store);
 }
 
 static void test_a_failed_function_leaves_its_batch_alone(void **state) {
-    Store *store = store_at(*state);
+    Store *store = *state;
     submit(store, "a", 2, 1, 100);
     assert_int_equal(store_batch_begin(store, NULL), 0);
     assert_int_equal(store_batch_begin(store, NULL), -1);
@@ -147,23 +138,20 @@ static void test_a_failed_function_leaves_its_batch_alone(void **state) {
     assert_int_equal(store_point_list(store, attempt.run_id, kept, 4, &count, NULL), 0);
     assert_int_equal(count, 0);
     assert_counts(store, "a", 1, 1, 0, 0, 0);
-    assert_sound(store);
-    store_free(store);
 }
 
 static void test_an_unfinished_batch_is_undone(void **state) {
-    Store *store = store_at(*state);
+    Store *store = *state;
     submit(store, "a", 2, 1, 100);
     assert_int_equal(store_batch_begin(store, NULL), 0);
     begin_next(store, 'a', 101);
     store_free(store);
-    store = store_at(*state);
+    store = *state = store_at(scratch_root);
     assert_counts(store, "a", 2, 0, 0, 0, 0);
-    store_free(store);
 }
 
 static void test_fits_and_events(void **state) {
-    Store *store = store_at(*state);
+    Store *store = *state;
     int64_t a = submit(store, "a", 1, 1, 100).sweep_id, fit;
     Buffer json;
     buffer_init(&json, 1 << 16);
@@ -189,19 +177,18 @@ static void test_fits_and_events(void **state) {
     assert_true(count == 4 && events[0].time == 107 && events[3].time == 110);
     assert_int_equal(store_event_list(store, 1, events, 4, &count, NULL), 0);
     assert_int_equal(count, 1);
-    store_free(store);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_an_attempt_from_lease_to_result, home_setup, home_teardown),
-        cmocka_unit_test_setup_teardown(test_one_open_attempt_per_run, home_setup, home_teardown),
-        cmocka_unit_test_setup_teardown(test_sweeps_take_turns, home_setup, home_teardown),
-        cmocka_unit_test_setup_teardown(test_flops_of_runs_cut_short, home_setup, home_teardown),
-        cmocka_unit_test_setup_teardown(test_expired_attempts_are_found, home_setup, home_teardown),
-        cmocka_unit_test_setup_teardown(test_a_failed_function_leaves_its_batch_alone, home_setup, home_teardown),
-        cmocka_unit_test_setup_teardown(test_an_unfinished_batch_is_undone, home_setup, home_teardown),
-        cmocka_unit_test_setup_teardown(test_fits_and_events, home_setup, home_teardown),
+        STORE_TEST(test_an_attempt_from_lease_to_result),
+        STORE_TEST(test_one_open_attempt_per_run),
+        STORE_TEST(test_sweeps_take_turns),
+        STORE_TEST(test_flops_of_runs_cut_short),
+        STORE_TEST(test_expired_attempts_are_found),
+        STORE_TEST(test_a_failed_function_leaves_its_batch_alone),
+        STORE_TEST(test_an_unfinished_batch_is_undone),
+        STORE_TEST(test_fits_and_events),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,7 +1,7 @@
 #include "fixture.h"
 
 static void test_submit_twice_adds_once(void **state) {
-    Store *store = store_at(*state);
+    Store *store = *state;
     SubmitRecord first = submit(store, "a", 3, 2, 100), second = submit(store, "a", 3, 2, 101);
     assert_int_equal(first.runs, 6);
     assert_int_equal(first.added, 6);
@@ -10,12 +10,10 @@ static void test_submit_twice_adds_once(void **state) {
     assert_int_equal(second.removed, 0);
     assert_int_equal(second.sweep_id, first.sweep_id);
     assert_counts(store, "a", 6, 0, 0, 0, 0);
-    assert_sound(store);
-    store_free(store);
 }
 
 static void test_wider_file_adds_only_new_cells(void **state) {
-    Store *store = store_at(*state);
+    Store *store = *state;
     submit(store, "a", 3, 2, 100);
     AttemptRecord attempt = begin_next(store, 'a', 101);
     finish(store, &attempt, 110);
@@ -23,12 +21,10 @@ static void test_wider_file_adds_only_new_cells(void **state) {
     assert_int_equal(wider.added, 2);
     assert_int_equal(wider.shared, 6);
     assert_counts(store, "a", 7, 0, 1, 0, 0);
-    assert_sound(store);
-    store_free(store);
 }
 
 static void test_sweeps_share_runs(void **state) {
-    Store *store = store_at(*state);
+    Store *store = *state;
     submit(store, "a", 3, 2, 100);
     SubmitRecord other = submit(store, "b", 2, 2, 101);
     assert_int_equal(other.added, 0);
@@ -42,12 +38,10 @@ static void test_sweeps_share_runs(void **state) {
     begin_next(store, 'c', 112);
     assert_counts(store, "a", 3, 2, 1, 0, 0);
     assert_counts(store, "b", 3, 1, 0, 0, 0);
-    assert_sound(store);
-    store_free(store);
 }
 
 static void test_smaller_file_removes_cells(void **state) {
-    Store *store = store_at(*state);
+    Store *store = *state;
     submit(store, "a", 3, 2, 100);
     submit(store, "b", 2, 2, 101);
     SubmitRecord smaller = submit(store, "a", 1, 2, 102);
@@ -63,12 +57,10 @@ static void test_smaller_file_removes_cells(void **state) {
     assert_int_equal(runs[0].width, 10);
     submit(store, "a", 3, 2, 103);
     assert_counts(store, "a", 6, 0, 0, 0, 0); /* cancelled ones are wanted again */
-    assert_sound(store);
-    store_free(store);
 }
 
 static void test_pause_and_cancel(void **state) {
-    Store *store = store_at(*state);
+    Store *store = *state;
     int64_t a = submit(store, "a", 3, 1, 100).sweep_id, b = submit(store, "b", 2, 1, 101).sweep_id, changed;
     AttemptRecord attempt = begin_next(store, 'a', 102);
     bool wanted, paused;
@@ -94,12 +86,10 @@ static void test_pause_and_cancel(void **state) {
     submit(store, "b", 2, 1, 110);
     assert_counts(store, "b", 2, 0, 0, 0, 0);
     assert_string_equal(sweep_of(store, "b").state, "active");
-    assert_sound(store);
-    store_free(store);
 }
 
 static void test_retry_and_cancel_a_run(void **state) {
-    Store *store = store_at(*state);
+    Store *store = *state;
     int64_t a = submit(store, "a", 3, 1, 100).sweep_id, changed;
     AttemptRecord attempt = begin_next(store, 'a', 101);
     assert_int_equal(
@@ -127,12 +117,10 @@ static void test_retry_and_cancel_a_run(void **state) {
     assert_int_equal(store_run_wanted(store, attempt.run_id, &wanted, &paused, NULL), 0);
     assert_true(wanted);
     assert_int_equal(store_retry(store, 0, 99, 110, &changed, NULL), STORE_NOT_FOUND);
-    assert_sound(store);
-    store_free(store);
 }
 
 static void test_lists_go_by_pages(void **state) {
-    Store *store = store_at(*state);
+    Store *store = *state;
     RunRecord runs[4];
     size_t count, seen = 0;
     int64_t next, last_width = 0, a = submit(store, "a", 5, 2, 100).sweep_id;
@@ -153,11 +141,10 @@ static void test_lists_go_by_pages(void **state) {
     assert_int_equal(store_run_list(store, &filter, runs, &count, &next, NULL), 0);
     assert_int_equal(count, 0);
     assert_int_equal(next, 0);
-    store_free(store);
 }
 
 static void test_a_run_is_found_by_id_and_key(void **state) {
-    Store *store = store_at(*state);
+    Store *store = *state;
     RunRecord run, same;
     Run spec;
     char name[RUN_KEY_MAX], key[RUN_KEY_MAX];
@@ -172,11 +159,10 @@ static void test_a_run_is_found_by_id_and_key(void **state) {
     assert_int_equal(store_run_spec(store, 3, &spec, NULL), 0);
     assert_int_equal(run_key(&spec, key, NULL), 0);
     assert_string_equal(key, run.key);
-    store_free(store);
 }
 
 static void test_sweeps_are_listed_and_kept(void **state) {
-    Store *store = store_at(*state);
+    Store *store = *state;
     SweepRecord sweeps[4];
     size_t count;
     submit(store, "a", 1, 1, 100);
@@ -194,14 +180,13 @@ static void test_sweeps_are_listed_and_kept(void **state) {
     assert_int_equal(store_sweep_text(store, 99, &kept, NULL), STORE_NOT_FOUND);
     buffer_deinit(&expected);
     buffer_deinit(&kept);
-    store_free(store);
 }
 
 static void test_a_sweep_for_planning_is_not_taken(void **state) {
     static const char file[] = "version: 1\nname: p\ndata: {inputs: 12, classes: 3, examples: 1000}\nmodel: {kind: bmlp, expansion: 4}\n"
                                "grid:\n  depth: [1]\n  width: [8]\n  examples: [100]\n  seed: [0]\n"
                                "train:\n  epochs: 2\n  batch: 100\n  optimizer: {name: sgd, lr: 0.1}\n";
-    Store *store = store_at(*state);
+    Store *store = *state;
     Sweep *sweep;
     SubmitRecord record;
     SweepRecord found;
@@ -212,21 +197,15 @@ static void test_a_sweep_for_planning_is_not_taken(void **state) {
     assert_non_null(strstr(error.text, "can be planned, not run"));
     assert_int_equal(store_sweep_find(store, "p", &found, NULL), STORE_NOT_FOUND);
     sweep_free(sweep);
-    store_free(store);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_submit_twice_adds_once, home_setup, home_teardown),
-        cmocka_unit_test_setup_teardown(test_wider_file_adds_only_new_cells, home_setup, home_teardown),
-        cmocka_unit_test_setup_teardown(test_sweeps_share_runs, home_setup, home_teardown),
-        cmocka_unit_test_setup_teardown(test_smaller_file_removes_cells, home_setup, home_teardown),
-        cmocka_unit_test_setup_teardown(test_pause_and_cancel, home_setup, home_teardown),
-        cmocka_unit_test_setup_teardown(test_retry_and_cancel_a_run, home_setup, home_teardown),
-        cmocka_unit_test_setup_teardown(test_lists_go_by_pages, home_setup, home_teardown),
-        cmocka_unit_test_setup_teardown(test_a_run_is_found_by_id_and_key, home_setup, home_teardown),
-        cmocka_unit_test_setup_teardown(test_sweeps_are_listed_and_kept, home_setup, home_teardown),
-        cmocka_unit_test_setup_teardown(test_a_sweep_for_planning_is_not_taken, home_setup, home_teardown),
+        STORE_TEST(test_submit_twice_adds_once),     STORE_TEST(test_wider_file_adds_only_new_cells),
+        STORE_TEST(test_sweeps_share_runs),          STORE_TEST(test_smaller_file_removes_cells),
+        STORE_TEST(test_pause_and_cancel),           STORE_TEST(test_retry_and_cancel_a_run),
+        STORE_TEST(test_lists_go_by_pages),          STORE_TEST(test_a_run_is_found_by_id_and_key),
+        STORE_TEST(test_sweeps_are_listed_and_kept), STORE_TEST(test_a_sweep_for_planning_is_not_taken),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -208,8 +208,9 @@ static void wrong_data_and_sizes(void **state) {
     (void)state;
     static const Wrong wrongs[] = {
         {"fashion-mnist", "mnist",
-         "f:3:14: data.name: found \"mnist\"; expected a data set that is known: fashion-mnist, or a pack that 'sweepctl data pack' made "
-         "in this home; to plan without it, give inputs, classes and examples too"},
+         "f:3:14: data.name: found \"mnist\"; expected a data set that is known: fashion-mnist, one that 'sweepctl data fetch' brings: "
+         "cifar10, cifar100, stl10, tiny-imagenet, or a pack that 'sweepctl data pack' made in this home; to plan without it, give inputs, "
+         "classes and examples too"},
         {"validation: 5000", "inputs: 5", "f:3:37: data.inputs: found 5, where fashion-mnist has 784"},
         {"{name: fashion-mnist, validation: 5000}", "{name: cifar10, examples: 60000}",
          "f:3:33: data.examples: found 60000, where CIFAR-10 has 50000"},

@@ -160,8 +160,17 @@ static void data_that_are_not_here_can_be_planned(void **state) {
                             "eval: [{kind: linear, data: {name: other, inputs: 12, classes: 2, examples: 600}},\n"
                             "       {kind: finetune, data: {name: other, inputs: 12, classes: 2, examples: 600}}]\n"),
                    12, 3,
-                   "mine is not in this home: 'sweepctl data pack SOURCE mine' makes it; "
-                   "other is not in this home: 'sweepctl data pack SOURCE other' makes it");
+                   "mine is not in this home: 'sweepctl data pack SOURCE mine --size 2'; "
+                   "other is not in this home: 'sweepctl data pack SOURCE other --size 2'");
+    expect_missing(sweep_on("{name: table, inputs: 13, classes: 3, examples: 500}", ""), 13, 3,
+                   "table is not in this home: 'sweepctl data pack SOURCE table'");
+    expect_missing(sweep_on("{name: cifar10-64, inputs: 12288, classes: 10, examples: 50000}", ""), 12288, 10,
+                   "cifar10-64 is not in this home: 'sweepctl data fetch cifar10', then 'sweepctl data pack cifar10 cifar10-64 --size 64'");
+    expect_missing(
+        sweep_on("{name: stl10-grey, inputs: 1024, classes: 10, examples: 5000}", ""), 1024, 10,
+        "stl10-grey is not in this home: 'sweepctl data fetch stl10', then 'sweepctl data pack stl10 stl10-grey --size 32 --grey'");
+    expect_missing(sweep_on("{name: cifar10-animals, inputs: 3072, classes: 6, examples: 30000}", ""), 3072, 6,
+                   "cifar10-animals is not in this home: 'sweepctl data pack SOURCE cifar10-animals --size 32'");
 }
 
 /* Sizes alone can be run when nothing is trained. */

@@ -1,61 +1,36 @@
 /* `data: {pack: FILE}`: packed data by their path, of a file that is submitted from where it lies and read again when they are gone. */
+#include "../scratch.h"
 #include "fixture.h"
 
-#include <ftw.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 enum { SIDE = 2, EXAMPLES = 12, TESTS = 4, CLASSES = 3 };
 
-static char folder[64];
-
-static const char *inside(const char *name) {
-    static char paths[8][PATH_TEXT_MAX];
-    static int next;
-    char *path = paths[next++ % 8];
-    assert_int_equal(path_format(path, NULL, "%s/%s", folder, name), 0);
-    return path;
-}
-
 static void write_section(const char *images, const char *labels, int count, int shade) {
-    uint8_t image_bytes[16 + EXAMPLES * SIDE * SIDE] = {0, 0, 8, 3, 0, 0, 0, (uint8_t)count, 0, 0, 0, SIDE, 0, 0, 0, SIDE};
-    uint8_t label_bytes[8 + EXAMPLES] = {0, 0, 8, 1, 0, 0, 0, (uint8_t)count};
+    uint8_t pixels[EXAMPLES * SIDE * SIDE], classes[EXAMPLES];
     for (int i = 0; i < count * SIDE * SIDE; i++)
-        image_bytes[16 + i] = (uint8_t)(shade + 3 * i);
+        pixels[i] = (uint8_t)(shade + 3 * i);
     for (int i = 0; i < count; i++)
-        label_bytes[8 + i] = (uint8_t)(i % CLASSES);
-    assert_int_equal(file_write_atomic(images, image_bytes, (size_t)(16 + count * SIDE * SIDE), 0644, NULL), 0);
-    assert_int_equal(file_write_atomic(labels, label_bytes, (size_t)(8 + count), 0644, NULL), 0);
+        classes[i] = (uint8_t)(i % CLASSES);
+    idx_write_section(images, labels, pixels, classes, (const int[]){count, SIDE, SIDE});
 }
 
 static void write_pack(const char *name, const char *file, int shade) {
+    const char *const parts[] = {scratch_path("a"), scratch_path("b"), scratch_path("c"), scratch_path("d")};
+    DataInfo info;
     Error error = {0};
-    write_section(inside("a"), inside("b"), EXAMPLES, shade);
-    write_section(inside("c"), inside("d"), TESTS, shade);
-    if (dataset_pack_idx(name, inside("a"), inside("b"), inside("c"), inside("d"), 0.5f, 0.2f, inside(file), &error) != 0)
+    write_section(parts[0], parts[1], EXAMPLES, shade);
+    write_section(parts[2], parts[3], TESTS, shade);
+    if (dataset_pack_idx(name, parts, 0.5f, 0.2f, NULL, scratch_path(file), &info, &error) != 0)
         fail_msg("%s", error.text);
 }
 
 static int set_up(void **state) {
-    (void)state;
-    strcpy(folder, "/tmp/sweepd-pack-XXXXXX");
-    if (!mkdtemp(folder) || mkdir(inside("packs"), 0755))
+    if (scratch_setup(state) || mkdir(scratch_path("packs"), 0755))
         return -1;
     write_pack("small", "packs/mine.pack", 0);
     write_pack("other", "packs/other.pack", 7);
     return 0;
-}
-
-static int remove_one(const char *path, const struct stat *status, int type, struct FTW *walk) {
-    (void)status;
-    (void)type;
-    (void)walk;
-    return remove(path);
-}
-
-static int tear_down(void **state) {
-    (void)state;
-    return nftw(folder, remove_one, 8, FTW_DEPTH | FTW_PHYS);
 }
 
 static const char *file_text(const char *data, const char *rest) {
@@ -71,7 +46,7 @@ static const char *file_text(const char *data, const char *rest) {
 static Sweep *parsed(const char *text) {
     Sweep *sweep = NULL;
     Error error = {0};
-    if (sweep_parse(&sweep, text, strlen(text), inside("f.yaml"), &error) != 0)
+    if (sweep_parse(&sweep, text, strlen(text), scratch_path("f.yaml"), &error) != 0)
         fail_msg("%s", error.text);
     return sweep;
 }
@@ -96,8 +71,8 @@ static void the_header_says_what_the_data_are(void **state) {
     (void)state;
     Run run = first_run("{pack: packs/mine.pack, validation: 3, subset_seed: 5}", EVAL);
     DataInfo info;
-    assert_int_equal(dataset_header_read(inside("packs/mine.pack"), &info, NULL), 0);
-    assert_string_equal(run.data_pack, inside("packs/mine.pack"));
+    assert_int_equal(dataset_header_read(scratch_path("packs/mine.pack"), &info, NULL), 0);
+    assert_string_equal(run.data_pack, scratch_path("packs/mine.pack"));
     assert_string_equal(run.data_name, "small");
     assert_string_equal(run.data_digest, info.digest);
     assert_int_equal(run.model.inputs, SIDE * SIDE);
@@ -105,7 +80,7 @@ static void the_header_says_what_the_data_are(void **state) {
     assert_int_equal(run.validation, 3);
     assert_int_equal(run.subset_seed, 5);
     const Transfer *item = &run.transfers[0];
-    assert_string_equal(item->data_pack, inside("packs/other.pack"));
+    assert_string_equal(item->data_pack, scratch_path("packs/other.pack"));
     assert_string_equal(item->name, "other");
     assert_string_not_equal(item->data_digest, info.digest);
     assert_int_equal(item->examples, EXAMPLES - 2);
@@ -148,7 +123,7 @@ static void an_absolute_path_serves_from_anywhere(void **state) {
     char data[PATH_TEXT_MAX], text[2048];
     Sweep *sweep = NULL;
     Error error = {0};
-    snprintf(data, sizeof data, "{pack: %s}", inside("packs/mine.pack"));
+    snprintf(data, sizeof data, "{pack: %s}", scratch_path("packs/mine.pack"));
     text_copy(text, sizeof text, file_text(data, ""));
     assert_int_equal(sweep_parse(&sweep, text, strlen(text), "/nowhere/f.yaml", &error), 0);
     sweep_free(sweep);
@@ -158,7 +133,7 @@ static void expect_wrong(const char *data, const char *rest, const char *expecte
     Sweep *sweep = NULL;
     Error error = {0};
     const char *text = file_text(data, rest);
-    assert_int_equal(sweep_parse(&sweep, text, strlen(text), inside("f.yaml"), &error), SWEEP_INVALID);
+    assert_int_equal(sweep_parse(&sweep, text, strlen(text), scratch_path("f.yaml"), &error), SWEEP_INVALID);
     assert_null(sweep);
     if (!strstr(error.text, expected))
         fail_msg("expected \"%s\" in: %s", expected, error.text);
@@ -166,7 +141,7 @@ static void expect_wrong(const char *data, const char *rest, const char *expecte
 
 static void what_is_wrong_is_told_at_its_place(void **state) {
     (void)state;
-    assert_int_equal(file_write_atomic(inside("packs/text"), "no pack", 7, 0644, NULL), 0);
+    assert_int_equal(file_write_atomic(scratch_path("packs/text"), "no pack", 7, 0644, NULL), 0);
     expect_wrong("{pack: packs/gone.pack}", "", "f.yaml:3:14: data.pack: found no regular file \"packs/gone.pack\"; relative paths begin");
     expect_wrong("{pack: packs}", "", "f.yaml:3:14: data.pack: found no regular file");
     expect_wrong("{pack: packs/text}", "", "f.yaml:3:14: data.pack: ");
@@ -187,7 +162,7 @@ static void a_stored_file_needs_no_pack(void **state) {
     text_copy(text, sizeof text, file_text("{pack: packs/mine.pack, validation: 3}", EVAL));
     Sweep *sweep = parsed(text), *stored = NULL;
     Run *runs = sweep_all(sweep);
-    assert_int_equal(rename(inside("packs"), inside("moved")), 0);
+    assert_int_equal(rename(scratch_path("packs"), scratch_path("moved")), 0);
     Error error = {0};
     if (sweep_parse_stored(&stored, text, strlen(text), "t", &runs[1], &error) != 0)
         fail_msg("%s", error.text);
@@ -203,7 +178,7 @@ static void a_stored_file_needs_no_pack(void **state) {
     assert_int_equal(sweep_parse_stored(&stored, text, strlen(text), "t", NULL, &error), 0);
     assert_int_equal(sweep_run_count(stored), sweep_run_count(sweep));
     sweep_free(stored);
-    assert_int_equal(rename(inside("moved"), inside("packs")), 0);
+    assert_int_equal(rename(scratch_path("moved"), scratch_path("packs")), 0);
     free(runs);
     sweep_free(sweep);
 }
@@ -214,5 +189,5 @@ int main(void) {
         cmocka_unit_test(an_absolute_path_serves_from_anywhere), cmocka_unit_test(what_is_wrong_is_told_at_its_place),
         cmocka_unit_test(a_stored_file_needs_no_pack),
     };
-    return cmocka_run_group_tests_name("pack", tests, set_up, tear_down);
+    return cmocka_run_group_tests_name("pack", tests, set_up, scratch_teardown);
 }

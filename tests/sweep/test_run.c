@@ -205,6 +205,17 @@ static void replace(const char *text, const char *was, const char *is, char *out
     assert_true(size > 0 && (size_t)size < capacity);
 }
 
+static void check_wrongs(const char *golden, const Wrong *wrongs, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        char text[2048];
+        Run run;
+        Error error = {0};
+        replace(golden, wrongs[i].was, wrongs[i].is, text, sizeof text);
+        assert_int_equal(run_parse(&run, text, strlen(text), "r", &error), SWEEP_INVALID);
+        assert_string_equal(error.text, wrongs[i].message);
+    }
+}
+
 static void wrong_runs_are_refused_with_their_field(void **state) {
     (void)state;
     static const Wrong wrongs[] = {
@@ -239,14 +250,7 @@ static void wrong_runs_are_refused_with_their_field(void **state) {
         {"{\"data\"", "{\"seed\":1,\"data\"", "r:1:257: duplicate object key near '\"seed\"'"},
         {"{\"data\"", "{,\"data\"", "r:1:2: string or '}' expected near ','"},
     };
-    for (size_t i = 0; i < sizeof wrongs / sizeof *wrongs; i++) {
-        char text[2048];
-        Run run;
-        Error error = {0};
-        replace(golden_lion, wrongs[i].was, wrongs[i].is, text, sizeof text);
-        assert_int_equal(run_parse(&run, text, strlen(text), "r", &error), SWEEP_INVALID);
-        assert_string_equal(error.text, wrongs[i].message);
-    }
+    check_wrongs(golden_lion, wrongs, sizeof wrongs / sizeof *wrongs);
 }
 
 static void wrong_simulations_are_refused(void **state) {
@@ -260,14 +264,7 @@ static void wrong_simulations_are_refused(void **state) {
         {"\"best\":0.001", "\"best\":0", "r: trainer.tuning.lr.best: found 0; expected a number above 0 and at most 1000"},
         {"\"law\":{", "\"law\":1,\"laws\":{", "r: trainer.law: found 1; expected an object"},
     };
-    for (size_t i = 0; i < sizeof wrongs / sizeof *wrongs; i++) {
-        char text[2048];
-        Run run;
-        Error error = {0};
-        replace(golden_simulated, wrongs[i].was, wrongs[i].is, text, sizeof text);
-        assert_int_equal(run_parse(&run, text, strlen(text), "r", &error), SWEEP_INVALID);
-        assert_string_equal(error.text, wrongs[i].message);
-    }
+    check_wrongs(golden_simulated, wrongs, sizeof wrongs / sizeof *wrongs);
 }
 
 static void what_is_no_run_at_all_is_refused(void **state) {
@@ -327,6 +324,87 @@ static void mutated_runs_never_break_the_parser(void **state) {
     buffer_deinit(&text);
 }
 
+/* ---- settings by name ---- */
+
+/* Values that an object of the text holds, at any depth, and items of `eval`. */
+static size_t count_values(const char *text) {
+    size_t count = 0;
+    bool quoted = false;
+    for (const char *at = text; *at; at++) {
+        quoted ^= *at == '"';
+        count += !quoted && *at == ':' && at[1] != '{' && !(at[1] == '[' && at[2] == '{');
+    }
+    return count;
+}
+
+static bool find_setting(const Run *run, const char *wanted, Buffer *value) {
+    char name[SETTING_NAME_MAX];
+    for (size_t i = 0; buffer_clear(value), run_setting(run, i, name, value); i++)
+        if (!strcmp(name, wanted))
+            return true;
+    return false;
+}
+
+/* Every value of the canonical text but its version has a name, no two the same, and what the text leaves out may have one too. */
+static void check_settings(const Run *run) {
+    char names[128][SETTING_NAME_MAX];
+    size_t count = 0;
+    Buffer text, value;
+    format(run, &text);
+    buffer_init(&value, RUN_SPEC_MAX);
+    for (; run_setting(run, count, names[count], &value); count++) {
+        assert_true(value.size > 0 && !value.failed);
+        buffer_clear(&value);
+        for (size_t i = 0; i < count; i++)
+            assert_string_not_equal(names[i], names[count]);
+    }
+    assert_in_range(count, count_values(text.data) - 1, count_values(text.data) + 12 + 20 * run->transfer_count);
+    buffer_deinit(&value);
+    buffer_deinit(&text);
+}
+
+static void every_setting_has_a_name_of_its_own(void **state) {
+    (void)state;
+    Run lion = run_lion(), sgd = run_sgd(), simulated = run_simulated();
+    check_settings(&lion);
+    check_settings(&sgd);
+    check_settings(&simulated);
+    lion.augmentation = (Augmentation){.flip = 1, .padding = 4, .mixup = 0.8};
+    lion.init = (RunFile){"/w", DIGEST};
+    lion.test = (TestSettings){.crops = 3, .augmentation = {.scale = {0.5, 1}, .ratio = {1, 1}}, .real = {"/r", DIGEST}};
+    lion.transfer_count = 1;
+    lion.transfers[0] = (Transfer){.kind = TRANSFER_FINETUNE,
+                                   .name = "c100",
+                                   .data_name = "cifar-100",
+                                   .data_digest = DIGEST,
+                                   .classes = 100,
+                                   .examples = 500,
+                                   .epochs = 7,
+                                   .batch = 8,
+                                   .optimizer = {.kind = OPTIMIZER_SGD, .lr = 0.01},
+                                   .augmentation = {.padding = 3}};
+    check_settings(&lion);
+    static const char *const values[][2] = {{"padding", "4"},
+                                            {"flip", "\"true\""},
+                                            {"test.flip", "\"false\""},
+                                            {"test.scale", "[0.5,1]"},
+                                            {"optimizer", "\"lion\""},
+                                            {"model", "\"bmlp\""},
+                                            {"dropout", "0"},
+                                            {"init", "\"/w\""},
+                                            {"finetune.c100.padding", "3"},
+                                            {"finetune.c100.epochs", "7"}};
+    Buffer value;
+    buffer_init(&value, RUN_SPEC_MAX);
+    for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
+        if (!find_setting(&lion, values[i][0], &value))
+            fail_msg("%s", values[i][0]);
+        assert_string_equal(value.data, values[i][1]);
+    }
+    assert_false(find_setting(&lion, "momentum", &value));
+    buffer_deinit(&value);
+}
+
 /* ---- what a run derives ---- */
 
 static void evaluations_are_log_spaced_from_the_first_epoch_to_the_end(void **state) {
@@ -370,6 +448,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(canonical_text_and_key_are_the_goldens),
         cmocka_unit_test(canonical_text_reads_back),
+        cmocka_unit_test(every_setting_has_a_name_of_its_own),
         cmocka_unit_test(a_run_by_hand_is_the_same_run),
         cmocka_unit_test(each_setting_changes_the_key),
         cmocka_unit_test(wrong_runs_are_refused_with_their_field),

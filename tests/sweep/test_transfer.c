@@ -141,7 +141,9 @@ static void what_cannot_be_is_refused_at_its_place(void **state) {
         {"eval: [{kind: linear, data: {inputs: 784, classes: 5, examples: 9}}]\n", "eval[0]: name is missing"},
         {"eval: [{kind: linear, name: a, data: {inputs: 3072, classes: 5, examples: 9}}]\n",
          "eval[0].data: found examples of 3072 values, where the model is trained on 28 x 28 images of 1 channel; expected data of the same"
-         " shape: pack them anew with 'sweepctl data pack', its --size and --grey"},
+         " shape: pack them anew with 'sweepctl data pack SOURCE NAME --size 28 --grey', and give that name here"},
+        {"eval: [{kind: linear, data: cifar10}]\n", "pack them anew with 'sweepctl data fetch cifar10', then 'sweepctl data pack cifar10 "
+                                                    "cifar10-28 --size 28 --grey', and give that name here"},
         {"eval: [{kind: linear, name: a23456789012345678901234567890123, data: fashion-mnist}]\n", "a name of at most 31 characters"},
         {"eval: [{kind: linear, name: a.tta, data: fashion-mnist}]\n",
          "eval[0].name: found the name a.tta; expected one that does not end"},

@@ -1,10 +1,11 @@
 #include "harness.h"
 
+#include "../scratch.h"
+
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -109,17 +110,10 @@ static void kill_processes(void) {
     closedir(processes);
 }
 
-static int remove_one(const char *path, const struct stat *status, int kind, struct FTW *walk) {
-    (void)status;
-    (void)kind;
-    (void)walk;
-    return remove(path);
-}
-
 int site_tear_down(void **state) {
     (void)state;
     kill_processes();
-    for (int tries = 0; tries < 20 && nftw(site_directory, remove_one, 16, FTW_DEPTH | FTW_PHYS); tries++)
+    for (int tries = 0; tries < 20 && directory_remove(site_directory); tries++)
         site_sleep(0.1); /* a process that is ending may still write */
     return 0;
 }

@@ -203,12 +203,42 @@ static void test_rate_is_measured(void **state) {
     json_decref(rate);
 }
 
+/* What is measured at the end alone is printed under its name, too, and a count without decimals. */
+static void test_prints_all_that_it_measured(void **state) {
+    (void)state;
+    site_write("eval.yaml", "version: 1\nname: eval\ndata: {name: fashion-mnist}\nmodel: {kind: bmlp}\n"
+                            "grid: {depth: [1], width: [8], examples: [200], seed: [0]}\n"
+                            "train: {epochs: 2, batch: 100, optimizer: {name: lion, lr: 1.0e-3}, evaluations: 2}\n"
+                            "eval: [{kind: linear, data: fashion-mnist, examples: 100, epochs: 1}]\n");
+    site_path(spec, "eval.yaml");
+    site_path(out, "out");
+    Output output = site_run("sweep-worker", "train", spec, "--out", out, NULL);
+    assert_int_equal(output.code, 0);
+    json_t *result = read_result(out), *value;
+    const char *name;
+    assert_true(json_is_number(json_object_get(json_object_get(result, "metrics"), "linear.fashion-mnist.flops")));
+    json_object_foreach(json_object_get(result, "metrics"), name, value) {
+        char text[64];
+        const char *at = strstr(output.out, name);
+        if (!at)
+            fail_msg("%s is not in:\n%s", name, output.out);
+        snprintf(text, sizeof text, strstr(name, "flops") ? " %.0f\n" : " %.4f", json_number_value(value));
+        if (!strstr(output.out, text))
+            fail_msg("%s:%s is not in:\n%s", name, text, output.out);
+    }
+    json_decref(result);
+    output_free(&output);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, site_set_up, site_tear_down)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        CASE(test_trains_once),         CASE(test_goes_on_after_signals), CASE(test_starts_from_weights), CASE(test_divergence_is_said),
-        CASE(test_bad_usage_is_code_2), CASE(test_help_and_version),      CASE(test_rate_is_measured),    CASE(test_bench_measures),
+        CASE(test_trains_once),           CASE(test_prints_all_that_it_measured),
+        CASE(test_goes_on_after_signals), CASE(test_starts_from_weights),
+        CASE(test_divergence_is_said),    CASE(test_bad_usage_is_code_2),
+        CASE(test_help_and_version),      CASE(test_rate_is_measured),
+        CASE(test_bench_measures),
     };
     return cmocka_run_group_tests_name("by hand", tests, NULL, NULL);
 }

@@ -86,19 +86,26 @@ static bool has_finished_alone(void *context) {
     return finished;
 }
 
-static void test_run_that_ends_without_a_daemon_is_delivered(void **state) {
-    (void)state;
+/* A run of this sweep that ends while there is no daemon; its worker goes on asking for one. */
+static int64_t finish_alone(const char *sweep, const char *lease_seconds, pid_t *worker) {
     char journal[PATH_TEXT_MAX];
-    pid_t daemon = site_start_daemon("0", NULL);
-    submit("alone", "[32]", LONG_EPOCHS);
-    int64_t run_id = site_run_of_width("alone", 32);
+    pid_t daemon = site_start_daemon("0", lease_seconds);
+    submit(sweep, "[32]", LONG_EPOCHS);
+    int64_t run_id = site_run_of_width(sweep, 32);
     site_run_path(journal, run_id, "journal-1.jsonl");
-    pid_t worker = site_start_worker("by-hand");
-    assert_int_equal(site_freeze(run_id), worker);
+    *worker = site_start_worker("first");
+    assert_int_equal(site_freeze(run_id), *worker);
     assert_int_equal(kill(daemon, SIGKILL), 0);
     site_wait(daemon);
-    site_thaw(worker, SIGCONT);
+    site_thaw(*worker, SIGCONT);
     site_until(has_finished_alone, journal, "the run is over and journaled");
+    return run_id;
+}
+
+static void test_run_that_ends_without_a_daemon_is_delivered(void **state) {
+    (void)state;
+    pid_t worker;
+    int64_t run_id = finish_alone("alone", NULL, &worker);
     site_start_daemon("0", NULL);
     site_expect(0, "sweepctl", "wait", "alone", "--timeout", "100", NULL);
     assert_outcomes(run_id, "ok");
@@ -108,17 +115,9 @@ static void test_run_that_ends_without_a_daemon_is_delivered(void **state) {
 /* A worker that is told to leave while it cannot deliver leaves everything behind for the next. */
 static void test_leaving_without_a_daemon_loses_nothing(void **state) {
     (void)state;
-    char journal[PATH_TEXT_MAX], outcomes[128];
-    pid_t daemon = site_start_daemon("0", "1");
-    submit("left", "[32]", LONG_EPOCHS);
-    int64_t run_id = site_run_of_width("left", 32);
-    site_run_path(journal, run_id, "journal-1.jsonl");
-    pid_t worker = site_start_worker("first");
-    assert_int_equal(site_freeze(run_id), worker);
-    assert_int_equal(kill(daemon, SIGKILL), 0);
-    site_wait(daemon);
-    site_thaw(worker, SIGCONT);
-    site_until(has_finished_alone, journal, "the run is over and journaled");
+    char outcomes[128];
+    pid_t worker;
+    int64_t run_id = finish_alone("left", "1", &worker);
     assert_int_equal(kill(worker, SIGTERM), 0);
     assert_int_equal(site_wait(worker), 0);
     site_start_daemon("0", "1");

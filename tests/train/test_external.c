@@ -25,8 +25,8 @@ static Run program_run(const char *script) {
     };
     optimizer_settings_default(OPTIMIZER_SGD, &run.optimizer);
     run.optimizer.lr = 0.5;
-    fixture_write(fixture_path("script"), script, strlen(script));
-    snprintf(run.program.command, sizeof run.program.command, "[\"/bin/sh\",\"%s\"]", fixture_path("script"));
+    scratch_write(scratch_path("script"), script, strlen(script));
+    snprintf(run.program.command, sizeof run.program.command, "[\"/bin/sh\",\"%s\"]", scratch_path("script"));
     return run;
 }
 
@@ -41,9 +41,9 @@ static Run sized_run(const char *script) {
 static Tried try_run_to(const Run *run, int64_t stop_at) {
     Tried tried = {0};
     char checkpoint[PATH_TEXT_MAX];
-    strcpy(checkpoint, fixture_path("checkpoint"));
+    strcpy(checkpoint, scratch_path("checkpoint"));
     Trainer *trainer = NULL;
-    TrainerOptions options = {.home = fixture_home, .threads = 2};
+    TrainerOptions options = {.home = scratch_root, .threads = 2};
     double begun = clock_monotonic();
     tried.result = trainer_new(&trainer, run, &options, &tried.error);
     if (!tried.result) {
@@ -67,7 +67,7 @@ static Tried try_run(const Run *run) {
 static void remove_files(void) {
     static const char *const names[] = {"checkpoint", "log", "trace", "script"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        remove(fixture_path(names[i]));
+        remove(scratch_path(names[i]));
 }
 
 static int clean(void **state) {
@@ -78,7 +78,7 @@ static int clean(void **state) {
 
 static char *read_file(const char *name) {
     size_t size;
-    char *text = (char *)fixture_read(fixture_path(name), &size);
+    char *text = (char *)scratch_read(scratch_path(name), &size);
     return text ? text : strdup("");
 }
 
@@ -119,7 +119,7 @@ static void test_arguments_and_environment(void **state) {
                         "echo \"$SWEEPD_SPEC|$SWEEPD_DATA|$SWEEPD_STEP|$OMP_NUM_THREADS|$(pwd)\" >> \"$SWEEPD_RUN_DIR/trace\"\n"
                         "cat >> \"$SWEEPD_RUN_DIR/trace\"\n" POINT(4));
     snprintf(run.program.command, sizeof run.program.command,
-             "[\"sh\",\"%s\",\"{depth}\",\"--lr={lr}\",\"{{{seed}}}\",\"$HOME *\",\"{spec}\"]", fixture_path("script"));
+             "[\"sh\",\"%s\",\"{depth}\",\"--lr={lr}\",\"{{{seed}}}\",\"$HOME *\",\"{spec}\"]", scratch_path("script"));
     strcpy(run.data_name, "small");
     strcpy(run.data_digest, fixture_digest);
     strcpy(run.program.directory, "/");
@@ -127,8 +127,8 @@ static void test_arguments_and_environment(void **state) {
     if (tried.result)
         fail_msg("%s", tried.error.text);
     char *trace = read_file("trace");
-    snprintf(expected, sizeof expected, "2 --lr=0.5 {3} $HOME * %s/spec.json\n%s/spec.json|%s/data/small-%s.pack|0|2|/\n", fixture_home,
-             fixture_home, fixture_home, fixture_digest);
+    snprintf(expected, sizeof expected, "2 --lr=0.5 {3} $HOME * %s/spec.json\n%s/spec.json|%s/data/small-%s.pack|0|2|/\n", scratch_root,
+             scratch_root, scratch_root, fixture_digest);
     assert_string_equal(trace, expected);
     free(trace);
 }
@@ -139,9 +139,9 @@ static void test_data_by_path(void **state) {
     Run run = sized_run("echo \"$SWEEPD_DATA\" > \"$SWEEPD_RUN_DIR/trace\"\n" POINT(4));
     strcpy(run.data_name, "small");
     strcpy(run.data_digest, fixture_digest);
-    snprintf(run.data_pack, sizeof run.data_pack, "%s/data/../data/small-%s.pack", fixture_home, fixture_digest);
+    snprintf(run.data_pack, sizeof run.data_pack, "%s/data/../data/small-%s.pack", scratch_root, fixture_digest);
     snprintf(expected, sizeof expected, "%s\n", run.data_pack);
-    remove(fixture_path("checkpoint"));
+    remove(scratch_path("checkpoint"));
     Tried tried = try_run(&run);
     if (tried.result)
         fail_msg("%s", tried.error.text);
@@ -153,7 +153,7 @@ static void test_data_by_path(void **state) {
 /* ---- how it ends ---- */
 
 static void check_end(const Run *run, int result, const char *message) {
-    remove(fixture_path("checkpoint"));
+    remove(scratch_path("checkpoint"));
     Tried tried = try_run(run);
     if (tried.result != result || !strstr(tried.error.text, message))
         fail_msg("result %d, expected %d and \"%s\" in: %s", tried.result, result, message, tried.error.text);
@@ -200,7 +200,7 @@ static void test_what_is_missing_is_refused(void **state) {
     strcpy(run.data_name, "small");
     memset(run.data_digest, 'a', SHA256_HEX_MAX - 1);
     check_end(&run, TRAIN_REFUSED, "small");
-    text_copy(run.data_pack, sizeof run.data_pack, fixture_path("no.pack"));
+    text_copy(run.data_pack, sizeof run.data_pack, scratch_path("no.pack"));
     check_end(&run, TRAIN_REFUSED, "no.pack: No such file");
 }
 
@@ -278,7 +278,7 @@ static void test_floods_are_cut(void **state) {
     Run run = sized_run("head -c 20000000 /dev/zero | tr '\\0' e >&2\n" POINT(4));
     assert_int_equal(try_run(&run).result, 0);
     struct stat status;
-    assert_int_equal(stat(fixture_path("log"), &status), 0);
+    assert_int_equal(stat(scratch_path("log"), &status), 0);
     assert_in_range(status.st_size, 16 << 20, (16 << 20) + 200);
 }
 
@@ -380,11 +380,11 @@ static void test_another_runs_checkpoint_is_refused(void **state) {
     Run run = program_run(TOLD POINT(4));
     Trainer *trainer;
     Error error = {0};
-    TrainerOptions options = {.home = fixture_home, .threads = 1};
+    TrainerOptions options = {.home = scratch_root, .threads = 1};
     assert_int_equal(try_run(&run).result, 0);
     run.seed++;
     assert_int_equal(trainer_new(&trainer, &run, &options, &error), 0);
-    assert_int_equal(trainer->interface->load(trainer, fixture_path("checkpoint"), &error), TRAIN_REFUSED);
+    assert_int_equal(trainer->interface->load(trainer, scratch_path("checkpoint"), &error), TRAIN_REFUSED);
     assert_int_equal(trainer->step, 0);
     trainer_free(trainer);
 }
@@ -410,5 +410,5 @@ int main(void) {
         TEST(test_a_stopped_run_goes_on),
         TEST(test_another_runs_checkpoint_is_refused),
     };
-    return cmocka_run_group_tests(tests, fixture_setup, fixture_teardown);
+    return cmocka_run_group_tests(tests, fixture_setup, scratch_teardown);
 }

@@ -3,12 +3,6 @@
 
 enum { SAMPLE = 2000 };
 
-static int setup(void **state) {
-    (void)state;
-    strcpy(fixture_home, "/tmp/sweepd-train-XXXXXX");
-    return mkdtemp(fixture_home) ? 0 : -1;
-}
-
 static double named_metric(const Point *point, const char *section, const char *measure) {
     char name[METRIC_NAME_MAX];
     snprintf(name, sizeof name, "%s_%s", section, measure);
@@ -54,7 +48,7 @@ static void assert_evaluation(Trainer *trainer, const Point *point, bool last) {
     uint32_t test[10000];
     for (uint32_t i = 0; i < 10000; i++)
         test[i] = i;
-    assert_int_equal(dataset_open(&data, fixture_home, run->data_name, run->data_digest, &error), 0);
+    assert_int_equal(dataset_open(&data, scratch_root, run->data_name, run->data_digest, &error), 0);
     assert_int_equal(split_make(&split, data, run->validation, run->examples, run->subset_seed, &error), 0);
     assert_metrics(trainer, data, DATA_TRAIN, split.train, split.train_count, point, "train");
     assert_metrics(trainer, data, DATA_TRAIN, split.validation, last ? split.validation_count : SAMPLE, point, "validation");
@@ -126,5 +120,5 @@ static void test_on_the_way(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_small_run), cmocka_unit_test(test_on_the_way)};
-    return cmocka_run_group_tests(tests, setup, fixture_teardown);
+    return cmocka_run_group_tests(tests, scratch_setup, scratch_teardown);
 }

@@ -25,17 +25,6 @@ static void read_part(Idx *out, const char *name) {
         fail_msg("%s", error.text);
 }
 
-static void write_part(const char *name, const uint8_t *bytes, int count, bool has_pixels) {
-    uint8_t header[16] = {0, 0, 8, has_pixels ? 3 : 1, 0, 0, (uint8_t)(count >> 8), (uint8_t)count, 0, 0, 0, SIDE, 0, 0, 0, SIDE};
-    size_t header_size = has_pixels ? 16 : 8, size = (size_t)count * (has_pixels ? SIDE * SIDE : 1);
-    uint8_t *whole = malloc(header_size + size);
-    assert_non_null(whole);
-    memcpy(whole, header, header_size);
-    memcpy(whole + header_size, bytes, size);
-    fixture_write(fixture_path(name), whole, header_size + size);
-    free(whole);
-}
-
 static void shift_images(const uint8_t *source) {
     Rng rng;
     rng_init(&rng, 12, 0);
@@ -58,10 +47,8 @@ static void write_source(void) {
     read_part(&test_labels, "t10k-labels-idx1-ubyte");
     shift_images(test.bytes);
     memcpy(labels, test_labels.bytes, TEST);
-    write_part("a", train.bytes, TRAIN, true);
-    write_part("b", train_labels.bytes, TRAIN, false);
-    write_part("c", images[0][0], TEST, true);
-    write_part("d", labels, TEST, false);
+    idx_write_section(scratch_path("a"), scratch_path("b"), train.bytes, train_labels.bytes, (const int[]){TRAIN, SIDE, SIDE});
+    idx_write_section(scratch_path("c"), scratch_path("d"), images[0][0], labels, (const int[]){TEST, SIDE, SIDE});
     idx_deinit(&train);
     idx_deinit(&train_labels);
     idx_deinit(&test);
@@ -76,10 +63,8 @@ static int setup(void **state) {
     DataInfo info;
     Error error = {0};
     write_source();
-    const char *path = fixture_path("data/shifted.pack");
-    int result = dataset_pack_idx("shifted", fixture_path("a"), fixture_path("b"), fixture_path("c"), fixture_path("d"), 0.286f, 0.353f,
-                                  path, &error) ||
-                 dataset_header_read(path, &info, &error);
+    const char *const parts[] = {scratch_path("a"), scratch_path("b"), scratch_path("c"), scratch_path("d")};
+    int result = dataset_pack_idx("shifted", parts, 0.286f, 0.353f, NULL, scratch_path("data/shifted.pack"), &info, &error);
     text_copy(digest, sizeof digest, info.digest);
     return result;
 }
@@ -123,8 +108,8 @@ static void write_real(RunFile *out) {
         used += (size_t)snprintf(text + used, sizeof text - used, "]");
     }
     used += (size_t)snprintf(text + used, sizeof text - used, "]\n");
-    text_copy(out->path, sizeof out->path, fixture_path("real.json"));
-    fixture_write(out->path, text, used);
+    text_copy(out->path, sizeof out->path, scratch_path("real.json"));
+    scratch_write(out->path, text, used);
     assert_int_equal(digest_file(DIGEST_SHA256, out->path, out->digest, &error), 0);
 }
 
@@ -288,7 +273,7 @@ static void test_stopped_while_measuring(void **state) {
     run.epochs = 1;
     run.evaluations = 1;
     run.test = (TestSettings){.crops = CROPS, .augmentation = {.padding = 1}};
-    text_copy(path, sizeof path, fixture_path("stopped.safetensors"));
+    text_copy(path, sizeof path, scratch_path("stopped.safetensors"));
     Trainer *trainer = fixture_trainer(&run), *resumed = fixture_trainer(&run);
     TrainLoop loop = fixture_loop(&parts, path);
     loop.should_stop = stop_while_measuring;
@@ -320,5 +305,5 @@ int main(void) {
         cmocka_unit_test(test_crops_help_on_shifted_images),
         cmocka_unit_test(test_stopped_while_measuring),
     };
-    return cmocka_run_group_tests(tests, setup, fixture_teardown);
+    return cmocka_run_group_tests(tests, setup, scratch_teardown);
 }

@@ -57,7 +57,7 @@ static void test_evaluation(void **state) {
     assert_int_equal(trainer->interface->step(trainer, 12, &error), 0);
     assert_int_equal(trainer->interface->evaluate(trainer, &point, &error), 0);
     DatasetMap *data;
-    assert_int_equal(dataset_open(&data, fixture_home, "small", fixture_digest, &error), 0);
+    assert_int_equal(dataset_open(&data, scratch_root, "small", fixture_digest, &error), 0);
     double loss = 0;
     int errors = 0;
     for (uint32_t i = 0; i < FIXTURE_TEST; i++) {
@@ -88,7 +88,7 @@ static void test_divergence(void **state) {
     run.schedule.warmup = 0;
     Trainer *trainer = fixture_trainer(&run);
     FixturePoints points;
-    const char *path = fixture_path("diverged.safetensors");
+    const char *path = scratch_path("diverged.safetensors");
     TrainLoop loop = fixture_loop(&points, path);
     assert_int_equal(train_run(trainer, &loop, NULL), TRAIN_DIVERGED);
     assert_true(trainer->step < trainer->steps);
@@ -126,7 +126,7 @@ static void test_checkpoints_along_the_way(void **state) {
     Run run = fixture_run();
     Trainer *trainer = fixture_trainer(&run);
     FixturePoints points;
-    const char *path = fixture_path("often.safetensors");
+    const char *path = scratch_path("often.safetensors");
     TrainLoop loop = fixture_loop(&points, path);
     Error error = {0};
     loop.checkpoint_seconds = 0;
@@ -139,7 +139,7 @@ static void test_checkpoints_along_the_way(void **state) {
     trainer_free(other);
 
     /* A checkpoint that cannot be written is an error, not a silence. */
-    loop.checkpoint_path = fixture_path("no/such/directory");
+    loop.checkpoint_path = scratch_path("no/such/directory");
     points.stop_at = 0;
     trainer->step = 0;
     assert_int_equal(train_run(trainer, &loop, &error), TRAIN_UNSAVED);
@@ -152,5 +152,5 @@ int main(void) {
         cmocka_unit_test(test_points),     cmocka_unit_test(test_no_validation),           cmocka_unit_test(test_evaluation),
         cmocka_unit_test(test_divergence), cmocka_unit_test(test_point_that_is_not_taken), cmocka_unit_test(test_checkpoints_along_the_way),
     };
-    return cmocka_run_group_tests(tests, fixture_setup, fixture_teardown);
+    return cmocka_run_group_tests(tests, fixture_setup, scratch_teardown);
 }

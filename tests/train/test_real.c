@@ -1,16 +1,14 @@
 /* Labels of which an image may have several: what is accepted, and that any other file is one error with the byte. */
 #include "fixture.h"
 
-#include "real.h"
-
 enum { IMAGES = 4, CLASSES = 12 };
 
 static int read_text(RealLabels *out, const char *text, size_t size, Error *error) {
     RunFile file = {0};
-    text_copy(file.path, sizeof file.path, fixture_path("labels.json"));
-    fixture_write(file.path, text, size);
+    text_copy(file.path, sizeof file.path, scratch_path("labels.json"));
+    scratch_write(file.path, text, size);
     assert_int_equal(sha256_hex(text, size, file.digest, error), 0);
-    return real_read(out, &file, IMAGES, CLASSES, error);
+    return real_read(out, file.path, file.digest, IMAGES, CLASSES, error);
 }
 
 static void test_accepted(void **state) {
@@ -69,7 +67,7 @@ static void test_refused(void **state) {
         char expected[ERROR_TEXT_MAX];
         int result = read_text(&real, wrongs[i].text, strlen(wrongs[i].text), &error);
         real_deinit(&real);
-        snprintf(expected, sizeof expected, "%s: %s", fixture_path("labels.json"), wrongs[i].message);
+        snprintf(expected, sizeof expected, "%s: %s", scratch_path("labels.json"), wrongs[i].message);
         assert_string_equal(error.text, expected);
         assert_int_equal(result, TRAIN_REFUSED);
     }
@@ -83,7 +81,7 @@ static void test_refused(void **state) {
 static void assert_file_refused(const RunFile *file, const char *part) {
     RealLabels real;
     Error error = {0};
-    int result = real_read(&real, file, IMAGES, CLASSES, &error);
+    int result = real_read(&real, file->path, file->digest, IMAGES, CLASSES, &error);
     real_deinit(&real);
     assert_int_equal(result, TRAIN_REFUSED);
     if (!strstr(error.text, part) || !strstr(error.text, file->path))
@@ -93,17 +91,17 @@ static void assert_file_refused(const RunFile *file, const char *part) {
 static void test_files(void **state) {
     (void)state;
     RunFile file = {.digest = "4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945"}; /* of [] */
-    text_copy(file.path, sizeof file.path, fixture_path("none.json"));
+    text_copy(file.path, sizeof file.path, scratch_path("none.json"));
     assert_file_refused(&file, "No such file");
-    text_copy(file.path, sizeof file.path, fixture_path("changed.json"));
-    fixture_write(file.path, "[[3],[],[0],[7]]", 16);
+    text_copy(file.path, sizeof file.path, scratch_path("changed.json"));
+    scratch_write(file.path, "[[3],[],[0],[7]]", 16);
     assert_file_refused(&file, "the run's is 4f53cda18c2baa0c");
-    text_copy(file.path, sizeof file.path, fixture_path("large.json"));
-    fixture_write(file.path, "[]", 2);
+    text_copy(file.path, sizeof file.path, scratch_path("large.json"));
+    scratch_write(file.path, "[]", 2);
     assert_int_equal(truncate(file.path, (off_t)REAL_FILE_MAX + 1), 0);
     assert_file_refused(&file, "larger than");
-    text_copy(file.path, sizeof file.path, fixture_home);
-    assert_file_refused(&file, fixture_home);
+    text_copy(file.path, sizeof file.path, scratch_root);
+    assert_file_refused(&file, scratch_root);
 }
 
 /* Labels of every image, all below the classes; or a refusal with the byte. */
@@ -147,14 +145,14 @@ static void test_run_with_other_labels(void **state) {
     Run run = fixture_run();
     Trainer *trainer;
     Error error = {0};
-    TrainerOptions options = {.home = fixture_home, .threads = 1};
-    text_copy(run.test.real.path, sizeof run.test.real.path, fixture_path("own.json"));
-    fixture_write(run.test.real.path, "[[3]]", 5);
+    TrainerOptions options = {.home = scratch_root, .threads = 1};
+    text_copy(run.test.real.path, sizeof run.test.real.path, scratch_path("own.json"));
+    scratch_write(run.test.real.path, "[[3]]", 5);
     assert_int_equal(digest_file(DIGEST_SHA256, run.test.real.path, run.test.real.digest, &error), 0);
     assert_int_equal(trainer_new(&trainer, &run, &options, &error), TRAIN_REFUSED);
     assert_null(trainer);
     assert_non_null(strstr(error.text, "byte 2: a class that the data do not have; they have 3"));
-    fixture_write(run.test.real.path, "[[2]]", 5);
+    scratch_write(run.test.real.path, "[[2]]", 5);
     assert_int_equal(trainer_new(&trainer, &run, &options, &error), TRAIN_REFUSED);
     assert_null(trainer);
     assert_non_null(strstr(error.text, "its digest is"));
@@ -168,5 +166,5 @@ int main(void) {
         cmocka_unit_test(test_mutations),
         cmocka_unit_test(test_run_with_other_labels),
     };
-    return cmocka_run_group_tests(tests, fixture_setup, fixture_teardown);
+    return cmocka_run_group_tests(tests, fixture_setup, scratch_teardown);
 }

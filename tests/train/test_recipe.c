@@ -1,9 +1,8 @@
 /* Whole runs against PyTorch: subset, initial weights, order of examples, schedule, optimizer, label smoothing, points and what they
  * measure. tests/golden/recipe.json holds the runs and their points; scripts/make-golden made it, and this file repeats the generator that
  * drew the data and, for runs whose initial weights are a formula's, the weights. */
+#include "../golden/golden.h"
 #include "fixture.h"
-
-#include <jansson.h>
 
 static const double tolerance = 1e-4; /* relative */
 static const char *const losses[] = {"train_loss", "validation_loss", "test_loss"};
@@ -14,83 +13,42 @@ static const char *golden_path;
 static json_t *golden;
 static char digest[SHA256_HEX_MAX];
 
-static double draw(uint64_t *generator) {
-    *generator = *generator * 6364136223846793005U + 1442695040888963407U;
-    return (double)(*generator >> 40) / 8388608.0 - 1;
-}
-
-static int64_t integer(const json_t *object, const char *key) {
-    const json_t *value = json_object_get(object, key);
-    assert_true(json_is_integer(value));
-    return json_integer_value(value);
-}
-
-static double number(const json_t *object, const char *key) {
-    return json_number_value(json_object_get(object, key)); /* 0 when it is absent: a setting that the kind does not have */
-}
-
-static const char *text(const json_t *object, const char *key) {
-    const char *value = json_string_value(json_object_get(object, key));
-    assert_non_null(value);
-    return value;
-}
-
 /* ---- the data ---- */
 
 static void write_section(const char *images, const char *labels, int64_t count, uint64_t *generator) {
     int64_t inputs = integer(golden, "inputs");
-    uint8_t image_bytes[16 + COUNT_MAX * INPUTS_MAX] = {0, 0, 8, 3}, label_bytes[8 + COUNT_MAX] = {0, 0, 8, 1};
+    uint8_t pixels[COUNT_MAX * INPUTS_MAX], classes[COUNT_MAX];
     assert_true(count < COUNT_MAX && inputs <= INPUTS_MAX && inputs % PIXEL_ROWS == 0);
-    image_bytes[7] = label_bytes[7] = (uint8_t)count;
-    image_bytes[11] = PIXEL_ROWS;
-    image_bytes[15] = (uint8_t)(inputs / PIXEL_ROWS);
     for (int64_t i = 0; i < count; i++) {
         int64_t label = (int64_t)((draw(generator) + 1) / 2 * number(golden, "classes"));
-        label_bytes[8 + i] = (uint8_t)label;
+        classes[i] = (uint8_t)label;
         for (int64_t j = 0; j < inputs; j++)
-            image_bytes[16 + i * inputs + j] = (uint8_t)(110 + 25 * (j / 4 == label) + 60 * draw(generator));
+            pixels[i * inputs + j] = (uint8_t)(110 + 25 * (j / 4 == label) + 60 * draw(generator));
     }
-    fixture_write(images, image_bytes, 16 + (size_t)(count * inputs));
-    fixture_write(labels, label_bytes, 8 + (size_t)count);
+    idx_write_section(images, labels, pixels, classes, (const int[]){(int)count, PIXEL_ROWS, (int)(inputs / PIXEL_ROWS)});
 }
 
 static void pack_data(void) {
-    const char *parts[] = {fixture_path("a"), fixture_path("b"), fixture_path("c"), fixture_path("d")};
-    const char *made = fixture_path("recipe.pack");
+    const char *parts[] = {scratch_path("a"), scratch_path("b"), scratch_path("c"), scratch_path("d")};
+    const char *made = scratch_path("recipe.pack");
     uint64_t generator = (uint64_t)integer(golden, "data_seed");
-    DatasetMap *data;
+    DataInfo info;
     Error error = {0};
     write_section(parts[0], parts[1], integer(golden, "train"), &generator);
     write_section(parts[2], parts[3], integer(golden, "test"), &generator);
     float mean = (float)number(golden, "mean"), deviation = (float)number(golden, "deviation");
-    assert_int_equal(dataset_pack_idx("recipe", parts[0], parts[1], parts[2], parts[3], mean, deviation, made, &error), 0);
-    assert_int_equal(dataset_map(&data, made, true, &error), 0);
-    strcpy(digest, dataset_info(data)->digest);
-    dataset_free(data);
-    char path[PATH_TEXT_MAX];
-    snprintf(path, sizeof path, "%s/data/recipe-%s.pack", fixture_home, digest);
-    assert_int_equal(rename(made, path), 0);
+    assert_int_equal(dataset_pack_idx("recipe", parts, mean, deviation, NULL, made, &info, &error), 0);
+    strcpy(digest, info.digest);
+    char name[sizeof "data/recipe-.pack" + SHA256_HEX_MAX];
+    snprintf(name, sizeof name, "data/recipe-%s.pack", digest);
+    assert_int_equal(rename(made, scratch_path(name)), 0);
 }
 
 /* ---- the runs ---- */
 
-static Architecture run_architecture(const json_t *item) {
-    bool bmlp = !strcmp(text(item, "model"), "bmlp");
-    return (Architecture){
-        .kind = bmlp ? MODEL_BMLP : MODEL_SMLP,
-        .form = strcmp(text(item, "form"), "code") ? SMLP_TEXT : SMLP_CODE,
-        .inputs = integer(golden, "inputs"),
-        .classes = integer(golden, "classes"),
-        .depth = integer(golden, "depth"),
-        .width = integer(golden, "width"),
-        .expansion = bmlp ? integer(golden, "expansion") : 0,
-    };
-}
-
 static Run run_of(const json_t *item) {
-    const json_t *settings = json_object_get(item, "settings");
     Run run = {
-        .model = run_architecture(item),
+        .model = item_architecture(golden, item),
         .data_name = "recipe",
         .validation = integer(item, "validation"),
         .subset_seed = (uint64_t)integer(item, "subset_seed"),
@@ -99,48 +57,30 @@ static Run run_of(const json_t *item) {
         .epochs = integer(item, "epochs"),
         .batch = integer(item, "batch"),
         .evaluations = integer(item, "evaluations"),
-        .optimizer =
-            {
-                .lr = number(settings, "lr"),
-                .weight_decay = number(settings, "weight_decay"),
-                .beta1 = number(settings, "beta1"),
-                .beta2 = number(settings, "beta2"),
-                .epsilon = number(settings, "epsilon"),
-                .momentum = number(settings, "momentum"),
-            },
+        .optimizer = item_optimizer(item),
         .schedule = {.warmup = number(item, "warmup"), .decay = number(item, "decay")},
         .label_smoothing = number(item, "label_smoothing"),
     };
     strcpy(run.data_digest, digest);
-    while (strcmp(optimizer_kind_text(run.optimizer.kind), text(item, "optimizer")) != 0)
-        assert_true(run.optimizer.kind++ < OPTIMIZER_SGD);
     while (strcmp(schedule_kind_text(run.schedule.kind), text(item, "schedule")) != 0)
         assert_true(run.schedule.kind++ < SCHEDULE_WSD);
     return run;
 }
 
-/* Linear: U(-b, b), b = 1 / sqrt(inputs); norms: 1 and 0, give or take an eighth. */
 static void write_weights(const Run *run, const char *path) {
     Trainer *trainer = fixture_trainer(run);
-    Model *model = trainer_model(trainer);
     uint64_t generator = run->seed;
     Error error = {0};
-    for (size_t i = 0; i < model_tensor_count(model); i++) {
-        const Tensor *tensor = model_tensor(model, i), *weight = model_tensor(model, i / 2 * 2);
-        bool norm = weight->is_vector;
-        double centre = norm && i % 2 == 0 ? 1 : 0, spread = norm ? 0.125 : 1 / sqrt((double)weight->columns);
-        for (int64_t j = 0; j < tensor->rows * tensor->columns; j++)
-            tensor->data[j] = (float)(centre + spread * draw(&generator));
-    }
+    draw_parameters(trainer_model(trainer), &generator);
     assert_int_equal(trainer_save_weights(trainer, path, &error), 0);
     trainer_free(trainer);
 }
 
 static Trainer *run_trainer(const json_t *item, const Run *run) {
-    const char *path = fixture_path("formula.safetensors");
+    const char *path = scratch_path("formula.safetensors");
     Trainer *trainer;
     Error error = {0};
-    TrainerOptions options = {.home = fixture_home, .threads = 1};
+    TrainerOptions options = {.home = scratch_root, .threads = 1};
     if (!strcmp(text(item, "initial_weights"), "formula")) {
         write_weights(run, path);
         options.init_weights = path;
@@ -197,7 +137,7 @@ static int setup(void **state) {
 
 static int teardown(void **state) {
     json_decref(golden);
-    return fixture_teardown(state);
+    return scratch_teardown(state);
 }
 
 int main(int argc, char **argv) {

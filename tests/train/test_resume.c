@@ -51,7 +51,7 @@ static void train_with_stops(const Run *run, const int64_t *stops, size_t count,
 
 static void assert_resume_is_exact(const Run *run) {
     static const int64_t stops[] = {0, 1, 5, 6, 7, 13, 23};
-    const char *path = fixture_path("checkpoint.safetensors");
+    const char *path = scratch_path("checkpoint.safetensors");
     FixturePoints whole, parts;
     TrainLoop loop = fixture_loop(&whole, NULL);
     Trainer *trainer = fixture_trainer(run), *resumed;
@@ -123,13 +123,13 @@ static void assert_refuses(Trainer *trainer, const char *path, const char *part)
 
 static void test_other_runs_checkpoint(void **state) {
     (void)state;
-    const char *path = fixture_path("other.safetensors");
+    const char *path = scratch_path("other.safetensors");
     Run run = fixture_run();
     make_checkpoint(&run, path);
     run.optimizer.lr = 0.004;
     Trainer *trainer = fixture_trainer(&run);
     assert_refuses(trainer, path, "the checkpoint of another run");
-    assert_refuses(trainer, fixture_path("none"), "No such file");
+    assert_refuses(trainer, scratch_path("none"), "No such file");
     Error error = {0};
     assert_int_equal(trainer_save_weights(trainer, path, &error), 0);
     assert_refuses(trainer, path, "not a checkpoint of this version");
@@ -139,25 +139,25 @@ static void test_other_runs_checkpoint(void **state) {
 /* A changed bit anywhere in the tensors, and a cut anywhere, is noticed, and the trainer stays as it was. */
 static void test_damaged_checkpoint(void **state) {
     (void)state;
-    const char *path = fixture_path("damaged.safetensors");
+    const char *path = scratch_path("damaged.safetensors");
     Run run = fixture_run();
     make_checkpoint(&run, path);
     size_t size;
-    uint8_t *bytes = fixture_read(path, &size);
+    uint8_t *bytes = scratch_read(path, &size);
     Trainer *trainer = fixture_trainer(&run), *fresh = fixture_trainer(&run);
     size_t data = 8 + (size_t)(bytes[0] | bytes[1] << 8 | bytes[2] << 16);
     assert_int_equal(size - data, 2 * sizeof(float) * model_parameter_count(trainer_model(trainer)));
     for (size_t at = data; at < size; at += 97) {
         bytes[at] ^= 0x10;
-        fixture_write(path, bytes, size);
+        scratch_write(path, bytes, size);
         assert_refuses(trainer, path, "damaged");
         bytes[at] ^= 0x10;
-        fixture_write(path, bytes, at);
+        scratch_write(path, bytes, at);
         assert_refuses(trainer, path, "byte ");
     }
     fixture_assert_same_weights(trainer, fresh);
     assert_int_equal(trainer->step, 0);
-    fixture_write(path, bytes, size);
+    scratch_write(path, bytes, size);
     Error error = {0};
     assert_int_equal(trainer->interface->load(trainer, path, &error), 0);
     assert_int_equal(trainer->step, 10);
@@ -183,5 +183,5 @@ int main(void) {
         cmocka_unit_test(test_other_runs_checkpoint),
         cmocka_unit_test(test_damaged_checkpoint),
     };
-    return cmocka_run_group_tests(tests, fixture_setup, fixture_teardown);
+    return cmocka_run_group_tests(tests, fixture_setup, scratch_teardown);
 }

@@ -100,10 +100,10 @@ static void test_subset_seed_gives_subset(void **state) {
 static void test_weights_that_are_not_finite(void **state) {
     (void)state;
     static const float bad[] = {NAN, INFINITY, -INFINITY};
-    const char *path = fixture_path("bad.safetensors");
+    const char *path = scratch_path("bad.safetensors");
     Run run = fixture_run();
     Trainer *source = fixture_trainer(&run), *target = fixture_trainer(&run), *fresh = fixture_trainer(&run), *none;
-    TrainerOptions options = {.home = fixture_home, .threads = 1, .init_weights = path};
+    TrainerOptions options = {.home = scratch_root, .threads = 1, .init_weights = path};
     Model *model = trainer_model(source);
     model_parameters(model)[0] += 1;
     for (size_t i = 0; i < model_tensor_count(model) * 3; i++) {
@@ -136,7 +136,7 @@ static void name_weights(Run *run, int64_t classes) {
     Model *model;
     Architecture arch = run->model;
     arch.classes = classes;
-    text_copy(path, sizeof path, fixture_path("init.safetensors"));
+    text_copy(path, sizeof path, scratch_path("init.safetensors"));
     remove(path);
     assert_int_equal(model_new(&model, &arch, 1, BACKEND_OPENBLAS, &error), 0);
     model_init_weights(model, 99);
@@ -168,7 +168,7 @@ static void assert_drawn(Trainer *trainer, uint64_t seed, size_t first, size_t l
 }
 
 static void assert_run_refused(const Run *run, const char *weights, const char *part) {
-    TrainerOptions options = {.home = fixture_home, .threads = 1, .init_weights = weights};
+    TrainerOptions options = {.home = scratch_root, .threads = 1, .init_weights = weights};
     Trainer *trainer;
     Error error = {0};
     assert_int_equal(trainer_new(&trainer, run, &options, &error), TRAIN_REFUSED);
@@ -222,14 +222,14 @@ static void test_weights_that_changed(void **state) {
     Run run = fixture_run();
     size_t size;
     name_weights(&run, run.model.classes);
-    uint8_t *bytes = fixture_read(run.init.path, &size);
+    uint8_t *bytes = scratch_read(run.init.path, &size);
     bytes[size - 1] ^= 1;
-    fixture_write(run.init.path, bytes, size);
+    scratch_write(run.init.path, bytes, size);
     assert_run_refused(&run, NULL, "the run starts from");
-    fixture_write(run.init.path, bytes, size - 4);
+    scratch_write(run.init.path, bytes, size - 4);
     assert_run_refused(&run, NULL, "the run starts from");
     bytes[size - 1] ^= 1;
-    fixture_write(run.init.path, bytes, size);
+    scratch_write(run.init.path, bytes, size);
     trainer_free(fixture_trainer(&run));
     assert_int_equal(remove(run.init.path), 0);
     assert_run_refused(&run, NULL, "No such file");
@@ -241,7 +241,7 @@ static void test_checkpoint_as_weights(void **state) {
     (void)state;
     Run run = fixture_run(), next = run;
     Error error = {0};
-    const char *path = fixture_path("start.checkpoint");
+    const char *path = scratch_path("start.checkpoint");
     Trainer *trainer = fixture_trainer(&run);
     assert_int_equal(trainer->interface->step(trainer, 5, &error), 0);
     assert_int_equal(trainer->interface->save(trainer, path, &error), 0);
@@ -268,5 +268,5 @@ int main(void) {
         cmocka_unit_test(test_weights_that_changed),
         cmocka_unit_test(test_checkpoint_as_weights),
     };
-    return cmocka_run_group_tests(tests, fixture_setup, fixture_teardown);
+    return cmocka_run_group_tests(tests, fixture_setup, scratch_teardown);
 }

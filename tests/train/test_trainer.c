@@ -3,7 +3,7 @@
 static void assert_refused(const Run *run, const char *init_weights, const char *part) {
     Trainer *trainer;
     Error error = {0};
-    TrainerOptions options = {.home = fixture_home, .threads = 1, .init_weights = init_weights};
+    TrainerOptions options = {.home = scratch_root, .threads = 1, .init_weights = init_weights};
     assert_int_equal(trainer_new(&trainer, run, &options, &error), TRAIN_REFUSED);
     assert_null(trainer);
     if (!strstr(error.text, part))
@@ -25,7 +25,7 @@ static void test_refusals(void **state) {
     *run.data_digest = '\0';
     assert_refused(&run, NULL, "it can be planned, not trained");
     run = fixture_run();
-    assert_refused(&run, fixture_path("missing"), "No such file");
+    assert_refused(&run, scratch_path("missing"), "No such file");
 }
 
 /* By path a run is trained as by name, and on no other data than those that it was made of. */
@@ -33,8 +33,8 @@ static void test_data_by_path(void **state) {
     (void)state;
     Run run = fixture_run(), named = fixture_run();
     char place[PATH_TEXT_MAX];
-    snprintf(place, sizeof place, "%s/data/small-%s.pack", fixture_home, fixture_digest);
-    text_copy(run.data_pack, sizeof run.data_pack, fixture_path("elsewhere"));
+    snprintf(place, sizeof place, "%s/data/small-%s.pack", scratch_root, fixture_digest);
+    text_copy(run.data_pack, sizeof run.data_pack, scratch_path("elsewhere"));
     assert_int_equal(link(place, run.data_pack), 0);
     Trainer *trainers[2];
     Point last[2];
@@ -102,7 +102,7 @@ static void test_batch_is_cut_to_the_examples(void **state) {
 
 static void test_weights_round_trip(void **state) {
     (void)state;
-    const char *path = fixture_path("weights.safetensors");
+    const char *path = scratch_path("weights.safetensors");
     Run run = fixture_run();
     Trainer *trainer = fixture_trainer(&run), *other;
     FixturePoints points;
@@ -110,7 +110,7 @@ static void test_weights_round_trip(void **state) {
     Error error = {0};
     assert_int_equal(train_run(trainer, &loop, &error), 0);
     assert_int_equal(trainer_save_weights(trainer, path, &error), 0);
-    TrainerOptions options = {.home = fixture_home, .threads = 1, .init_weights = path};
+    TrainerOptions options = {.home = scratch_root, .threads = 1, .init_weights = path};
     run.seed = 99;
     assert_int_equal(trainer_new(&other, &run, &options, &error), 0);
     fixture_assert_same_weights(trainer, other);
@@ -190,5 +190,5 @@ int main(void) {
         cmocka_unit_test(test_precision),
         cmocka_unit_test(test_bf16_trains_alike),
     };
-    return cmocka_run_group_tests(tests, fixture_setup, fixture_teardown);
+    return cmocka_run_group_tests(tests, fixture_setup, scratch_teardown);
 }

@@ -91,10 +91,10 @@ static void test_finetuning_is_a_run_from_these_weights(void **state) {
         const Tensor *to = model_tensor(from, i);
         memcpy(to->data, model_tensor(head, i)->data, (size_t)(to->rows * to->columns) * sizeof(float));
     }
-    const char *path = fixture_path("start.safetensors");
+    const char *path = scratch_path("start.safetensors");
     Error error = {0};
     assert_int_equal(trainer_save_weights(trainer, path, &error), 0);
-    TrainerOptions options = {.home = fixture_home, .threads = 1, .init_weights = path};
+    TrainerOptions options = {.home = scratch_root, .threads = 1, .init_weights = path};
     assert_int_equal(trainer_new(&again, &own, &options, &error), 0);
     FixturePoints points;
     TrainLoop loop = fixture_loop(&points, NULL);
@@ -181,7 +181,7 @@ static Run run_to_interrupt(void) {
 static void test_resumed_equals_uninterrupted(void **state) {
     (void)state;
     for (int precision = 0; precision < 2; precision++) {
-        const char *path = fixture_path("checkpoint.safetensors");
+        const char *path = scratch_path("checkpoint.safetensors");
         Run run = run_to_interrupt();
         run.precision = precision ? PRECISION_AUTO : PRECISION_FP32;
         Trainer *trainer;
@@ -193,18 +193,18 @@ static void test_resumed_equals_uninterrupted(void **state) {
             fixture_assert_same_point(&whole, &parts);
         }
         trainer_free(trainer);
-        assert_true(file_exists(path) && file_exists(fixture_path("checkpoint.safetensors.eval0")));
+        assert_true(file_exists(path) && file_exists(scratch_path("checkpoint.safetensors.eval0")));
         checkpoint_remove(path);
-        assert_false(file_exists(path) || file_exists(fixture_path("checkpoint.safetensors.eval0")) ||
-                     file_exists(fixture_path("checkpoint.safetensors.eval1")) ||
-                     file_exists(fixture_path("checkpoint.safetensors.eval2")));
+        assert_false(file_exists(path) || file_exists(scratch_path("checkpoint.safetensors.eval0")) ||
+                     file_exists(scratch_path("checkpoint.safetensors.eval1")) ||
+                     file_exists(scratch_path("checkpoint.safetensors.eval2")));
     }
 }
 
 /* Stopped at once after its own training, and with the item's checkpoint damaged: the run's is not touched, and the item begins anew. */
 static void test_the_runs_own_training_is_never_lost(void **state) {
     (void)state;
-    const char *path = fixture_path("lost.safetensors"), *own = fixture_path("lost.safetensors.eval0");
+    const char *path = scratch_path("lost.safetensors"), *own = scratch_path("lost.safetensors.eval0");
     Run run = run_to_interrupt();
     Trainer *trainer;
     Point whole = train(&run, &trainer);
@@ -220,7 +220,7 @@ static void test_the_runs_own_training_is_never_lost(void **state) {
     assert_int_equal(points.count, 0);
     assert_true(file_exists(path) && file_exists(own));
     trainer_free(stopped);
-    fixture_write(own, "rubbish", 7);
+    scratch_write(own, "rubbish", 7);
     Trainer *resumed = fixture_trainer(&run);
     assert_int_equal(resumed->interface->load(resumed, path, &error), 0);
     assert_int_equal(resumed->step, resumed->steps);
@@ -254,7 +254,7 @@ static void test_missing_data_are_noticed_before_training(void **state) {
     Run run = run_with(items, 1);
     Trainer *trainer;
     Error error = {0};
-    TrainerOptions options = {.home = fixture_home, .threads = 1};
+    TrainerOptions options = {.home = scratch_root, .threads = 1};
     assert_int_equal(trainer_new(&trainer, &run, &options, &error), TRAIN_REFUSED);
     assert_non_null(strstr(error.text, "absent"));
     *run.transfers[0].data_digest = '\0';
@@ -273,5 +273,5 @@ int main(void) {
         cmocka_unit_test(test_a_head_that_diverges_is_a_result),
         cmocka_unit_test(test_missing_data_are_noticed_before_training),
     };
-    return cmocka_run_group_tests(tests, fixture_setup, fixture_teardown);
+    return cmocka_run_group_tests(tests, fixture_setup, scratch_teardown);
 }

@@ -1,15 +1,8 @@
 /* The run directory: each attempt has a journal of its own, and none takes a point from another. */
+#include "../scratch.h"
 #include "worker.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdlib.h>
-#include <cmocka.h>
-
-#include <ftw.h>
-#include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 static char directory[] = "/tmp/sweepd-run-[files]-XXXXXX"; /* brackets are no pattern here */
 static RunFiles first, second;
@@ -25,13 +18,6 @@ static const Run run = {
     .evaluations = 3,
     .optimizer = {.kind = OPTIMIZER_SGD, .lr = 0.1},
 };
-
-static int remove_one(const char *path, const struct stat *status, int kind, struct FTW *walk) {
-    (void)status;
-    (void)kind;
-    (void)walk;
-    return remove(path);
-}
 
 static void open_files(RunFiles *files) {
     Error error = {0};
@@ -57,7 +43,7 @@ static int set_up(void **state) {
 static int tear_down(void **state) {
     (void)state;
     points_deinit(&left);
-    return nftw(directory, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    return directory_remove(directory);
 }
 
 /* As an attempt does before a checkpoint. */

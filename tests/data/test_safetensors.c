@@ -1,12 +1,8 @@
 #include "fixture.h"
 
-static const float first[] = {1, -2, 3, 0.5f, 1e-30f, -0.0f}, second[] = {7, 8};
+#include "sweepd/safetensors.h"
 
-static int setup(void **state) {
-    (void)state;
-    strcpy(fixture_home, "/tmp/sweepd-train-XXXXXX");
-    return mkdtemp(fixture_home) ? 0 : -1;
-}
+static const float first[] = {1, -2, 3, 0.5f, 1e-30f, -0.0f}, second[] = {7, 8};
 
 static void write_sample(const char *path) {
     const SafetensorsEntry entries[] = {{"blocks.0.\"odd\" name", 2, {2, 3}, first}, {"b", 1, {2, 1}, second}};
@@ -18,7 +14,7 @@ static void write_sample(const char *path) {
 
 static void test_round_trip(void **state) {
     (void)state;
-    const char *path = fixture_path("round.safetensors");
+    const char *path = scratch_path("round.safetensors");
     write_sample(path);
     Safetensors *file;
     Error error = {0};
@@ -51,8 +47,8 @@ static void check_foreign_file(size_t spaces) {
     memset(bytes + 8, ' ', size);
     memcpy(bytes + 8, header, sizeof header - 1);
     memcpy(bytes + 8 + size, data, sizeof data);
-    const char *path = fixture_path("foreign.safetensors");
-    fixture_write(path, bytes, 8 + size + sizeof data);
+    const char *path = scratch_path("foreign.safetensors");
+    scratch_write(path, bytes, 8 + size + sizeof data);
     Safetensors *file;
     Error error = {0};
     if (safetensors_open(&file, path, &error))
@@ -106,7 +102,7 @@ static const Wrong wrong[] = {
 static void assert_refused(const char *path, const char *part) {
     Safetensors *file;
     Error error = {0};
-    assert_int_equal(safetensors_open(&file, path, &error), TRAIN_REFUSED);
+    assert_int_equal(safetensors_open(&file, path, &error), DATA_REFUSED);
     assert_null(file);
     if (!strstr(error.text, path) || !strstr(error.text, part))
         fail_msg("\"%s\" does not say \"%s\"", error.text, part);
@@ -114,20 +110,20 @@ static void assert_refused(const char *path, const char *part) {
 
 static void test_wrong_files(void **state) {
     (void)state;
-    const char *path = fixture_path("wrong.safetensors");
+    const char *path = scratch_path("wrong.safetensors");
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         uint8_t bytes[512] = {(uint8_t)strlen(wrong[i].header)};
         memcpy(bytes + 8, wrong[i].header, strlen(wrong[i].header));
-        fixture_write(path, bytes, 8 + strlen(wrong[i].header) + wrong[i].data_size);
+        scratch_write(path, bytes, 8 + strlen(wrong[i].header) + wrong[i].data_size);
         assert_refused(path, wrong[i].part);
     }
     static const uint8_t huge[9] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, '{'};
-    fixture_write(path, huge, sizeof huge);
+    scratch_write(path, huge, sizeof huge);
     assert_refused(path, "byte 0: a header of 18446744073709551615 bytes");
-    fixture_write(path, huge, 3);
+    scratch_write(path, huge, 3);
     assert_refused(path, "byte 3: the file ends inside its first number");
-    assert_refused(fixture_path("missing"), "No such file");
-    assert_refused(fixture_home, "not a regular file");
+    assert_refused(scratch_path("missing"), "No such file");
+    assert_refused(scratch_root, "not a regular file");
 }
 
 /* Whatever the bytes are, the answer is a file whose every value can be read, or a refusal that says where. */
@@ -136,7 +132,7 @@ static void assert_safe(const char *path) {
     Error error = {0};
     int result = safetensors_open(&file, path, &error);
     if (result) {
-        assert_int_equal(result, TRAIN_REFUSED);
+        assert_int_equal(result, DATA_REFUSED);
         assert_non_null(strstr(error.text, ": byte "));
         return;
     }
@@ -151,13 +147,13 @@ static void assert_safe(const char *path) {
 
 static void test_mutations(void **state) {
     (void)state;
-    const char *path = fixture_path("mutated.safetensors");
+    const char *path = scratch_path("mutated.safetensors");
     write_sample(path);
     size_t size;
-    uint8_t *whole = fixture_read(path, &size), *bytes = malloc(size);
+    uint8_t *whole = scratch_read(path, &size), *bytes = malloc(size);
     assert_non_null(bytes);
     for (size_t keep = 0; keep < size; keep++) {
-        fixture_write(path, whole, keep);
+        scratch_write(path, whole, keep);
         assert_refused(path, "byte ");
     }
     Rng rng;
@@ -169,7 +165,7 @@ static void test_mutations(void **state) {
             size_t at = rng_below(&rng, 4) ? 8 + rng_below(&rng, size - 8) : rng_below(&rng, 8);
             bytes[at] = rng_below(&rng, 2) ? (uint8_t)likely[rng_below(&rng, sizeof likely - 1)] : (uint8_t)rng_next(&rng);
         }
-        fixture_write(path, bytes, size);
+        scratch_write(path, bytes, size);
         assert_safe(path);
     }
     free(bytes);
@@ -183,5 +179,5 @@ int main(void) {
         cmocka_unit_test(test_wrong_files),
         cmocka_unit_test(test_mutations),
     };
-    return cmocka_run_group_tests(tests, setup, fixture_teardown);
+    return cmocka_run_group_tests(tests, scratch_setup, scratch_teardown);
 }

@@ -1,7 +1,9 @@
 /* Reading safetensors. The header is believed only as far as the file's size allows, and tensors must fill the data from its first byte
  * to its last without a gap or an overlap, so every offset that is used has been checked. The data are mapped: beside a model and its
  * optimizer, a checkpoint in memory would be as large again. */
-#include "builtin.h"
+#include "dataset.h"
+
+#include "sweepd/safetensors.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -37,7 +39,7 @@ static int bytes_read(int descriptor, void *target, size_t size, size_t offset, 
         if (got < 0)
             return error_set_errno(error, errno, "cannot read %s", path);
         if (got == 0)
-            return train_refuse(error, "%s: byte %zu: the file ends here", path, offset);
+            return data_refuse(error, "%s: byte %zu: the file ends here", path, offset);
         at += got;
         offset += (size_t)got;
         size -= (size_t)got;
@@ -54,8 +56,8 @@ static int header_read(Safetensors *file, int descriptor, size_t file_size, Erro
     for (int i = 0; i < SAFETENSORS_LENGTH_BYTES; i++)
         size |= (uint64_t)length[i] << (8 * i);
     if (size > SAFETENSORS_HEADER_MAX || size > file_size - SAFETENSORS_LENGTH_BYTES)
-        return train_refuse(error, "%s: byte 0: a header of %llu bytes; at most %d are read, and the file has %zu", file->path,
-                            (unsigned long long)size, SAFETENSORS_HEADER_MAX, file_size);
+        return data_refuse(error, "%s: byte 0: a header of %llu bytes; at most %d are read, and the file has %zu", file->path,
+                           (unsigned long long)size, SAFETENSORS_HEADER_MAX, file_size);
     file->text_size = (size_t)size;
     file->text = malloc(file->text_size + 1);
     if (!file->text)
@@ -66,10 +68,10 @@ static int header_read(Safetensors *file, int descriptor, size_t file_size, Erro
     json_error_t problem;
     file->header = json_loadb(file->text, file->text_size, JSON_REJECT_DUPLICATES, &problem);
     if (!file->header)
-        return train_refuse(error, "%s: byte %d: the header is not JSON: %s", file->path, SAFETENSORS_LENGTH_BYTES + problem.position,
-                            problem.text);
+        return data_refuse(error, "%s: byte %d: the header is not JSON: %s", file->path, SAFETENSORS_LENGTH_BYTES + problem.position,
+                           problem.text);
     if (!json_is_object(file->header))
-        return train_refuse(error, "%s: byte %d: the header is not a JSON object", file->path, SAFETENSORS_LENGTH_BYTES);
+        return data_refuse(error, "%s: byte %d: the header is not a JSON object", file->path, SAFETENSORS_LENGTH_BYTES);
     return 0;
 }
 
@@ -83,7 +85,7 @@ static size_t name_offset(const Safetensors *file, const char *name) {
 }
 
 static int entry_refuse(const Safetensors *file, const char *name, const char *what, Error *error) {
-    return train_refuse(error, "%s: byte %zu: tensor \"%.100s\": %s", file->path, name_offset(file, name), name, what);
+    return data_refuse(error, "%s: byte %zu: tensor \"%.100s\": %s", file->path, name_offset(file, name), name, what);
 }
 
 static int metadata_check(const Safetensors *file, const json_t *metadata, Error *error) {
@@ -144,8 +146,8 @@ static int cover_check(const Safetensors *file, Error *error) {
     }
     size_t used = (size_t)((const char *)next - (const char *)file->data);
     if (used != file->data_size)
-        return train_refuse(error, "%s: byte %zu: bytes that are no tensor's", file->path,
-                            SAFETENSORS_LENGTH_BYTES + file->text_size + used);
+        return data_refuse(error, "%s: byte %zu: bytes that are no tensor's", file->path,
+                           SAFETENSORS_LENGTH_BYTES + file->text_size + used);
     return 0;
 }
 
@@ -192,10 +194,10 @@ static int file_read_from(Safetensors *file, int descriptor, Error *error) {
     if (fstat(descriptor, &status))
         return error_set_errno(error, errno, "cannot read %s", file->path);
     if (!S_ISREG(status.st_mode))
-        return train_refuse(error, "%s is not a regular file", file->path);
+        return data_refuse(error, "%s is not a regular file", file->path);
     size_t size = (size_t)status.st_size;
     if (size < SAFETENSORS_LENGTH_BYTES)
-        return train_refuse(error, "%s: byte %zu: the file ends inside its first number", file->path, size);
+        return data_refuse(error, "%s: byte %zu: the file ends inside its first number", file->path, size);
     int result = header_read(file, descriptor, size, error);
     if (result)
         return result;
@@ -208,7 +210,7 @@ int safetensors_open(Safetensors **out, const char *path, Error *error) {
     int descriptor = open(path, O_RDONLY | O_CLOEXEC);
     if (descriptor < 0) {
         error_set_errno(error, errno, "cannot open %s", path);
-        return TRAIN_REFUSED;
+        return DATA_REFUSED;
     }
     Safetensors *file = calloc(1, sizeof *file);
     int result = file ? 0 : error_set_memory(error, "%s: no memory", path);
@@ -253,4 +255,38 @@ const SafetensorsEntry *safetensors_find(const Safetensors *file, const char *na
 
 const char *safetensors_metadata(const Safetensors *file, const char *key) {
     return json_string_value(json_object_get(json_object_get(file->header, "__metadata__"), key));
+}
+
+/* ---- is it what is wanted? ---- */
+
+static bool is_wanted(const SafetensorsEntry *wanted, size_t count, const char *name) {
+    for (size_t i = 0; i < count; i++)
+        if (!strcmp(wanted[i].name, name))
+            return true;
+    return false;
+}
+
+static int shape_check(const Safetensors *file, const SafetensorsEntry *wanted, Error *error) {
+    const SafetensorsEntry *found = safetensors_find(file, wanted->name);
+    if (!found)
+        return data_refuse(error, "%s: the tensor %s is missing", file->path, wanted->name);
+    if (found->dimensions != wanted->dimensions || memcmp(found->shape, wanted->shape, sizeof found->shape))
+        return data_refuse(error, "%s: the tensor %s is %lld x %lld in %d dimensions; this model's is %lld x %lld in %d", file->path,
+                           wanted->name, (long long)found->shape[0], (long long)found->shape[1], found->dimensions,
+                           (long long)wanted->shape[0], (long long)wanted->shape[1], wanted->dimensions);
+    return 0;
+}
+
+int safetensors_check(const Safetensors *file, const SafetensorsEntry *wanted, size_t count, size_t known, const char *ignored,
+                      Error *error) {
+    for (size_t i = 0; i < file->count; i++) {
+        const char *name = file->entries[i].name;
+        bool is_ignored = ignored && !strncmp(name, ignored, strlen(ignored));
+        if (!is_ignored && !is_wanted(wanted, known, name))
+            return data_refuse(error, "%s: this model has no tensor %.100s", file->path, name);
+    }
+    int result = 0;
+    for (size_t i = 0; i < count && !result; i++)
+        result = shape_check(file, &wanted[i], error);
+    return result;
 }

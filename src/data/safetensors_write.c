@@ -1,4 +1,4 @@
-#include "builtin.h"
+#include "sweepd/safetensors.h"
 
 #include <stdlib.h>
 

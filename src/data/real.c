@@ -1,7 +1,5 @@
 /* The labels file is read by hand: a tree of JSON values would take twenty times the file's size, and tells no places. */
-#include "real.h"
-
-#include "builtin.h"
+#include "dataset.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +11,7 @@ typedef struct Scanner {
 } Scanner;
 
 static int refuse(const Scanner *scanner, const char *what) {
-    return train_refuse(scanner->error, "%s: byte %zu: %s", scanner->path, scanner->at, what);
+    return data_refuse(scanner->error, "%s: byte %zu: %s", scanner->path, scanner->at, what);
 }
 
 static char peek(Scanner *scanner) {
@@ -42,8 +40,8 @@ static int class_read(Scanner *scanner, int64_t classes, uint16_t *out) {
         return 0;
     }
     scanner->at = start;
-    return train_refuse(scanner->error, "%s: byte %zu: a class that the data do not have; they have %lld", scanner->path, start,
-                        (long long)classes);
+    return data_refuse(scanner->error, "%s: byte %zu: a class that the data do not have; they have %lld", scanner->path, start,
+                       (long long)classes);
 }
 
 static int image_read(Scanner *scanner, int64_t classes, uint16_t *labels, uint32_t *used) {
@@ -66,8 +64,8 @@ static int images_read(Scanner *scanner, RealLabels *out, int64_t count, int64_t
         return refuse(scanner, "expected a list of lists");
     for (int64_t i = 0; i < count; i++) {
         if (i > 0 && !accept(scanner, ','))
-            return train_refuse(scanner->error, "%s: byte %zu: lists of %lld images; the test set has %lld", scanner->path, scanner->at,
-                                (long long)i, (long long)count);
+            return data_refuse(scanner->error, "%s: byte %zu: lists of %lld images; the test set has %lld", scanner->path, scanner->at,
+                               (long long)i, (long long)count);
         int result = image_read(scanner, classes, out->labels, &used);
         if (result)
             return result;
@@ -80,25 +78,26 @@ static int images_read(Scanner *scanner, RealLabels *out, int64_t count, int64_t
     return used > 0 ? 0 : refuse(scanner, "no image has a class");
 }
 
-static int text_read(RealLabels *out, const RunFile *file, const Buffer *text, int64_t count, int64_t classes, Error *error) {
+static int text_read(RealLabels *out, const char *path, const char *expected, const Buffer *text, int64_t count, int64_t classes,
+                     Error *error) {
     char digest[SHA256_HEX_MAX];
-    Scanner scanner = {.path = file->path, .text = text->data ? text->data : "", .size = text->size, .error = error};
+    Scanner scanner = {.path = path, .text = text->data ? text->data : "", .size = text->size, .error = error};
     if (sha256_hex(scanner.text, scanner.size, digest, error))
         return -1;
-    if (strcmp(digest, file->digest) != 0)
-        return train_refuse(error, "%s: its digest is %s; the run's is %s", file->path, digest, file->digest);
+    if (strcmp(digest, expected) != 0)
+        return data_refuse(error, "%s: its digest is %s; the run's is %s", path, digest, expected);
     out->first = calloc((size_t)count + 1, sizeof *out->first);
     out->labels = malloc((text->size + 1) * sizeof *out->labels); /* a class takes a byte or more */
     if (!out->first || !out->labels)
-        return error_set_memory(error, "no memory for %s", file->path);
+        return error_set_memory(error, "no memory for %s", path);
     return images_read(&scanner, out, count, classes);
 }
 
-int real_read(RealLabels *out, const RunFile *file, int64_t count, int64_t classes, Error *error) {
+int real_read(RealLabels *out, const char *path, const char *digest, int64_t count, int64_t classes, Error *error) {
     Buffer text;
     *out = (RealLabels){0};
     buffer_init(&text, REAL_FILE_MAX);
-    int result = file_read(file->path, REAL_FILE_MAX, &text, error) ? TRAIN_REFUSED : text_read(out, file, &text, count, classes, error);
+    int result = file_read(path, REAL_FILE_MAX, &text, error) ? DATA_REFUSED : text_read(out, path, digest, &text, count, classes, error);
     buffer_deinit(&text);
     return result;
 }

@@ -1,0 +1,99 @@
+/* The files that a sweep names are looked at before any run begins: one that does not fit would refuse every run, after the wait for a
+ * worker. That they are there was found while parsing. */
+#include "grid.h"
+
+#include "sweepd/safetensors.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- labels ---- */
+
+static int check_labels(const Sweep *sweep, const Run *run, Error *error) {
+    RealLabels labels;
+    const RunFile *file = &run->test.real;
+    if (!*file->path || sweep->draft.data_tests == 0)
+        return 0;
+    int result = real_read(&labels, file->path, file->digest, sweep->draft.data_tests, run->model.classes, error);
+    real_deinit(&labels);
+    return result ? error_prefix(error, "test.real"), result : 0;
+}
+
+/* ---- weights ---- */
+
+typedef struct Wanted {
+    SafetensorsEntry *entries; /* [count] */
+    ArchTensor *tensors;       /* [count] */
+    size_t count;
+} Wanted;
+
+static int wanted_init(Wanted *out, const Architecture *model, Error *error) {
+    out->count = arch_tensor_count(model);
+    out->entries = calloc(out->count, sizeof *out->entries);
+    out->tensors = calloc(out->count, sizeof *out->tensors);
+    if (!out->entries || !out->tensors)
+        return error_set_memory(error, "no memory for a list of tensors");
+    for (size_t i = 0; i < out->count; i++) {
+        ArchTensor *tensor = &out->tensors[i];
+        arch_tensor(model, i, tensor);
+        out->entries[i] = (SafetensorsEntry){.name = tensor->name, .dimensions = 2, .shape = {tensor->rows, tensor->columns}};
+        if (tensor->is_vector)
+            out->entries[i] = (SafetensorsEntry){.name = tensor->name, .dimensions = 1, .shape = {tensor->columns, 1}};
+    }
+    return 0;
+}
+
+static void wanted_deinit(Wanted *wanted) {
+    free(wanted->entries);
+    free(wanted->tensors);
+}
+
+static int check_model(const Safetensors *file, const Run *run, Error *error) {
+    Wanted wanted = {0};
+    char model[ARCH_NAME_MAX];
+    int result = wanted_init(&wanted, &run->model, error);
+    if (!result) {
+        size_t count = wanted.count - (run->init_head == HEAD_FRESH ? ARCH_HEAD_TENSORS : 0);
+        result = safetensors_check(file, wanted.entries, count, wanted.count, WEIGHTS_IGNORED, error);
+    }
+    wanted_deinit(&wanted);
+    run_model(run, model);
+    return result ? error_prefix(error, "%s cannot start from it", model), result : 0;
+}
+
+/* Every run starts from the one file; of runs in a row with one model the first is looked at. */
+static int check_runs(const Sweep *sweep, const Safetensors *file, Error *error) {
+    SweepCursor cursor;
+    Run run, last = {0};
+    int result = 0;
+    sweep_cursor_init(&cursor, sweep);
+    while (!result && sweep_cursor_next(&cursor, &run)) {
+        bool same = run.model.depth == last.model.depth && run.model.width == last.model.width && run.init_head == last.init_head;
+        result = same ? 0 : check_model(file, &run, error);
+        last = run;
+    }
+    return result;
+}
+
+static int check_weights(const Sweep *sweep, const Run *run, Error *error) {
+    Safetensors *file;
+    if (!*run->init.path)
+        return 0;
+    int result = safetensors_open(&file, run->init.path, error);
+    if (!result)
+        result = check_runs(sweep, file, error);
+    safetensors_free(file);
+    return result ? error_prefix(error, "train.init"), result : 0;
+}
+
+/* ---- */
+
+int sweep_check_files(const Sweep *sweep, const char *path, Error *error) {
+    const Run *run = &sweep->draft.run;
+    int result = check_labels(sweep, run, error);
+    if (!result)
+        result = check_weights(sweep, run, error);
+    if (result)
+        error_prefix(error, "%s", path);
+    return result == DATA_REFUSED ? SWEEP_INVALID : result;
+}
