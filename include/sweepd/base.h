@@ -180,6 +180,9 @@ enum { BYTES_TEXT_MAX = 32 };
 const char *bytes_text(double bytes, char out[BYTES_TEXT_MAX]);
 /* Resident memory that this process has for itself: without what it maps from files, which processes share. 0: the system does not tell. */
 double process_memory_bytes(void);
+/* Zeroed memory for arrays of numbers, whole lines of the cache, in huge pages where it is large enough for them; the caller's, by free.
+ * NULL: there is none. */
+void *pages_new(size_t bytes);
 
 /* The widest vector extension of which this processor has all parts: x86-64-v3 is VECTOR_AVX2, x86-64-v4 is VECTOR_AVX512. Files that are
  * compiled once per level (meson.build's vector_variants) are chosen from by it. */

@@ -7,7 +7,6 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 enum { ALIGNMENT = 64, ALIGNMENT_FLOATS = ALIGNMENT / sizeof(float) };
 
@@ -33,12 +32,8 @@ static void *arena_take_operands(const Model *model, Arena *arena, int64_t rows,
 }
 
 static float *floats_new(Model *model, size_t count) {
-    size_t bytes = (count * sizeof(float) / ALIGNMENT + 1) * ALIGNMENT;
-    float *floats = aligned_alloc(ALIGNMENT, bytes);
-    if (floats != NULL) {
-        memset(floats, 0, bytes);
-        model->bytes += bytes;
-    }
+    float *floats = pages_new(count * sizeof(float));
+    model->bytes += floats != NULL ? count * sizeof(float) : 0;
     return floats;
 }
 

@@ -2,7 +2,6 @@
 
 #include <stdlib.h>
 
-enum { ALIGNMENT = 64 };
 
 #ifdef HAVE_PANELS
 bool panels_has_float(void) {
@@ -33,10 +32,10 @@ int panels_multiply_bfloat16(Panels *panels, const Product *product) {
 #endif
 
 void *panels_room(Panels *panels, size_t words) {
-    size_t bytes = (words * sizeof(uint32_t) / ALIGNMENT + 1) * ALIGNMENT;
+    size_t bytes = words * sizeof(uint32_t);
     if (bytes > panels->bytes) {
         panels_deinit(panels);
-        panels->memory = aligned_alloc(ALIGNMENT, bytes);
+        panels->memory = pages_new(bytes);
         panels->bytes = panels->memory != NULL ? bytes : 0;
     }
     return panels->memory;

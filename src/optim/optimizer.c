@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { STATE_MAX = 2, STATE_ALIGNMENT = 64 };
+enum { STATE_MAX = 2 };
 
 typedef struct OptimizerInfo {
     const char *name;
@@ -58,19 +58,9 @@ static const UpdateTable *fastest_table(void) {
     return update_table(index);
 }
 
-/* Zeroed, and a multiple of the alignment in size as aligned_alloc wants it. */
-static float *state_new(size_t parameters) {
-    size_t bytes = (parameters * sizeof(float) + STATE_ALIGNMENT) / STATE_ALIGNMENT * STATE_ALIGNMENT;
-    float *state = aligned_alloc(STATE_ALIGNMENT, bytes);
-    if (state != NULL) {
-        memset(state, 0, bytes);
-    }
-    return state;
-}
-
 int optimizer_new(Optimizer **out, const OptimizerSettings *settings, size_t parameters, Error *error) {
     *out = NULL;
-    if (parameters > SIZE_MAX / sizeof(float) - STATE_ALIGNMENT) {
+    if (parameters > SIZE_MAX / sizeof(float)) {
         return error_set_memory(error, "an optimizer for %zu parameters does not fit in memory", parameters);
     }
     Optimizer *optimizer = calloc(1, sizeof *optimizer);
@@ -84,7 +74,7 @@ int optimizer_new(Optimizer **out, const OptimizerSettings *settings, size_t par
     optimizer->groups[0] = (ParameterGroup){.count = parameters, .rate = 1};
     optimizer->group_count = 1;
     for (size_t i = 0; i < optimizer->info->states; i++) {
-        optimizer->states[i] = state_new(parameters);
+        optimizer->states[i] = pages_new(parameters * sizeof(float));
         if (optimizer->states[i] == NULL) {
             optimizer_free(optimizer);
             return error_set_memory(error, "out of memory for the %s optimizer's state of %zu parameters", infos[settings->kind].name,

@@ -157,7 +157,7 @@ static int buffers_prepare(Builtin *builtin, int64_t batch_max, Error *error) {
             return error_set_memory(error, "no memory for the outputs of %lld examples", (long long)batch_max);
     }
     if (!is_rounded)
-        builtin->x = malloc(rows * (size_t)builtin->base.run.model.inputs * sizeof *builtin->x);
+        builtin->x = pages_new(rows * (size_t)builtin->base.run.model.inputs * sizeof *builtin->x);
     if (!builtin->order || !builtin->indices || (!builtin->x && !is_rounded) || !builtin->labels)
         return error_set_memory(error, "no memory for batches of %lld examples", (long long)batch_max);
     return 0;
