@@ -12,7 +12,7 @@ enum {
     EVALUATION_BYTES = 16 << 20,  /* of activations, where a training batch does not take more */
     EVALUATION_TOP = 5,           /* of so many likeliest classes one should be the right one */
     EVALUATION_TRAIN_MAX = 10000, /* training examples that the last evaluation looks at */
-    EVALUATION_WAY_MAX = 2000,    /* examples of each set that the others look at */
+    EVALUATION_WAY_MAX = 1000,    /* examples of each set that the others look at */
 };
 
 typedef struct Builtin {
