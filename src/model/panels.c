@@ -6,6 +6,9 @@
  * stride; vectors of b must be whole. So b is first packed into panels: 16, 32 or 48 columns wide, one row for each word, padded with
  * zeros. Packing reads b once, while each packed word is used for every row of c.
  *
+ * Packing would wait for memory, and multiplying need not. So floats whose panels are copies are packed by the first tile that multiplies
+ * them; of other panels, while one is multiplied, the next is asked for.
+ *
  * A product larger than the caches is cut into blocks: of words, so that a panel stays near the registers; of rows, so that their part of a
  * stays in the second cache while panels pass; of columns, so that packed panels stay in the third. The tile's part of c is far away then:
  * a kernel asks for it before it multiplies and adds to it when it is done.

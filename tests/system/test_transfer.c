@@ -20,7 +20,7 @@ static void pack(const char *name, const char *classes) {
 /* by: `name` or `pack`, what it is that stands for the data in `low` and `high`. epochs: of the fine-tuning. */
 static void submit(const char *name, const char *widths, const char *examples, int epochs, const char *by, const char *low,
                    const char *high) {
-    char text[2048], file[PATH_TEXT_MAX];
+    char text[4 * PATH_TEXT_MAX + 1024], file[PATH_TEXT_MAX];
     snprintf(text, sizeof text,
              "version: 1\nname: %s\ndata: {%s: %s}\nmodel: {kind: bmlp}\n"
              "grid: {depth: [1], width: %s, examples: %s, seed: [0]}\n"

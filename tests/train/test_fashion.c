@@ -1,7 +1,7 @@
 /* A small run on the real data: it learns, it gives the same bits twice, and its figures are those computed in the plainest way. */
 #include "fixture.h"
 
-enum { SAMPLE = 2000 };
+enum { SAMPLE = 1000 };
 
 static double named_metric(const Point *point, const char *section, const char *measure) {
     char name[METRIC_NAME_MAX];
