@@ -78,6 +78,9 @@ static const int64_t small_shapes[][3] = {{1, 1, 1},       {5, 3, 7},     {64, 1
 /* Past the blocks of our kernels: of rows and summed words, with a transposed factor that is packed; of columns. */
 static const int64_t large_shapes[][3] = {{270, 37, 2054}, {150, 2083, 18}};
 
+/* Where our kernels ask for what they will pack, and where rows of a transposed factor lie whole pages apart. */
+static const int64_t awaited_shapes[][3] = {{72, 601, 62}, {1024, 50, 37}};
+
 static void assert_shapes(const MatrixBackend *backend, void *backend_state, const int64_t (*shapes)[3], size_t count) {
     for (size_t i = 0; i < count; i++) {
         for (int flags = 0; flags < 8; flags++) {
@@ -122,6 +125,7 @@ static void test_panels(void **state) {
         if (type == OPERAND_FLOAT ? panels_has_float() : panels_has_bfloat16()) {
             assert_shapes(&backend, &panels, small_shapes, COUNT(small_shapes));
             assert_shapes(&backend, &panels, large_shapes, COUNT(large_shapes));
+            assert_shapes(&backend, &panels, awaited_shapes, COUNT(awaited_shapes));
         }
     }
     panels_deinit(&panels);
