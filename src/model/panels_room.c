@@ -2,7 +2,6 @@
 
 #include <stdlib.h>
 
-
 #ifdef HAVE_PANELS
 bool panels_has_float(void) {
     return machine_vector_level() >= VECTOR_AVX512;
