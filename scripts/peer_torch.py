@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Training steps of a B-MLP as a PyTorch user writes them: the yardstick of scripts/bench.
+"""Training steps of a B-MLP as a PyTorch user writes them: the yardstick of scripts/bench; scripts/peer_study.py takes its model and Lion.
 
 Prints one JSON object with samples_per_second: the median over slices of a quarter of a second. The work is that of `sweep-worker bench`:
 a random batch gathered from 60,000 examples of 784 bytes and normalised, forward and backward pass, Lion. bf16 is torch.autocast with the
@@ -28,6 +28,10 @@ class Block(nn.Module):
         with torch.autocast("cpu", enabled=False):
             normed = self.norm(stream.float())
         return stream + self.contract(functional.gelu(self.expand(normed)))
+
+
+def bmlp(depth, width):
+    return nn.Sequential(nn.Linear(INPUTS, width), *[Block(width) for _ in range(depth)], nn.Linear(width, CLASSES))
 
 
 class Lion(torch.optim.Optimizer):
@@ -68,8 +72,7 @@ def main():
     arguments = read_arguments()
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(0)
-    blocks = [Block(arguments.width) for _ in range(arguments.depth)]
-    model = nn.Sequential(nn.Linear(INPUTS, arguments.width), *blocks, nn.Linear(arguments.width, CLASSES))
+    model = bmlp(arguments.depth, arguments.width)
     optimizer = Lion(model.parameters(), lr=1e-5)
     images = torch.randint(0, 256, (EXAMPLES, INPUTS), dtype=torch.uint8)
     labels = torch.randint(0, CLASSES, (EXAMPLES,))
@@ -96,4 +99,5 @@ def main():
     print(json.dumps({"schema_version": 1, "torch": torch.__version__, "samples_per_second": statistics.median(rates)}))
 
 
-main()
+if __name__ == "__main__":
+    main()

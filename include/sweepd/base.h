@@ -105,7 +105,9 @@ void rng_shuffle(Rng *rng, uint32_t *items, size_t count);
 /* For qsort and the like: doubles in ascending order, none of them NaN. */
 int doubles_compare(const void *left, const void *right);
 /* The smaller of the two. */
-int64_t count_at_most(int64_t count, int64_t most);
+static inline int64_t count_at_most(int64_t count, int64_t most) {
+    return count < most ? count : most;
+}
 
 /* ---- files ---- */
 

@@ -33,7 +33,7 @@ typedef struct TrainerInterface {
     /* Measures the metrics at the current step, and sets all of *out: {train,validation,test}_{loss,error}, and _top5_error of more than
      * five classes. Losses are cross-entropies in nats without smoothing; an error whose loss is not finite is NaN too. The builtin trainer
      * measures all of validation and test at the run's last step, and the first 10,000 examples of the subset at most; before it, at most
-     * 2,000 examples of each. It takes no memory that trainer_new did not: a batch of it holds no more than a training batch does, or
+     * 1,000 examples of each. It takes no memory that trainer_new did not: a batch of it holds no more than a training batch does, or
      * 16 MiB of activations where that is more. 0 or -1. */
     int (*evaluate)(Trainer *trainer, Point *out, Error *error);
     /* Once the run's own training is over and `out` has its last metrics: adds what else is measured then (test-time augmentation, ReaL,

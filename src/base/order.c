@@ -4,7 +4,3 @@ int doubles_compare(const void *left, const void *right) {
     double a = *(const double *)left, b = *(const double *)right;
     return (a > b) - (a < b);
 }
-
-int64_t count_at_most(int64_t count, int64_t most) {
-    return count < most ? count : most;
-}

@@ -11,16 +11,13 @@ static const size_t line = 64, huge_page = (size_t)2 << 20, huge_from = (size_t)
 
 void *pages_new(size_t bytes) {
     const size_t unit = bytes >= huge_from ? huge_page : line;
-    if (bytes > SIZE_MAX - unit) {
+    if (bytes > SIZE_MAX - unit)
         return NULL;
-    }
-    const size_t size = (bytes / unit + 1) * unit;
+    const size_t size = (bytes > 0 ? (bytes + unit - 1) / unit : 1) * unit;
     void *memory = aligned_alloc(unit, size);
-    if (memory == NULL) {
+    if (!memory)
         return NULL;
-    }
-    if (unit == huge_page) {
+    if (unit == huge_page)
         (void)madvise(memory, size, MADV_HUGEPAGE); /* without them it is slower, not wrong */
-    }
     return memset(memory, 0, size);
 }

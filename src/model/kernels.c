@@ -1,36 +1,12 @@
-/* The fast kernels, but for the loss: loops that gcc and clang vectorise. Compiled once per vector extension and type of operand
- * (kernels_vector.h).
- *
- * Nothing in an inner loop calls the C library. The normal distribution's upper tail, which gelu wants, is
- *     Q(u) = exp(-u^2/2) r(t),  t = 1 / (1 + p u),  u >= 0,
- * where r, a polynomial in t without a constant term, is fitted to erfcx(u / sqrt 2) / 2 with relative error 7e-7 (minimax, by Lawson's
- * reweighted least squares). The form shares its exponential with the derivative, gelu'(x) = Phi(x) + x phi(x). */
+/* The fast kernels, but for the loss and gelu: loops that gcc and clang vectorise. Compiled once per vector extension and type of operand
+ * (kernels_vector.h). Nothing in an inner loop calls the C library. */
 #include "kernels_vector.h"
-
-static const float inverse_sqrt_two_pi = 0.398942280F;
 
 /* Row i of what is an operand too. */
 static inline void row_copy(int64_t i, int64_t columns, const float *restrict row, void *restrict operand) {
     if (has_copies) {
         operand_round(columns, row, (Operand *)operand + i * columns);
     }
-}
-
-/* The normal distribution function; *gaussian becomes exp(-x^2/2). */
-static inline float normal_distribution(float x, float *gaussian) {
-    float u = fabsf(x);
-    float e = exp2_negative(-0.5F * log2_e * (x * x));
-    float t = 1.0F / (1.0F + 0.36F * u);
-    float r = 4.76492619e-2F;
-    r = r * t - 1.81793942e-1F;
-    r = r * t + 1.83717180e-1F;
-    r = r * t + 2.46438663e-2F;
-    r = r * t + 1.40416990e-1F;
-    r = r * t + 1.41644536e-1F;
-    r = r * t + 1.43722179e-1F;
-    float tail = r * t * e;
-    *gaussian = e;
-    return x < 0 ? tail : 1.0F - tail;
 }
 
 static inline float relu_or_not(float x, bool relu) {
@@ -181,48 +157,6 @@ static void norm_backward(const Norm *norm, int64_t rows, void *restrict dout, b
     }
 }
 
-/* ---- gelu ---- */
-
-static inline void gelu_row(int64_t columns, Operand *restrict x, const float *restrict bias, bool has_bias, Operand *restrict out) {
-    for (int64_t j = 0; j < columns; j++) {
-        float e, value = operand_value(x[j]) + (has_bias ? bias[j] : 0);
-        float phi = normal_distribution(value, &e);
-        out[j] = operand_from(value * phi);
-        x[j] = operand_from(phi + inverse_sqrt_two_pi * (value * e));
-    }
-}
-
-static void gelu_forward(int64_t rows, int64_t columns, void *restrict x, const float *restrict bias, void *restrict out) {
-    if (bias == NULL) {
-        gelu_row(rows * columns, x, NULL, false, out);
-        return;
-    }
-    for (int64_t i = 0; i < rows; i++) {
-        gelu_row(columns, (Operand *)x + i * columns, bias, true, (Operand *)out + i * columns);
-    }
-}
-
-static void gelu_backward(int64_t rows, int64_t columns, void *restrict dout, const void *restrict derivative, float *restrict dbias) {
-    if (dbias == NULL) {
-        Operand *restrict d = dout;
-        const Operand *restrict slope = derivative;
-        for (int64_t j = 0; j < rows * columns; j++) {
-            d[j] = operand_from(operand_value(d[j]) * operand_value(slope[j]));
-        }
-        return;
-    }
-    memset(dbias, 0, (size_t)columns * sizeof *dbias);
-    for (int64_t i = 0; i < rows; i++) {
-        Operand *restrict d = (Operand *)dout + i * columns;
-        const Operand *restrict slope = (const Operand *)derivative + i * columns;
-        for (int64_t j = 0; j < columns; j++) {
-            float value = operand_value(d[j]) * operand_value(slope[j]);
-            d[j] = operand_from(value);
-            dbias[j] += value;
-        }
-    }
-}
-
 extern const KernelTable VARIANT_NAME(kernels);
 const KernelTable VARIANT_NAME(kernels) = {
     TEXT(KERNEL_VARIANT),
@@ -231,8 +165,8 @@ const KernelTable VARIANT_NAME(kernels) = {
     bias_backward,
     norm_forward,
     norm_backward,
-    gelu_forward,
-    gelu_backward,
+    VARIANT_NAME(gelu_forward),
+    VARIANT_NAME(gelu_backward),
     VARIANT_NAME(loss_gradient),
     VARIANT_NAME(loss_measure),
 };

@@ -1,5 +1,5 @@
-/* What the files share that are compiled for each vector extension and type of operand: kernels.c and kernels_loss.c. KERNEL_VARIANT is the
- * extension's name; with KERNEL_BFLOAT16 operands are of that type.
+/* What the files share that are compiled for each vector extension and type of operand: kernels.c, kernels_gelu.c and kernels_loss.c.
+ * KERNEL_VARIANT is the extension's name; with KERNEL_BFLOAT16 operands are of that type.
  *
  * exp(x) comes from 2^y = 2^n 2^f, n = round(y), with a minimax polynomial on f in [-1/2, 1/2] (relative error 8e-8; by Lawson's reweighted
  * least squares). Sums along a row are split over vector lanes (omp simd): their order is fixed for a variant, so results repeat bit for
@@ -84,7 +84,10 @@ static inline float exp2_negative(float y) {
     return power;
 }
 
-/* kernels_loss.c: as the table's entries of these names. */
+/* kernels_gelu.c, kernels_loss.c: as the table's entries of these names. */
+void VARIANT_NAME(gelu_forward)(int64_t rows, int64_t columns, void *restrict x, const float *restrict bias, void *restrict out);
+void VARIANT_NAME(gelu_backward)(int64_t rows, int64_t columns, void *restrict dout, const void *restrict derivative,
+                                 float *restrict dbias);
 float VARIANT_NAME(loss_gradient)(const LossTarget *target, float *restrict logits, const float *restrict bias, float *restrict dbias,
                                   void *restrict operand);
 void VARIANT_NAME(loss_measure)(const LossTarget *target, const float *logits, const float *bias, double *loss_sum, int64_t *errors);

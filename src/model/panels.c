@@ -89,12 +89,9 @@ INLINE void vector_prefetch(const Tile *tile, int64_t row, int column) {
     __builtin_prefetch((const char *)tile->c + (size_t)(row * tile->c_row + column) * element, 1);
 }
 
-/* A vector of b. The first tile of a panel packs it, if that is a copy: the sums do not wait for what it reads and writes. */
-INLINE __m512i vector_take(const Tile *tile, const Word *source, Word *b, __mmask16 mask, const bool packs) {
+/* A vector of b, which the first tile of a panel packs if that is a copy: the sums do not wait for what it reads and writes. */
+INLINE __m512i vector_pack(const Tile *tile, const Word *source, Word *b, __mmask16 mask) {
     enum { AHEAD = 12 };
-    if (!packs) {
-        return _mm512_loadu_si512(b);
-    }
     __builtin_prefetch(source + AHEAD * tile->source_row);
     __m512i words = mask == 0xffff ? _mm512_loadu_si512(source) : _mm512_maskz_loadu_epi32(mask, source);
     _mm512_storeu_si512(b, words);
@@ -123,9 +120,12 @@ INLINE void tile_multiply(const Tile *tile, const int rows, const int vectors, c
         __m512i right[TILE_VECTORS];
 #pragma GCC unroll 3
         for (int j = 0; j < vectors; j++) {
-            right[j] = vector_take(tile, source + j * LANES, b + j * LANES, vector_mask(tile, j, vectors), packs);
+            right[j] = packs ? vector_pack(tile, source + j * LANES, b + j * LANES, vector_mask(tile, j, vectors))
+                             : _mm512_loadu_si512(b + j * LANES);
         }
-        source += packs ? tile->source_row : 0;
+        if (packs) {
+            source += tile->source_row;
+        }
 #pragma GCC unroll 8
         for (int i = 0; i < rows; i++) {
 #pragma GCC unroll 3
@@ -322,10 +322,6 @@ typedef struct Block {
     int64_t row, rows, column, columns, word, words;
 } Block;
 
-static int64_t lesser(int64_t a, int64_t b) {
-    return a < b ? a : b;
-}
-
 static int64_t round_up(int64_t value, int64_t unit) {
     return (value + unit - 1) / unit * unit;
 }
@@ -363,8 +359,8 @@ static void ahead_ask(Ahead *ahead) {
 /* The panel of b that begins at the column `first`. Nothing where it is packed already, by a tile, or by few blocks of rows. */
 static Ahead panel_ahead(const Block *block, int64_t first) {
     const Factor *b = &block->b;
-    const int64_t columns = lesser(PANEL_COLUMNS, block->column + block->columns - first), element = sizeof(Element);
-    const int64_t k = block->word * PER_WORD, elements = lesser(block->words * PER_WORD, b->k - k);
+    const int64_t columns = count_at_most(PANEL_COLUMNS, block->column + block->columns - first), element = sizeof(Element);
+    const int64_t k = block->word * PER_WORD, elements = count_at_most(block->words * PER_WORD, b->k - k);
     const int64_t row_bytes = (b->down ? b->length : b->k) * element;
     if (columns <= 0 || packs_in_tiles(block) || block->rows < block->product->m || b->length * block->words < near_words) {
         return (Ahead){.share = 0};
@@ -411,7 +407,7 @@ static void panel_multiply(const Block *block, Tile *tile, int64_t column, int64
     tile->a_word = LANES;
     for (int64_t i = 0; i < block->rows; i += LANES) {
         tile->a = block->packed_a + i * block->words;
-        rows_multiply(tile, lesser(LANES, block->rows - i), width, c_row_bytes, &ahead);
+        rows_multiply(tile, count_at_most(LANES, block->rows - i), width, c_row_bytes, &ahead);
     }
 }
 
@@ -424,7 +420,7 @@ static void block_multiply(const Block *block) {
     tile.source_row = p->n;
     for (int64_t j = 0, width; j < block->columns; j += width, tile.b += keeps ? width * block->words : 0) {
         width = panel_width(block->columns - j);
-        const int64_t column = block->column + j, columns = lesser(width, block->columns - j);
+        const int64_t column = block->column + j, columns = count_at_most(width, block->columns - j);
         tile.source = packs && in_tiles ? (const Word *)p->b + block->word * p->n + column : NULL;
         if (packs && !in_tiles) {
             factor_pack(&block->b, column, columns, block->word, block->words, tile.b, width);
@@ -439,11 +435,11 @@ static void block_multiply(const Block *block) {
 static void rows_cut(Block block, int64_t rows) {
     const Product *p = block.product;
     for (block.row = 0; block.row < block.a.length; block.row += rows) {
-        block.rows = lesser(rows, block.a.length - block.row);
+        block.rows = count_at_most(rows, block.a.length - block.row);
         if (block.packed_a != NULL) {
             const int64_t k = block.word * PER_WORD;
-            pack_rows((const Element *)block.a.elements + k * p->m + block.row, p->m, block.rows, lesser(p->k - k, block.words * PER_WORD),
-                      block.packed_a, LANES, LANES * block.words);
+            pack_rows((const Element *)block.a.elements + k * p->m + block.row, p->m, block.rows,
+                      count_at_most(p->k - k, block.words * PER_WORD), block.packed_a, LANES, LANES * block.words);
         }
         block_multiply(&block);
     }
@@ -462,9 +458,9 @@ int PANELS_MULTIPLY(Panels *panels, const Product *p) {
         return 1;
     }
     const int64_t all_words = (p->k + PER_WORD - 1) / PER_WORD;
-    const int64_t words = p->result == OPERAND_FLOAT ? lesser(all_words, BLOCK_WORDS) : all_words; /* sums are rounded once */
-    const int64_t a_words = p->m * all_words * (packs_a(p) ? 2 : 1), columns = lesser(p->n, BLOCK_COLUMNS);
-    const int64_t rows = a_words > cached_words ? lesser(p->m, BLOCK_ROWS) : p->m;
+    const int64_t words = p->result == OPERAND_FLOAT ? count_at_most(all_words, BLOCK_WORDS) : all_words; /* sums are rounded once */
+    const int64_t a_words = p->m * all_words * (packs_a(p) ? 2 : 1), columns = count_at_most(p->n, BLOCK_COLUMNS);
+    const int64_t rows = a_words > cached_words ? count_at_most(p->m, BLOCK_ROWS) : p->m;
     const int64_t b_width = rows < p->m ? round_up(columns, LANES) : PANEL_COLUMNS, a_width = packs_a(p) ? round_up(rows, LANES) : 0;
     block.packed_b = panels_room(panels, (size_t)(words * (b_width + a_width)));
     if (block.packed_b == NULL) {
@@ -472,9 +468,9 @@ int PANELS_MULTIPLY(Panels *panels, const Product *p) {
     }
     block.packed_a = a_width > 0 ? block.packed_b + words * b_width : NULL;
     for (block.column = 0; block.column < p->n; block.column += columns) {
-        block.columns = lesser(columns, p->n - block.column);
+        block.columns = count_at_most(columns, p->n - block.column);
         for (block.word = 0; block.word < all_words; block.word += words) {
-            block.words = lesser(words, all_words - block.word);
+            block.words = count_at_most(words, all_words - block.word);
             rows_cut(block, rows);
         }
     }

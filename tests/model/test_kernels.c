@@ -56,6 +56,37 @@ static void test_gelu_accuracy(void **state) {
     }
 }
 
+/* What rounding leaves, and what the table of src/model/kernels_gelu.c may miss by. */
+static void assert_bfloat16_gelu_accuracy(const KernelTable *kernels) {
+    enum { POINTS = 40001 };
+    static Bfloat16 x[POINTS], slope[POINTS], out[POINTS];
+    for (int i = 0; i < POINTS; i++) {
+        x[i] = slope[i] = bfloat16_from_float((float)(i - POINTS / 2) * 1e-3F);
+    }
+    kernels->gelu_forward(1, POINTS, slope, NULL, out);
+    for (int i = 0; i < POINTS; i++) {
+        double v = (double)bfloat16_to_float(x[i]), phi = 0.5 * erfc(-v / sqrt(2)), density = exp(-v * v / 2) / sqrt(2 * acos(-1));
+        assert_true(fabs((double)bfloat16_to_float(out[i]) - v * phi) <= 0x1.02p-8 * fabs(v * phi) + 8e-7);
+        assert_true(fabs((double)bfloat16_to_float(slope[i]) - (phi + v * density)) <= 0x1p-8 * fabs(phi + v * density) + 1.3e-4);
+    }
+}
+
+static void test_bfloat16_gelu(void **state) {
+    (void)state;
+    for (size_t i = 0; kernels_table(OPERAND_BFLOAT16, i) != NULL; i++) {
+        const KernelTable *kernels = kernels_table(OPERAND_BFLOAT16, i);
+        Bfloat16 x[20], out[20];
+        assert_bfloat16_gelu_accuracy(kernels);
+        for (size_t j = 0; j < 20; j++) {
+            x[j] = bfloat16_from_float(NAN);
+        }
+        x[3] = x[18] = bfloat16_from_float(INFINITY);
+        kernels->gelu_forward(1, 20, x, NULL, out);
+        assert_true(isnan(bfloat16_to_float(out[0])) && isnan(bfloat16_to_float(out[19])) && isnan(bfloat16_to_float(x[0])));
+        assert_true(isinf(bfloat16_to_float(out[3])) && isinf(bfloat16_to_float(out[18])));
+    }
+}
+
 static void test_gelu_not_finite(void **state) {
     (void)state;
     for (size_t i = 0; kernels_table(OPERAND_FLOAT, i) != NULL; i++) {
@@ -312,6 +343,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_gelu_accuracy),
         cmocka_unit_test(test_gelu_not_finite),
+        cmocka_unit_test(test_bfloat16_gelu),
         cmocka_unit_test(test_mixed_loss_against_pytorch),
         cmocka_unit_test(test_variants_against_reference),
         cmocka_unit_test(test_bfloat16_against_reference),
