@@ -202,7 +202,7 @@ static bool target_resolve(Container *container, const char *target) {
         size += length;
     }
     out[size] = '\0';
-    return true;
+    return size || text_copy(out, sizeof container->link, "."); /* the root */
 }
 
 /* A tar says a hard link's target from its root; one that carries bytes of its own is a file like any other. */
@@ -212,7 +212,7 @@ static bool link_take(Container *container) {
     if (archive_entry_filetype(container->entry) == AE_IFLNK)
         return target_resolve(container, soft && *soft ? soft : "/");
     if (hard && archive_entry_size(container->entry) == 0)
-        return text_copy(container->link, sizeof container->link, without_root(hard));
+        return *hard && text_copy(container->link, sizeof container->link, *without_root(hard) ? without_root(hard) : hard);
     return true;
 }
 

@@ -25,7 +25,7 @@ static PlanFile *name_find(const Names *names, const char *name) {
 /* Names that begin with a dot are no data under any format: an editor's locks, for one, lead nowhere. */
 static int nowhere(const Plan *plan, const Names *names, const PlanFile *link, Error *error) {
     size_t size = strlen(link->link);
-    bool is_folder = !size;
+    bool is_folder = !strcmp(link->link, ".");
     for (size_t i = 0; i < names->count && !is_folder; i++)
         is_folder = !strncmp(names->items[i]->name, link->link, size) && names->items[i]->name[size] == '/';
     if (is_folder)

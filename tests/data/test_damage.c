@@ -145,6 +145,7 @@ static void test_links_to_nowhere(void **state) {
     check_link("set/train/n1/a.jpg", "/no/such/b.jpg", "", true, "set/train/n1/a.jpg: a link to ");
     check_link("set/train/n1/a.jpg", "../../../../b.jpg", "", true, "set/train/n1/a.jpg: a link to ");
     check_link("set/train/n1/a.jpg", "", "set/train/n1/b.jpg", false, "a.jpg: a link to set/train/n1/b.jpg, which is not there");
+    check_link("self", ".", "", true, "self: a link to a folder");
     check_link("set/train/m", "n1", "", false, "set/train/m: a link to a folder; put the folder itself there");
     check_link("set/val/val_annotations.txt", "../train/n1/notes.txt", "", false, "put the file itself there");
 }
