@@ -247,8 +247,9 @@ const Command cli_commands[] = {
      "data sets: list, fetch, pack, verify, show",
      {.kind = ARGUMENT_CHOICE, .name = "ACTION", .choices = "list|fetch|pack|verify|show", .required = true, .more = "NAME, or SOURCE OUT"},
      data_options,
-     "list: what can be fetched, and the packs of the home.\n"
-     "fetch NAME: downloads a known data set, or any --url, into HOME/data/downloads. Ctrl-C and failures leave a part from which the same "
+     "list: what can be fetched, what else was, and the packs of the home.\n"
+     "fetch NAME: downloads a known data set, or what any --url has under a NAME of your own, into HOME/data/downloads. Ctrl-C and "
+     "failures leave a part from which the same "
      "command goes on; only what is whole and has its checksum gets its name.\n"
      "pack SOURCE OUT: makes a pack from a folder, tar or zip, or from a NAME that was fetched: CIFAR-10 and CIFAR-100 (binary), STL-10 "
      "(binary), Tiny ImageNet, IDX, or train/CLASS/ and val/CLASS/ of JPEG and PNG images. OUT is a name, for HOME/data/OUT.pack, which "

@@ -9,7 +9,8 @@
 int data_folder(const Cli *cli, char out[PATH_TEXT_MAX], Error *error);
 /* A text with a '/' is a path; another is the name of HOME/data/NAME.pack. */
 int data_pack_path(const Cli *cli, const char *text, char out[PATH_TEXT_MAX], Error *error);
-int data_download_path(const Cli *cli, const char *file, char out[PATH_TEXT_MAX], Error *error);
+/* Where what is fetched under a name lies: a known set under its own file's name, any other as NAME.fetched. */
+int data_download_path(const Cli *cli, const char *name, char out[PATH_TEXT_MAX], Error *error);
 
 int data_fetch(const Cli *cli, const Arguments *arguments, Error *error);
 int data_pack(const Cli *cli, const Arguments *arguments, Error *error);

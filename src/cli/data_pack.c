@@ -49,6 +49,11 @@ static bool stop_asked(void *context) {
 
 /* ---- fetch ---- */
 
+static int name_usage(Error *error, const char *name) {
+    return cli_usage(error, "'%.80s' is no name for a data set: at most 63 letters, digits, '-', '_' and '.', the first a letter or digit",
+                     name);
+}
+
 /* The known set of that name, or one that the options describe. */
 static int fetch_source(const Arguments *arguments, DownloadSource *out, Error *error) {
     const char *name = arguments->more[0], *url = arguments_text(arguments, "url", NULL);
@@ -65,12 +70,8 @@ static int fetch_source(const Arguments *arguments, DownloadSource *out, Error *
     }
     if (url)
         out->url = url;
-    if (!known) {
-        const char *slash = strrchr(url, '/');
-        out->file = slash ? slash + 1 : "";
-        if (!*out->file || strpbrk(out->file, "?#") || *out->file == '.')
-            return cli_usage(error, "the address does not end in a file's name: %s", url);
-    }
+    if (!known && !dataset_name_is_plain(name, strlen(name)))
+        return name_usage(error, name);
     out->md5 = arguments_text(arguments, "md5", out->md5);
     return 0;
 }
@@ -84,7 +85,7 @@ int data_fetch(const Cli *cli, const Arguments *arguments, Error *error) {
     int result = fetch_source(arguments, &source, error);
     if (result)
         return result;
-    if (data_download_path(cli, source.file, path, error))
+    if (data_download_path(cli, source.name, path, error))
         return -1;
     meter_init(&meter, "fetched", "B");
     interrupt_catch();
@@ -94,7 +95,7 @@ int data_fetch(const Cli *cli, const Arguments *arguments, Error *error) {
                                .should_stop = stop_asked,
                                .context = &meter};
     if (!options.md5 && !options.sha256)
-        cli_note("no checksum is known for %s; --md5 or --sha256 states one", source.file);
+        cli_note("no checksum is known for %s; --md5 or --sha256 states one", source.name);
     result = download_file(source.url, path, &options, error);
     meter_end(&meter);
     if (result == DATA_STOPPED) {
@@ -111,12 +112,17 @@ int data_fetch(const Cli *cli, const Arguments *arguments, Error *error) {
 /* What stands there, else what was fetched under the name. */
 static int pack_source(const Cli *cli, const char *text, char out[PATH_TEXT_MAX], Error *error) {
     const DownloadSource *known = download_source_find(text);
-    if (file_exists(text) || !known)
+    bool is_name = known || dataset_name_is_plain(text, strlen(text));
+    if (file_exists(text) || !is_name)
         return path_format(out, error, "%s", text);
-    if (data_download_path(cli, known->file, out, error))
+    if (data_download_path(cli, text, out, error))
         return -1;
     if (file_exists(out))
         return 0;
+    if (!known) {
+        error_set(error, "%s is not there, and nothing was fetched under that name", text);
+        return CLI_FAILED;
+    }
     error_set(error, "%s is not there; 'sweepctl data fetch %s' brings it", out, known->name);
     return CLI_FAILED;
 }
@@ -129,8 +135,7 @@ static int pack_name(const Arguments *arguments, char out[64], Error *error) {
     if (!given && size > ending && !strcmp(name + size - ending, ".pack"))
         size -= ending;
     if (!dataset_name_is_plain(name, size))
-        return cli_usage(
-            error, "'%.80s' is no name for a data set: at most 63 letters, digits, '-', '_' and '.', the first a letter or digit", name);
+        return name_usage(error, name);
     memcpy(out, name, size);
     out[size] = '\0';
     return 0;

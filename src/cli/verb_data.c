@@ -5,6 +5,9 @@
 
 #include <glob.h>
 #include <string.h>
+#include <sys/stat.h>
+
+#define FETCHED ".fetched"
 
 enum { SHOWN_CLASSES = 20, JSON_MAX = 1 << 26 };
 
@@ -24,11 +27,12 @@ int data_pack_path(const Cli *cli, const char *text, char out[PATH_TEXT_MAX], Er
     return data_folder(cli, folder, error) ? -1 : path_format(out, error, "%s/%s%s", folder, text, has_ending ? "" : ".pack");
 }
 
-int data_download_path(const Cli *cli, const char *file, char out[PATH_TEXT_MAX], Error *error) {
+int data_download_path(const Cli *cli, const char *name, char out[PATH_TEXT_MAX], Error *error) {
     char folder[PATH_TEXT_MAX], downloads[PATH_TEXT_MAX];
+    const DownloadSource *known = download_source_find(name);
     if (data_folder(cli, folder, error) || path_format(downloads, error, "%s/downloads", folder) || directory_make(downloads, 0755, error))
         return -1;
-    return path_format(out, error, "%s/%s", downloads, file);
+    return path_format(out, error, "%s/%s%s", downloads, known ? known->file : name, known ? "" : FETCHED);
 }
 
 /* The packs of the home; globfree. */
@@ -58,9 +62,53 @@ static void info_json(const DataInfo *info, const char *path, Buffer *out) {
     buffer_append_text(out, "]");
 }
 
+/* What was fetched under a name that the program does not know. */
+typedef struct Fetched {
+    const char *name; /* not ended */
+    int name_size;
+    bool is_whole;
+    int64_t bytes;
+} Fetched;
+
+static Fetched fetched_at(const glob_t *found, size_t index) {
+    struct stat status;
+    const char *path = found->gl_pathv[index], *name = strrchr(path, '/') + 1;
+    size_t size = strlen(name), part = strlen(".part");
+    bool is_whole = size < part || strcmp(name + size - part, ".part") != 0;
+    size -= (is_whole ? 0 : part) + strlen(FETCHED);
+    return (Fetched){name, (int)size, is_whole, stat(path, &status) ? 0 : status.st_size};
+}
+
+/* Also in part; globfree. */
+static int fetched_find(const Cli *cli, glob_t *out, Error *error) {
+    char folder[PATH_TEXT_MAX], pattern[PATH_TEXT_MAX];
+    *out = (glob_t){0};
+    for (int i = 0; i < 2; i++) {
+        if (data_folder(cli, folder, error) || path_format(pattern, error, "%s/downloads/*" FETCHED "%s", folder, i ? ".part" : ""))
+            return -1;
+        int result = glob(pattern, i ? GLOB_APPEND : 0, NULL, out);
+        if (result && result != GLOB_NOMATCH)
+            return error_set(error, "cannot read %s", folder);
+    }
+    return 0;
+}
+
 /* ---- list ---- */
 
-static void list_json(const glob_t *packs, Buffer *out) {
+static void fetched_json(const glob_t *fetched, Buffer *out) {
+    for (size_t i = 0; i < fetched->gl_pathc; i++) {
+        Fetched one = fetched_at(fetched, i);
+        char name[PATH_TEXT_MAX];
+        snprintf(name, sizeof name, "%.*s", one.name_size, one.name);
+        buffer_append_text(out, i ? ",{\"name\":" : "{\"name\":");
+        buffer_append_json(out, name);
+        buffer_append_text(out, ",\"file\":");
+        buffer_append_json(out, fetched->gl_pathv[i]);
+        buffer_printf(out, ",\"bytes\":%lld,\"whole\":%s}", (long long)one.bytes, one.is_whole ? "true" : "false");
+    }
+}
+
+static void list_json(const glob_t *packs, const glob_t *fetched, Buffer *out) {
     const char *comma = "";
     buffer_append_text(out, "{\"schema_version\":1,\"known\":[");
     for (size_t i = 0; download_source_at(i); i++) {
@@ -68,6 +116,8 @@ static void list_json(const glob_t *packs, Buffer *out) {
         buffer_printf(out, "%s{\"name\":\"%s\",\"url\":\"%s\",\"md5\":\"%s\",\"bytes\":%lld}", i ? "," : "", source->name, source->url,
                       source->md5, (long long)source->bytes);
     }
+    buffer_append_text(out, "],\"fetched\":[");
+    fetched_json(fetched, out);
     buffer_append_text(out, "],\"packs\":[");
     for (size_t i = 0; i < packs->gl_pathc; i++) {
         DataInfo info;
@@ -112,7 +162,7 @@ static int list_packs(const Cli *cli, const glob_t *packs, Error *error) {
     return result;
 }
 
-static int list_known(const Cli *cli, Error *error) {
+static int list_sources(const Cli *cli, const glob_t *fetched, Error *error) {
     Table *table;
     char text[FORMAT_MAX], path[PATH_TEXT_MAX], part[PATH_TEXT_MAX];
     if (table_new(&table, cli, error) < 0)
@@ -123,7 +173,7 @@ static int list_known(const Cli *cli, Error *error) {
     table_column(table, "From", TABLE_LEFT | TABLE_CUT, 1);
     for (size_t i = 0; download_source_at(i); i++) {
         const DownloadSource *source = download_source_at(i);
-        if (data_download_path(cli, source->file, path, error) || path_format(part, error, "%s.part", path)) {
+        if (data_download_path(cli, source->name, path, error) || path_format(part, error, "%s.part", path)) {
             table_free(table);
             return -1;
         }
@@ -132,26 +182,36 @@ static int list_known(const Cli *cli, Error *error) {
         table_cell(table, "%s", file_exists(path) ? "fetched" : file_exists(part) ? "in part" : "");
         table_cell(table, "%s", source->url);
     }
+    for (size_t i = 0; i < fetched->gl_pathc; i++) {
+        Fetched one = fetched_at(fetched, i);
+        table_cell(table, "%.*s", one.name_size, one.name);
+        table_cell(table, "%s", format_scaled((double)one.bytes, "B", text));
+        table_cell(table, "%s", one.is_whole ? "fetched" : "in part");
+        table_cell(table, "%s", "");
+    }
     int result = table_print(table, error);
     table_free(table);
     return result;
 }
 
 static int data_list(const Cli *cli, bool json, Error *error) {
-    glob_t packs;
+    glob_t packs, fetched = {0};
     Buffer out;
     int result = packs_find(cli, &packs, error);
+    if (!result)
+        result = fetched_find(cli, &fetched, error);
     buffer_init(&out, JSON_MAX);
     if (!result && json) {
-        list_json(&packs, &out);
+        list_json(&packs, &fetched, &out);
         result = cli_print(&out, error);
     } else if (!result) {
         result = packs.gl_pathc ? list_packs(cli, &packs, error) : 0;
         printf(packs.gl_pathc ? "\n" : "No packs yet.\n\n");
         if (!result)
-            result = list_known(cli, error);
+            result = list_sources(cli, &fetched, error);
     }
     buffer_deinit(&out);
+    globfree(&fetched);
     globfree(&packs);
     return result;
 }

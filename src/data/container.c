@@ -1,7 +1,8 @@
-/* libarchive reads folders, too, so one loop serves all. Two kinds of damage it lets pass: a tar that ends between two files, so the two
- * empty blocks that end every tar are looked for here; and gzip data with a wrong checksum, so zlib, which checks it, does the unzipping.
- */
+/* libarchive reads folders, too, so one loop serves all. It lets two kinds of damage pass: a tar that ends between two files, and one that
+ * has something behind its end. So what closes a tar, zeros and nothing else, is looked for here, in what the archive is unpacked to where
+ * it is compressed. */
 #include "container.h"
+#include "stream.h"
 
 #include <archive.h>
 #include <archive_entry.h>
@@ -10,65 +11,40 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <zlib.h>
 
-enum { READ_BLOCK = 1 << 18, TAR_BLOCK = 512 };
+enum { READ_BLOCK = 1 << 18, TAR_BLOCK = 512, TAR_CLOSING = 2 * TAR_BLOCK, PLACE_UNKNOWN = -1 };
 
 struct Container {
     char path[PATH_TEXT_MAX];
     struct archive *archive;
     struct archive_entry *entry;
-    bool is_folder;
-    gzFile gzip; /* NULL: not zipped this way */
-    uint8_t *block;
-    char name[CONTAINER_NAME_MAX];
+    bool is_folder, inside; /* inside: there is a current file */
+    Stream *stream;         /* NULL: not compressed */
+    char name[CONTAINER_NAME_MAX], link[CONTAINER_NAME_MAX];
     int64_t size, place; /* of the current file */
 };
 
 static int refuse(const Container *container, Error *error, const char *what) {
     const char *text = what ? what : archive_error_string(container->archive);
+    error_set(error, "%s", text ? text : "damaged");
+    if (container->place != PLACE_UNKNOWN)
+        error_prefix(error, "byte %lld", (long long)container->place);
     if (*container->name)
-        return data_refuse(error, "%s: %s: byte %lld: %s", container->path, container->name, (long long)container->place,
-                           text ? text : "damaged");
-    return data_refuse(error, "%s: %s", container->path, text ? text : "damaged");
-}
-
-/* ---- gzip ---- */
-
-static bool is_gzip(const char *path) {
-    uint8_t magic[2] = {0};
-    int descriptor = open(path, O_RDONLY | O_CLOEXEC);
-    bool read_both = descriptor >= 0 && read(descriptor, magic, sizeof magic) == (ssize_t)sizeof magic;
-    if (descriptor >= 0)
-        close(descriptor);
-    return read_both && magic[0] == 0x1f && magic[1] == 0x8b;
-}
-
-static ssize_t gzip_read(struct archive *archive, Container *container) {
-    int code = Z_OK, got = gzread(container->gzip, container->block, READ_BLOCK);
-    const char *problem = gzerror(container->gzip, &code);
-    if (got >= 0 && (code == Z_OK || code == Z_STREAM_END))
-        return got;
-    archive_set_error(archive, code == Z_ERRNO ? errno : EIO, "the gzip stream is damaged or cut short (%s)", problem);
-    return -1;
-}
-
-static ssize_t on_gzip_read(struct archive *archive, void *context, const void **out) {
-    Container *container = context;
-    *out = container->block;
-    return gzip_read(archive, container);
-}
-
-static int gzip_start(Container *container) {
-    container->block = malloc(READ_BLOCK);
-    container->gzip = gzopen(container->path, "rbe");
-    if (container->block && container->gzip)
-        return archive_read_open(container->archive, container, NULL, on_gzip_read, NULL);
-    archive_set_error(container->archive, errno, "cannot be read");
-    return ARCHIVE_FATAL;
+        error_prefix(error, "%s", container->name);
+    error_prefix(error, "%s", container->path);
+    return DATA_REFUSED;
 }
 
 /* ---- opening ---- */
+
+static ssize_t on_stream_read(struct archive *archive, void *context, const void **out) {
+    Container *container = context;
+    const char *problem = NULL;
+    ssize_t got = stream_read(container->stream, out, &problem);
+    if (got < 0)
+        archive_set_error(archive, EIO, "the compressed data are damaged or cut short (%s)", problem ? problem : "no reason given");
+    return got;
+}
 
 static int archive_start(Container *container) {
     struct archive *archive = container->is_folder ? archive_read_disk_new() : archive_read_new();
@@ -79,10 +55,10 @@ static int archive_start(Container *container) {
         archive_read_disk_set_symlink_logical(archive);
         return archive_read_disk_open(archive, container->path);
     }
-    archive_read_support_filter_all(archive);
     archive_read_support_format_tar(archive);
     archive_read_support_format_zip_seekable(archive); /* by its directory, which stands at the end: a zip without it was cut */
-    return is_gzip(container->path) ? gzip_start(container) : archive_read_open_filename(archive, container->path, READ_BLOCK);
+    return container->stream ? archive_read_open(archive, container, NULL, on_stream_read, NULL)
+                             : archive_read_open_filename(archive, container->path, READ_BLOCK);
 }
 
 int container_open(Container **out, const char *path, Error *error) {
@@ -103,7 +79,9 @@ int container_open(Container **out, const char *path, Error *error) {
         for (size_t size = strlen(container->path); size > 1 && container->path[size - 1] == '/'; size--)
             container->path[size - 1] = '\0';
         container->is_folder = S_ISDIR(status.st_mode);
-        if (archive_start(container) < ARCHIVE_WARN)
+        container->place = PLACE_UNKNOWN;
+        result = container->is_folder ? 0 : stream_open(&container->stream, container->path, error);
+        if (!result && archive_start(container) < ARCHIVE_WARN)
             result = refuse(container, error, NULL);
     }
     if (result)
@@ -117,9 +95,7 @@ void container_free(Container *container) {
     if (!container)
         return;
     archive_read_free(container->archive);
-    if (container->gzip)
-        gzclose_r(container->gzip);
-    free(container->block);
+    stream_free(container->stream);
     free(container);
 }
 
@@ -127,29 +103,67 @@ bool container_is_folder(const Container *container) {
     return container->is_folder;
 }
 
-/* After the last file: the archive's end as its form demands it. */
-static int tail_check(Container *container, Error *error) {
-    ssize_t more = 1;
-    while (container->gzip && more > 0) /* the checksum comes last */
-        more = gzip_read(container->archive, container);
-    if (more < 0)
-        return refuse(container, error, NULL);
-    uint8_t tail[2 * TAR_BLOCK];
-    bool plain_tar = !container->is_folder && (archive_format(container->archive) & ARCHIVE_FORMAT_BASE_MASK) == ARCHIVE_FORMAT_TAR &&
-                     archive_filter_count(container->archive) == 1 && !container->gzip;
-    if (!plain_tar)
-        return 0;
+/* ---- the end ---- */
+
+static bool is_tar(const Container *container) {
+    return !container->is_folder && (archive_format(container->archive) & ARCHIVE_FORMAT_BASE_MASK) == ARCHIVE_FORMAT_TAR;
+}
+
+/* Of a plain file: how long it is, and where its last byte behind `from` that is not zero ends. */
+static int file_tail(const Container *container, int64_t from, int64_t *size, int64_t *used, Error *error) {
+    uint8_t block[16384];
     int descriptor = open(container->path, O_RDONLY | O_CLOEXEC);
-    off_t end = descriptor < 0 ? -1 : lseek(descriptor, 0, SEEK_END);
-    bool whole = end >= (off_t)sizeof tail && pread(descriptor, tail, sizeof tail, end - (off_t)sizeof tail) == (ssize_t)sizeof tail;
-    for (size_t i = 0; i < sizeof tail && whole; i++)
-        whole = tail[i] == 0;
+    ssize_t got = descriptor < 0 ? -1 : 1;
+    for (*size = *used = from; got > 0; *size += got) {
+        got = pread(descriptor, block, sizeof block, *size);
+        size_t last = got > 0 ? bytes_used(block, (size_t)got) : 0;
+        if (last)
+            *used = *size + (int64_t)last;
+        if (got <= 0)
+            break;
+    }
+    int problem = errno;
     if (descriptor >= 0)
         close(descriptor);
-    if (whole)
+    return got < 0 ? error_set_errno(error, problem, "cannot read %s", container->path) : 0;
+}
+
+/* The rest of the compressed data: their checksum comes last. */
+static int stream_tail(Container *container, int64_t *size, int64_t *used, Error *error) {
+    const void *bytes;
+    ssize_t more = 1;
+    while (more > 0)
+        more = on_stream_read(container->archive, container, &bytes);
+    *size = stream_size(container->stream);
+    *used = stream_size_used(container->stream);
+    return more < 0 ? refuse(container, error, NULL) : 0;
+}
+
+/* After the last file: two blocks of zeros or more close a tar, and only zeros follow. */
+static int tail_check(Container *container, Error *error) {
+    if (container->is_folder)
         return 0;
-    return data_refuse(error, "%s: byte %lld: the tar ends here without its closing blocks: it is cut short", container->path,
-                       (long long)(end < 0 ? 0 : end));
+    int64_t end = archive_read_header_position(container->archive), size = 0, used = 0;
+    int result = container->stream ? stream_tail(container, &size, &used, error) : 0;
+    if (!result && !container->stream && is_tar(container))
+        result = file_tail(container, end, &size, &used, error);
+    if (result || !is_tar(container))
+        return result;
+    if (used > end)
+        return data_refuse(error, "%s: byte %lld: the tar is closed here, but more follows: it is damaged, or two tars in one file",
+                           container->path, (long long)end);
+    if (size - end < TAR_CLOSING)
+        return data_refuse(error, "%s: byte %lld: the tar ends here without its closing blocks: it is cut short", container->path,
+                           (long long)end);
+    return 0;
+}
+
+/* ---- from file to file ---- */
+
+static const char *without_root(const char *name) {
+    while (*name == '/' || (name[0] == '.' && name[1] == '/'))
+        name++;
+    return name;
 }
 
 static bool name_take(Container *container) {
@@ -159,40 +173,103 @@ static bool name_take(Container *container) {
         if (!strncmp(name, container->path, prefix))
             name += prefix;
     }
-    while (name && (*name == '/' || (name[0] == '.' && name[1] == '/')))
-        name++;
-    return name && text_copy(container->name, sizeof container->name, name);
+    return name && text_copy(container->name, sizeof container->name, without_root(name));
 }
 
-int container_next(Container *container, ContainerEntry *out, Error *error) {
-    for (;;) {
-        int code = archive_read_next_header(container->archive, &container->entry);
-        if (code == ARCHIVE_EOF) {
-            *container->name = '\0';
-            int result = tail_check(container, error);
-            return result ? result : CONTAINER_END;
-        }
-        if (code < ARCHIVE_WARN)
-            return refuse(container, error, NULL);
-        container->place = 0;
-        if (container->is_folder && archive_read_disk_can_descend(container->archive))
-            archive_read_disk_descend(container->archive);
-        if (archive_entry_filetype(container->entry) != AE_IFREG)
+/* Where a symbolic link leads, from the folder that it lies in; as it stands, where that is outside. */
+static bool target_resolve(Container *container, const char *target) {
+    char *out = container->link, *slash = strrchr(container->name, '/');
+    size_t size = slash ? (size_t)(slash - container->name) : 0, length;
+    memcpy(out, container->name, size);
+    for (const char *at = target; *at; at += length + (at[length] == '/')) {
+        length = strcspn(at, "/");
+        if (!length && at == target)
+            return text_copy(out, sizeof container->link, target);
+        if (!length || (length == 1 && *at == '.'))
             continue;
-        if (!name_take(container)) {
-            *container->name = '\0';
-            return data_refuse(error, "%s: a file's name in it is missing or longer than %d bytes", container->path,
-                               CONTAINER_NAME_MAX - 1);
-        }
-        if (archive_entry_hardlink(container->entry) && archive_entry_size(container->entry) == 0)
+        if (length == 2 && at[0] == '.' && at[1] == '.') {
+            if (!size)
+                return text_copy(out, sizeof container->link, target);
+            while (size && out[--size] != '/')
+                ;
             continue;
+        }
+        if (size + length + 2 > sizeof container->link)
+            return false;
+        if (size)
+            out[size++] = '/';
+        memcpy(out + size, at, length);
+        size += length;
+    }
+    out[size] = '\0';
+    return size || text_copy(out, sizeof container->link, "."); /* the root */
+}
+
+/* A tar says a hard link's target from its root; one that carries bytes of its own is a file like any other. */
+static bool link_take(Container *container) {
+    const char *hard = archive_entry_hardlink(container->entry), *soft = archive_entry_symlink(container->entry);
+    *container->link = '\0';
+    if (archive_entry_filetype(container->entry) == AE_IFLNK)
+        return target_resolve(container, soft && *soft ? soft : "/");
+    if (hard && archive_entry_size(container->entry) == 0)
+        return *hard && text_copy(container->link, sizeof container->link, *without_root(hard) ? without_root(hard) : hard);
+    return true;
+}
+
+/* What is left of the current file, so that damage in it is not taken for the next one's. */
+static int file_leave(Container *container, Error *error) {
+    bool inside = container->inside && !container->is_folder;
+    container->place = PLACE_UNKNOWN;
+    container->inside = false;
+    if (inside && archive_read_data_skip(container->archive) < ARCHIVE_WARN)
+        return refuse(container, error, NULL);
+    *container->name = '\0';
+    return 0;
+}
+
+static int header_refuse(Container *container, Error *error) {
+    if (container->is_folder && container->entry)
+        name_take(container);
+    else if (is_tar(container)) /* the header's position is not to be had after an error */
+        container->place = archive_filter_bytes(container->archive, 0);
+    return refuse(container, error, NULL);
+}
+
+static int entry_take(Container *container, ContainerEntry *out, Error *error) {
+    if (!name_take(container) || !link_take(container)) {
+        *container->name = '\0';
+        return data_refuse(error, "%s: a file's name in it is missing or longer than %d bytes", container->path, CONTAINER_NAME_MAX - 1);
+    }
+    container->place = container->size = 0;
+    container->inside = true;
+    if (!*container->link) {
         if (!archive_entry_size_is_set(container->entry))
             return refuse(container, error, "its size is not stated; write the archive anew");
         container->size = archive_entry_size(container->entry);
         if (container->size < 0)
             return refuse(container, error, "its size is negative");
-        *out = (ContainerEntry){container->name, container->size};
-        return 0;
+    }
+    *out = (ContainerEntry){container->name, *container->link ? container->link : NULL, container->size};
+    return 0;
+}
+
+int container_next(Container *container, ContainerEntry *out, Error *error) {
+    for (;;) {
+        int result = file_leave(container, error);
+        if (result)
+            return result;
+        int code = archive_read_next_header(container->archive, &container->entry);
+        if (code == ARCHIVE_EOF) {
+            result = tail_check(container, error);
+            return result ? result : CONTAINER_END;
+        }
+        if (code < ARCHIVE_WARN)
+            return header_refuse(container, error);
+        if (container->is_folder && archive_read_disk_can_descend(container->archive))
+            archive_read_disk_descend(container->archive);
+        mode_t type = archive_entry_filetype(container->entry);
+        if (type == AE_IFREG || type == AE_IFLNK || archive_entry_hardlink(container->entry))
+            return entry_take(container, out, error);
     }
 }
 

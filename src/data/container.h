@@ -9,6 +9,7 @@ typedef struct Container Container;
 
 typedef struct ContainerEntry {
     const char *name; /* below the folder or as the archive has it, without a leading "./"; until the next call */
+    const char *link; /* NULL: a file; else the name that it is another name of, or leads to. Its bytes are to be had there only */
     int64_t size;
 } ContainerEntry;
 
@@ -16,7 +17,7 @@ typedef struct ContainerEntry {
 int container_open(Container **out, const char *path, Error *error);
 void container_free(Container *container);
 bool container_is_folder(const Container *container);
-/* The next regular file: 0, CONTAINER_END, DATA_REFUSED, -1. */
+/* The next file or link: 0, CONTAINER_END, DATA_REFUSED, -1. */
 int container_next(Container *container, ContainerEntry *out, Error *error);
 /* The next bytes of the current file: fewer than size only at its end. */
 int container_take(Container *container, uint8_t *target, size_t size, size_t *taken, Error *error);

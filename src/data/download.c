@@ -1,14 +1,13 @@
 /* Downloads. A part grows under another name, and each try asks for what is missing from it. The server's answer decides before a byte is
- * written: 206 from where the part ends continues it, 200 begins anew, anything else leaves it alone. */
-#include "dataset.h"
+ * written, and once more when it has ended, as an answer may have no bytes: 206 from where the part ends, of the file that the part is of,
+ * continues it, 200 begins anew, anything else leaves it alone. */
+#include "part.h"
 
 #include <curl/curl.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define URL_CIFAR "https://www.cs.toronto.edu/~kriz/"
@@ -35,59 +34,115 @@ const DownloadSource *download_source_find(const char *name) {
     return NULL;
 }
 
-enum { CONNECT_SECONDS = 30, REDIRECTS_MAX = 10, STALL_SECONDS = 30, RANGE_NOT_SATISFIABLE = 416 };
+enum {
+    CONNECT_SECONDS = 30,
+    REDIRECTS_MAX = 10,
+    STALL_SECONDS = 30,
+    STATUS_WHOLE = 200,
+    STATUS_PARTIAL = 206,
+    RANGE_NOT_SATISFIABLE = 416
+};
+
+typedef enum { ANSWER_OPEN, ANSWER_TAKEN, ANSWER_STATUS, ANSWER_MISPLACED, ANSWER_CHANGED, ANSWER_FAILED } Answer;
 
 typedef struct Download {
     const DownloadOptions *options;
+    const char *url;
     CURL *curl;
-    char part[PATH_TEXT_MAX];
-    int descriptor;
-    int64_t start; /* bytes that the part had */
-    int problem;   /* errno of a failed write */
-    bool decided, misplaced;
+    Part part;
+    int64_t start; /* bytes that were not asked for, as the part has them */
+    Answer answer; /* what was made of it */
+    Error error;   /* ANSWER_FAILED: a write that went wrong */
 } Download;
 
-/* ---- what curl calls ---- */
+/* ---- the answer ---- */
 
-/* "bytes 100-199/200": where the answer begins. */
-static int64_t range_start(CURL *curl) {
+static const char *header_of(CURL *curl, const char *name) {
     struct curl_header *header;
-    long long start = -1;
-    if (curl_easy_header(curl, "Content-Range", 0, CURLH_HEADER, -1, &header) == CURLHE_OK)
-        sscanf(header->value, "bytes %lld-", &start);
-    return start;
+    return curl_easy_header(curl, name, 0, CURLH_HEADER, -1, &header) == CURLHE_OK ? header->value : "";
 }
 
-/* The first bytes of an answer: where do they belong? */
+/* "bytes 100-199/200": where the answer begins, and how long the whole file is. */
+static void range_read(CURL *curl, int64_t *start, int64_t *total) {
+    long long first = -1, last = -1, all = -1;
+    sscanf(header_of(curl, "Content-Range"), "bytes %lld-%lld/%lld", &first, &last, &all);
+    *start = first;
+    *total = all;
+}
+
+/* What tells this file from another at the same address: for If-Range, which takes no weak ETag. */
+static void origin_take(const Download *download, PartOrigin *out) {
+    const char *tag = header_of(download->curl, "ETag"), *time = header_of(download->curl, "Last-Modified");
+    curl_off_t total = -1;
+    *out = (PartOrigin){.total = -1};
+    text_copy(out->url, sizeof out->url, download->url);
+    if (!text_copy(out->validator, sizeof out->validator, *tag == '"' ? tag : time))
+        *out->validator = '\0';
+    curl_easy_getinfo(download->curl, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &total);
+    out->total = total;
+}
+
+/* A 206: more of what the part is of? A server may overlook If-Range. */
+static Answer rest_judge(const Download *download) {
+    const PartOrigin *had = &download->part.origin;
+    PartOrigin now;
+    int64_t start, total;
+    range_read(download->curl, &start, &total);
+    origin_take(download, &now);
+    if (!download->start || start != download->start)
+        return ANSWER_MISPLACED;
+    bool changed = strcmp(now.validator, had->validator) != 0 && *now.validator && *had->validator;
+    if (changed || total < download->start || (had->total >= 0 && total != had->total))
+        return ANSWER_CHANGED;
+    return ANSWER_TAKEN;
+}
+
+static bool is_http(CURL *curl) {
+    char *scheme = NULL;
+    curl_easy_getinfo(curl, CURLINFO_SCHEME, &scheme);
+    return scheme && !strncasecmp(scheme, "http", 4);
+}
+
+/* Before the first byte, or when there was none: does the answer belong into the part? */
 static bool answer_place(Download *download) {
     long status = 0;
+    PartOrigin origin;
+    if (download->answer != ANSWER_OPEN)
+        return download->answer == ANSWER_TAKEN;
     curl_easy_getinfo(download->curl, CURLINFO_RESPONSE_CODE, &status);
-    download->decided = true;
-    if (download->start && status == 206)
-        download->misplaced = range_start(download->curl) != download->start;
-    else if (download->start) {
-        if (ftruncate(download->descriptor, 0) || lseek(download->descriptor, 0, SEEK_SET))
-            download->problem = errno;
+    bool whole = !is_http(download->curl) || status == STATUS_WHOLE;
+    download->answer = whole ? ANSWER_TAKEN : status == STATUS_PARTIAL ? rest_judge(download) : ANSWER_STATUS;
+    if (whole) {
         download->start = 0;
+        origin_take(download, &origin);
+        if (part_begin(&download->part, &origin, &download->error))
+            download->answer = ANSWER_FAILED;
+    } else if (download->answer == ANSWER_TAKEN) {
+        int64_t begin;
+        range_read(download->curl, &begin, &download->part.origin.total);
     }
-    return !download->misplaced && !download->problem;
+    return download->answer == ANSWER_TAKEN;
 }
+
+/* ---- what curl calls ---- */
 
 static size_t on_bytes(char *data, size_t size, size_t count, void *context) {
     Download *download = context;
     size_t left = size * count;
-    if (!download->decided && !answer_place(download))
+    if (!answer_place(download))
         return 0;
     while (left) {
-        ssize_t done = write(download->descriptor, data, left);
+        ssize_t done = write(download->part.descriptor, data, left);
         if (done < 0 && errno == EINTR)
             continue;
         if (done < 0) {
-            download->problem = errno;
+            download->answer = ANSWER_FAILED;
+            error_set_errno(&download->error, errno, "cannot write %s", download->part.path);
             return 0;
         }
         data += done;
         left -= (size_t)done;
+        download->part.size += done;
     }
     return size * count;
 }
@@ -104,10 +159,10 @@ static int on_progress(void *context, curl_off_t total, curl_off_t now, curl_off
 
 /* ---- one transfer ---- */
 
-static void transfer_options(Download *download, const char *url, char *problem) {
+static void transfer_options(Download *download, char *problem) {
     CURL *curl = download->curl;
     double stall = download->options->stall_seconds > 0 ? download->options->stall_seconds : STALL_SECONDS;
-    curl_easy_setopt(curl, CURLOPT_URL, url);
+    curl_easy_setopt(curl, CURLOPT_URL, download->url);
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(curl, CURLOPT_FAILONERROR, 1L);
     curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 1L);
@@ -126,66 +181,91 @@ static void transfer_options(Download *download, const char *url, char *problem)
     curl_easy_setopt(curl, CURLOPT_XFERINFODATA, download);
 }
 
-/* Told by a header of our own: CURLOPT_RESUME_FROM would fail a server that answers with the whole file. */
-static struct curl_slist *range_header(const Download *download) {
-    char line[64];
-    snprintf(line, sizeof line, "Range: bytes=%lld-", (long long)download->start);
-    return download->start ? curl_slist_append(NULL, line) : NULL;
+/* Told by headers of our own: CURLOPT_RESUME_FROM would fail a server that answers with the whole file. */
+static int range_headers(const Download *download, struct curl_slist **out, Error *error) {
+    char lines[2][VALIDATOR_MAX + 64] = {"", ""};
+    *out = NULL;
+    if (download->start)
+        snprintf(lines[0], sizeof *lines, "Range: bytes=%lld-", (long long)download->start);
+    if (download->start && *download->part.origin.validator)
+        snprintf(lines[1], sizeof *lines, "If-Range: %s", download->part.origin.validator);
+    for (int i = 0; i < 2 && *lines[i]; i++) {
+        struct curl_slist *longer = curl_slist_append(*out, lines[i]);
+        if (!longer)
+            return error_set_memory(error, "no memory for a request");
+        *out = longer;
+    }
+    return 0;
 }
 
 static bool stop_asked(const Download *download) {
     return download->options->should_stop && download->options->should_stop(download->options->context);
 }
 
-static int transfer_outcome(const Download *download, CURLcode code, const char *url, const char *problem, Error *error) {
-    long status = 0;
-    curl_easy_getinfo(download->curl, CURLINFO_RESPONSE_CODE, &status);
-    if (code == CURLE_OK)
-        return 0;
-    if (download->problem)
-        return error_set_errno(error, download->problem, "cannot write %s", download->part);
-    if (download->misplaced)
-        error_set(error, "%s: the server answered with another part of the file than was asked for", url);
-    else if (code == CURLE_ABORTED_BY_CALLBACK && stop_asked(download))
-        return DATA_STOPPED;
-    else if (code == CURLE_HTTP_RETURNED_ERROR)
-        error_set(error, "%s: the server answered with status %ld", url, status);
-    else if (code == CURLE_OPERATION_TIMEDOUT)
-        error_set(error, "%s: the server stalled, or does not answer; the same command goes on from here", url);
+static int answer_refuse(Download *download, long status, Error *error) {
+    if (download->answer == ANSWER_FAILED) {
+        *error = download->error;
+        return -1;
+    }
+    if (download->answer == ANSWER_STATUS)
+        error_set(error, "the server answered with status %ld", status);
+    else if (download->answer == ANSWER_MISPLACED)
+        error_set(error, "the server answered with status %ld and another part of the file than was asked for", status);
     else
-        error_set(error, "%s: %s", url, *problem ? problem : curl_easy_strerror(code));
+        error_set(error, "the server answered with status %ld and a part that may be of another file; the same command begins anew",
+                  status);
+    if (download->answer == ANSWER_CHANGED)
+        part_disown(&download->part);
+    error_prefix(error, "%s", download->url);
     return DATA_REFUSED;
 }
 
-static int transfer(Download *download, const char *url, long *status, Error *error) {
+/* All bytes that were sent are there: are they the file? */
+static int ended_check(const Download *download, long status, Error *error) {
+    const Part *part = &download->part;
+    if (!part->size)
+        return data_refuse(error, "%s: the server answered with status %ld and an empty file", download->url, status);
+    if (part->origin.total < 0 || part->size == part->origin.total)
+        return 0;
+    return data_refuse(error, "%s: the server answered with status %ld and ended at byte %lld of %lld; the same command goes on from here",
+                       download->url, status, (long long)part->size, (long long)part->origin.total);
+}
+
+static int transfer_outcome(Download *download, CURLcode code, long status, const char *problem, Error *error) {
+    if (code == CURLE_OK)
+        answer_place(download);
+    if (download->answer > ANSWER_TAKEN)
+        return answer_refuse(download, status, error);
+    if (code == CURLE_OK)
+        return ended_check(download, status, error);
+    if (code == CURLE_ABORTED_BY_CALLBACK && stop_asked(download))
+        return DATA_STOPPED;
+    if (code == CURLE_HTTP_RETURNED_ERROR)
+        error_set(error, "%s: the server answered with status %ld", download->url, status);
+    else if (code == CURLE_OPERATION_TIMEDOUT)
+        error_set(error, "%s: the server stalled, or does not answer; the same command goes on from here", download->url);
+    else
+        error_set(error, "%s: %s", download->url, *problem ? problem : curl_easy_strerror(code));
+    return DATA_REFUSED;
+}
+
+static int transfer(Download *download, long *status, Error *error) {
     char problem[CURL_ERROR_SIZE] = "";
+    struct curl_slist *headers = NULL;
     download->curl = curl_easy_init();
     if (!download->curl)
         return error_set(error, "libcurl does not start");
-    struct curl_slist *headers = range_header(download);
-    transfer_options(download, url, problem);
-    curl_easy_setopt(download->curl, CURLOPT_HTTPHEADER, headers);
-    CURLcode code = curl_easy_perform(download->curl);
-    int result = transfer_outcome(download, code, url, problem, error);
-    curl_easy_getinfo(download->curl, CURLINFO_RESPONSE_CODE, status);
+    int result = range_headers(download, &headers, error);
+    if (!result) {
+        transfer_options(download, problem);
+        curl_easy_setopt(download->curl, CURLOPT_HTTPHEADER, headers);
+        CURLcode code = curl_easy_perform(download->curl);
+        curl_easy_getinfo(download->curl, CURLINFO_RESPONSE_CODE, status);
+        result = transfer_outcome(download, code, *status, problem, error);
+    }
     curl_easy_cleanup(download->curl);
     curl_slist_free_all(headers);
     return result;
-}
-
-/* Opened and locked: of two that fetch the same file, the second is told. */
-static int part_open(Download *download, Error *error) {
-    download->descriptor = open(download->part, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-    if (download->descriptor < 0)
-        return error_set_errno(error, errno, "cannot write %s", download->part);
-    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-    if (fcntl(download->descriptor, F_OFD_SETLK, &lock))
-        return data_refuse(error, "%s: another program is fetching it", download->part);
-    off_t end = lseek(download->descriptor, 0, SEEK_END);
-    if (end < 0)
-        return error_set_errno(error, errno, "cannot read %s", download->part);
-    download->start = end;
-    return 0;
 }
 
 /* The checksums that were given, against a file: 0, or 1 with the error saying which differs. */
@@ -208,50 +288,45 @@ static int sums_check(const char *path, const DownloadOptions *options, Error *e
     return 0;
 }
 
-/* A part that has every byte already: some servers refuse to send none. */
+/* A server that refuses to send nothing: the part may have every byte already. */
 static bool part_may_be_whole(const Download *download, long status) {
-    return status == RANGE_NOT_SATISFIABLE && download->start > 0;
+    const DownloadOptions *options = download->options;
+    return status == RANGE_NOT_SATISFIABLE && download->start > 0 &&
+           (options->md5 || options->sha256 || download->start == download->part.origin.total);
 }
 
-static int download_run(Download *download, const char *url, const char *path, Error *error) {
+static int download_run(Download *download, const char *path, Error *error) {
+    Part *part = &download->part;
     long status = 0;
-    int result = part_open(download, error);
+    int result = part_open(part, path, error);
     if (result)
         return result;
-    result = transfer(download, url, &status, error);
-    bool full = result == DATA_REFUSED && part_may_be_whole(download, status);
-    if (result && !full)
+    if (part->has_origin && !strcmp(part->origin.url, download->url))
+        download->start = part->size;
+    result = transfer(download, &status, error);
+    if (result == DATA_REFUSED && part_may_be_whole(download, status))
+        result = 0;
+    else if (result == DATA_REFUSED && status == RANGE_NOT_SATISFIABLE)
+        part_disown(part); /* asking once more would be answered so once more */
+    if (result)
         return result;
-    int sums = sums_check(download->part, download->options, error);
-    if (sums < 0)
-        return -1;
-    if (sums || (full && !download->options->md5 && !download->options->sha256)) {
-        unlink(download->part);
-        if (sums)
-            error_prefix(error, "%s: what was fetched is not the file that is wanted, and was removed", url);
+    int sums = sums_check(part->path, download->options, error);
+    if (sums > 0) {
+        part_remove(part);
+        error_prefix(error, "%s: what was fetched is not the file that is wanted, and was removed", download->url);
         return DATA_REFUSED;
     }
-    int descriptor = download->descriptor;
-    download->descriptor = -1;
-    return file_publish(descriptor, download->part, path, 0644, error);
+    return sums ? -1 : part_publish(part, path, error);
 }
 
 int download_file(const char *url, const char *path, const DownloadOptions *options, Error *error) {
-    Download download = {.options = options, .descriptor = -1};
+    Download download = {.options = options, .url = url, .part = {.descriptor = -1}};
     Error ignored;
-    struct stat status;
-    if (!stat(path, &status) && (options->md5 || options->sha256)) {
-        int sums = sums_check(path, options, &ignored);
-        if (!sums)
-            return 0;
-    }
-    if (path_format(download.part, error, "%s.part", path))
-        return -1;
-    int result = download_run(&download, url, path, error);
-    if (download.descriptor >= 0) {
-        if (lseek(download.descriptor, 0, SEEK_END) == 0)
-            unlink(download.part); /* nothing to go on from */
-        close(download.descriptor);
-    }
+    if (strlen(url) >= PATH_TEXT_MAX || strpbrk(url, "\r\n"))
+        return data_refuse(error, "%.80s...: no address", url);
+    if (file_exists(path) && (options->md5 || options->sha256) && !sums_check(path, options, &ignored))
+        return 0;
+    int result = download_run(&download, path, error);
+    part_close(&download.part);
     return result;
 }

@@ -24,9 +24,10 @@ typedef struct Packer {
     PackReport *report;
     int thread_count;
     pthread_t threads[THREADS_MAX];
-    Job *jobs; /* a ring: [job_count] */
+    Job *jobs;    /* a ring: [job_count] */
+    Buffer bytes; /* what was read last */
     size_t job_count, head, waiting, skip_capacity;
-    bool closed, out_of_memory;
+    bool closed, out_of_memory, out_of_copies; /* copies: of the reader, others of the workers */
     pthread_mutex_t lock;
     pthread_cond_t filled, emptied;
     int64_t done, total;
@@ -227,40 +228,68 @@ static int labels_keep(Packer *packer, const PlanFile *file, const uint8_t *reco
     return 0;
 }
 
+/* What was read goes to one job for each of the file's names that the plan wants; the last takes the buffer itself. `start`: records. */
+static void names_give(Packer *packer, const PlanFile *file, int64_t start, int64_t count) {
+    const PlanFile *next = plan_file_wanted(file);
+    while (next) {
+        const PlanFile *name = next;
+        next = plan_file_wanted(name->other_name);
+        Job *job = job_next(packer);
+        if (next) {
+            buffer_append(&job->bytes, packer->bytes.data, packer->bytes.size);
+            packer->out_of_copies = packer->out_of_copies || job->bytes.failed;
+        } else {
+            Buffer empty = job->bytes;
+            job->bytes = packer->bytes;
+            packer->bytes = empty;
+        }
+        job->file = name;
+        job->encoded = name->role == ROLE_IMAGE;
+        job->section = name->section;
+        job->row = name->row + start;
+        job->count = count;
+        job_give(packer, count);
+    }
+}
+
 static int records_read(Packer *packer, Container *container, const PlanFile *file, Error *error) {
     int64_t bytes = packer->plan->form.bytes, records = file->size / bytes;
     for (int64_t start = 0; start < records; start += RECORDS_A_JOB) {
-        int64_t count = records - start < RECORDS_A_JOB ? records - start : RECORDS_A_JOB;
-        Job *job = job_next(packer);
+        int64_t count = count_at_most(records - start, RECORDS_A_JOB);
+        buffer_clear(&packer->bytes);
         int result = stop_check(packer);
         if (!result)
-            result = records_take(packer, container, file, start * bytes, (size_t)(count * bytes), &job->bytes, error);
-        if (!result)
-            result = labels_keep(packer, file, (const uint8_t *)job->bytes.data, start, count, error);
+            result = records_take(packer, container, file, start * bytes, (size_t)(count * bytes), &packer->bytes, error);
+        for (const PlanFile *name = plan_file_wanted(file); name && !result; name = plan_file_wanted(name->other_name))
+            result = labels_keep(packer, name, (const uint8_t *)packer->bytes.data, start, count, error);
         if (result)
             return result;
-        job->encoded = false;
-        job->section = file->section;
-        job->row = file->row + start;
-        job->count = count;
-        job_give(packer, count);
+        names_give(packer, file, start, count);
     }
     return 0;
 }
 
 static int image_read(Packer *packer, Container *container, const PlanFile *file, Error *error) {
-    Job *job = job_next(packer);
+    buffer_clear(&packer->bytes);
     int result = stop_check(packer);
     if (!result)
-        result = container_take_all(container, IMAGE_BYTES_MAX, &job->bytes, error);
-    if (result)
-        return result;
-    job->file = file;
-    job->encoded = true;
-    job->section = file->section;
-    job->row = file->row;
-    job_give(packer, 1);
-    return 0;
+        result = container_take_all(container, IMAGE_BYTES_MAX, &packer->bytes, error);
+    if (!result)
+        names_give(packer, file, 0, 1);
+    return result;
+}
+
+static int file_pack(Packer *packer, Container *container, const PlanFile *file, Error *error) {
+    const PlanFile *wanted = file->link ? NULL : plan_file_wanted(file);
+    if (!wanted)
+        return 0;
+    return wanted->role == ROLE_RECORDS ? records_read(packer, container, file, error) : image_read(packer, container, file, error);
+}
+
+static bool entry_is(const ContainerEntry *entry, const PlanFile *file) {
+    if (strcmp(entry->name, file->name) || !entry->link != !file->link)
+        return false;
+    return entry->link ? !strcmp(entry->link, file->link) : entry->size == file->size;
 }
 
 /* Both looks must see the same files, in the same order. */
@@ -269,16 +298,18 @@ static int container_pack(Packer *packer, Error *error) {
     Container *container;
     ContainerEntry entry;
     int result = container_open(&container, plan->source, error);
+    buffer_init(&packer->bytes, IMAGE_BYTES_MAX);
     for (size_t i = 0; i < plan->file_count && !result; i++) {
         const PlanFile *file = &plan->files[i];
         result = container_next(container, &entry, error);
-        if (result == CONTAINER_END || (!result && (strcmp(entry.name, file->name) || entry.size != file->size)))
+        if (result == CONTAINER_END || (!result && !entry_is(&entry, file)))
             result = data_refuse(error, "%s: %s: changed while it was read", plan->source, file->name);
-        else if (!result && file->role == ROLE_RECORDS)
-            result = records_read(packer, container, file, error);
-        else if (!result && file->role == ROLE_IMAGE)
-            result = image_read(packer, container, file, error);
+        else if (!result)
+            result = file_pack(packer, container, file, error);
+        if (!result && packer->out_of_copies)
+            result = error_set_memory(error, "no memory for a copy of %lld bytes", (long long)file->size);
     }
+    buffer_deinit(&packer->bytes);
     container_free(container);
     return result;
 }

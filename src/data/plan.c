@@ -9,11 +9,17 @@ const char *plan_base_name(const char *name) {
     return slash ? slash + 1 : name;
 }
 
-const PlanNote *plan_note(const Plan *plan, const char *base_name) {
-    for (size_t i = 0; i < plan->note_count; i++)
-        if (!strcmp(plan_base_name(plan->notes[i].name), base_name))
-            return &plan->notes[i];
-    return NULL;
+int plan_note(const Plan *plan, const char *base_name, const PlanNote **out, Error *error) {
+    *out = NULL;
+    for (size_t i = 0; i < plan->note_count; i++) {
+        const PlanNote *note = &plan->notes[i];
+        if (strcmp(plan_base_name(note->name), base_name))
+            continue;
+        if (*out)
+            return data_refuse(error, "%s: %s and %s are both there; leave one", plan->source, (*out)->name, note->name);
+        *out = note;
+    }
+    return 0;
 }
 
 int plan_names_read(Plan *plan, const PlanNote *note, int64_t count, Error *error) {
@@ -40,7 +46,7 @@ int plan_names_read(Plan *plan, const PlanNote *note, int64_t count, Error *erro
 
 /* ---- the look ---- */
 
-static bool is_note(const char *name) {
+bool plan_is_note(const char *name) {
     static const char *const notes[] = {"batches.meta.txt", "fine_label_names.txt", "class_names.txt",
                                         "train_y.bin",      "test_y.bin",           "val_annotations.txt"};
     for (size_t i = 0; i < sizeof notes / sizeof *notes; i++)
@@ -63,6 +69,8 @@ static int file_add(Plan *plan, const ContainerEntry *entry, Error *error) {
     if (!file->name)
         return -1;
     plan->file_count++;
+    if (entry->link && !(file->link = text_duplicate(entry->link, error)))
+        return -1;
     return 0;
 }
 
@@ -85,7 +93,7 @@ static int files_look(Plan *plan, Container *container, Error *error) {
         if (result)
             return result == CONTAINER_END ? 0 : result;
         result = file_add(plan, &entry, error);
-        if (!result && is_note(entry.name))
+        if (!result && !entry.link && plan_is_note(entry.name))
             result = note_take(plan, container, plan->files[plan->file_count - 1].name, error);
         if (result)
             return result;
@@ -146,6 +154,8 @@ int plan_make(Plan *out, const char *source, Error *error) {
     if (!result)
         result = files_look(out, container, error);
     if (!result)
+        result = plan_links(out, error);
+    if (!result)
         result = plan_idx(out, container_is_folder(container), error);
     if (result == PLAN_OTHER)
         result = plan_records(out, error);
@@ -166,8 +176,10 @@ void plan_deinit(Plan *plan) {
     for (int64_t i = 0; plan->names && i < plan->info.classes; i++)
         free(plan->names[i]);
     free(plan->names);
-    for (size_t i = 0; i < plan->file_count; i++)
+    for (size_t i = 0; i < plan->file_count; i++) {
         free(plan->files[i].name);
+        free(plan->files[i].link);
+    }
     free(plan->files);
     for (size_t i = 0; i < plan->note_count; i++) {
         free(plan->notes[i].name);

@@ -7,7 +7,8 @@
 typedef enum { ROLE_NONE, ROLE_RECORDS, ROLE_IMAGE } FileRole;
 
 typedef struct PlanFile {
-    char *name; /* owned */
+    char *name, *link;           /* owned; link: NULL, or the name that has the bytes */
+    struct PlanFile *other_name; /* the next link to the same bytes */
     int64_t size;
     FileRole role;
     DataSection section;
@@ -54,6 +55,12 @@ int plan_records(Plan *plan, Error *error);
 int plan_images(Plan *plan, Error *error);
 
 const char *plan_base_name(const char *name);
-const PlanNote *plan_note(const Plan *plan, const char *base_name); /* NULL: none */
+/* The one note of that name; NULL: none. Two are refused, as neither can be told to be the right one. */
+int plan_note(const Plan *plan, const char *base_name, const PlanNote **out, Error *error);
+/* The file, or the first of its other names from there on, that has a role; NULL: none. */
+const PlanFile *plan_file_wanted(const PlanFile *file);
+bool plan_is_note(const char *name);
+/* Hangs every link on the file that it leads to. */
+int plan_links(Plan *plan, Error *error);
 /* The lines of a text that are not empty, as class names; `count` of them, or DATA_REFUSED. */
 int plan_names_read(Plan *plan, const PlanNote *note, int64_t count, Error *error);

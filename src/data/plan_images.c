@@ -12,7 +12,7 @@ typedef struct Place {
     bool is_test;
     const char *class; /* in the file's name; not ended */
     size_t class_size;
-    const char *rest; /* below the class */
+    size_t prefix_size; /* of what comes before train/ in the file's name */
 } Place;
 
 static bool is_image(const char *name) {
@@ -37,7 +37,7 @@ static bool place_find(const char *name, const char *held_out, Place *out) {
         if (train || test) {
             const char *class = at + size + 1;
             size_t length = strcspn(class, "/");
-            *out = (Place){test, class, length, class + length + 1};
+            *out = (Place){test, class, length, (size_t)(at - name)};
             return class[length] && length > 0 && length < SEGMENT_MAX;
         }
         at += size + 1;
@@ -61,7 +61,7 @@ static const char *held_out_find(const Plan *plan) {
 
 typedef struct Annotation {
     const char *file, *class; /* in the note; not ended */
-    size_t file_size, class_size;
+    size_t file_size, class_size, line;
 } Annotation;
 
 typedef struct Annotations {
@@ -79,10 +79,23 @@ static int annotation_compare(const void *a, const void *b) {
     return span_compare(x->file, x->file_size, y->file, y->file_size);
 }
 
+static int annotations_sort(Annotations *annotations, const Plan *plan, const PlanNote *note, Error *error) {
+    if (annotations->count)
+        qsort(annotations->items, annotations->count, sizeof *annotations->items, annotation_compare);
+    for (size_t i = 1; i < annotations->count; i++) {
+        const Annotation *one = &annotations->items[i - 1], *other = &annotations->items[i];
+        if (!annotation_compare(one, other))
+            return data_refuse(error, "%s: %s: lines %zu and %zu are both for %.*s", plan->source, note->name,
+                               one->line < other->line ? one->line : other->line, one->line < other->line ? other->line : one->line,
+                               (int)one->file_size, one->file);
+    }
+    return 0;
+}
+
 static int annotations_read(Annotations *out, const Plan *plan, const PlanNote *note, Error *error) {
     size_t lines = 1;
     for (size_t i = 0; i < note->bytes.size; i++)
-        lines += note->bytes.data[i] == '\n';
+        lines += note->bytes.data[i] == '\n' || note->bytes.data[i] == '\r';
     out->items = calloc(lines, sizeof *out->items);
     if (!out->items)
         return error_set_memory(error, "no memory for %zu annotations", lines);
@@ -94,15 +107,14 @@ static int annotations_read(Annotations *out, const Plan *plan, const PlanNote *
         if (length && (!file || !class))
             return data_refuse(error, "%s: %s:%zu: expected a file's name, a tab and its class", plan->source, note->name, line);
         if (length)
-            out->items[out->count++] = (Annotation){at, at + file + 1, file, class};
+            out->items[out->count++] = (Annotation){at, at + file + 1, file, class, line};
         at += length;
         at += *at == '\r';
         at += *at == '\n';
     }
     if (at != note->bytes.data + note->bytes.size)
         return data_refuse(error, "%s: %s: byte %td: a zero byte in a text", plan->source, note->name, at - note->bytes.data);
-    qsort(out->items, out->count, sizeof *out->items, annotation_compare);
-    return 0;
+    return annotations_sort(out, plan, note, error);
 }
 
 static int annotation_apply(const Annotations *annotations, const Plan *plan, const PlanFile *file, Place *place, Error *error) {
@@ -199,6 +211,8 @@ static int items_collect(Plan *plan, const char *held_out, const Annotations *an
         int result = place.is_test && annotations->items ? annotation_apply(annotations, plan, file, &place, error) : 0;
         if (result)
             return result;
+        if (*count && span_compare(file->name, place.prefix_size, items->file->name, items->place.prefix_size))
+            return data_refuse(error, "%s: %s and %s: two sets of images; leave one", plan->source, items->file->name, file->name);
         items[(*count)++] = (ImageItem){file, place};
     }
     return 0;
@@ -206,13 +220,16 @@ static int items_collect(Plan *plan, const char *held_out, const Annotations *an
 
 int plan_images(Plan *plan, Error *error) {
     const char *held_out = held_out_find(plan);
-    const PlanNote *note = plan_note(plan, "val_annotations.txt");
+    const PlanNote *note;
     Annotations annotations = {0};
     if (!held_out)
         return PLAN_OTHER;
+    int result = plan_note(plan, "val_annotations.txt", &note, error);
+    if (result)
+        return result;
     ImageItem *items = calloc(plan->file_count + 1, sizeof *items);
     size_t count = 0;
-    int result = items ? 0 : error_set_memory(error, "no memory for the names of images");
+    result = items ? 0 : error_set_memory(error, "no memory for the names of images");
     if (!result && note)
         result = annotations_read(&annotations, plan, note, error);
     if (!result)

@@ -91,7 +91,10 @@ static int train_add(Plan *plan, const RecordFormat *format, Error *error) {
 static int labels_find(Plan *plan, const RecordFormat *format, Error *error) {
     for (int i = 0; i < DATA_SECTIONS && format->labels[0]; i++) {
         int64_t count = i == DATA_TRAIN ? plan->info.train_count : plan->info.test_count;
-        const PlanNote *note = plan_note(plan, format->labels[i]);
+        const PlanNote *note;
+        int result = plan_note(plan, format->labels[i], &note, error);
+        if (result)
+            return result;
         if (!note)
             return data_refuse(error, "%s: %s is missing, a part of %s", plan->source, format->labels[i], format->format);
         if ((int64_t)note->bytes.size != count)
@@ -119,7 +122,9 @@ static int format_plan(Plan *plan, const RecordFormat *format, Error *error) {
         result = records_add(plan, format, format->test, DATA_TEST, &plan->info.test_count, error);
     if (!result)
         result = labels_find(plan, format, error);
-    const PlanNote *names = plan_note(plan, format->names);
+    const PlanNote *names = NULL;
+    if (!result)
+        result = plan_note(plan, format->names, &names, error);
     if (!result && names)
         result = plan_names_read(plan, names, format->classes, error);
     return result;

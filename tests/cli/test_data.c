@@ -139,7 +139,7 @@ static void test_fetch(void **state) {
     snprintf(url, sizeof url, "file://%s", file);
     assert_int_equal(digest_file(DIGEST_MD5, file, md5, &error), 0);
     sweepctl_expect(&said, CLI_OK, "data", "fetch", "set", "--url", url, "--md5", md5);
-    assert_says(&said.out, "data/downloads/set.bin\n");
+    assert_says(&said.out, "data/downloads/set.fetched\n");
     said_clear(&said);
     sweepctl_expect(&said, CLI_FAILED, "data", "fetch", "cifar10", "--url", url);
     assert_says(&said.err, "its MD5 is");
@@ -147,6 +147,62 @@ static void test_fetch(void **state) {
     said_clear(&said);
     sweepctl_expect(&said, CLI_FAILED, "data", "pack", "cifar10", "cifar10");
     assert_says(&said.err, "'sweepctl data fetch cifar10' brings it");
+    said_clear(&said);
+}
+
+/* Two tars with one name, each a CIFAR-10 of `first` and so on in its bytes. */
+static void write_tar(const char *folder, int first) {
+    static const char *const names[] = {"data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5", "test_batch"};
+    uint8_t record[3073];
+    char path[PATH_TEXT_MAX], command[2 * PATH_TEXT_MAX];
+    Error error;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        memset(record, first + (int)i, sizeof record);
+        record[0] = (uint8_t)(i % 3);
+        assert_int_equal(path_format(path, &error, "%s/%s/in", harness_folder(), folder), 0);
+        assert_int_equal(directory_make(path, 0755, &error), 0);
+        assert_int_equal(path_format(path, &error, "%s/%s/in/%s.bin", harness_folder(), folder, names[i]), 0);
+        assert_int_equal(file_write_atomic(path, record, sizeof record, 0644, &error), 0);
+    }
+    snprintf(command, sizeof command, "tar -C '%s/%s' -cf '%s/%s/fold.tar' in", harness_folder(), folder, harness_folder(), folder);
+    assert_int_equal(system(command), 0);
+}
+
+/* What was fetched is found again by its name, also where the addresses end alike. */
+static void test_fetch_by_name(void **state) {
+    (void)state;
+    static const char *const names[] = {"mine", "yours"};
+    Said said;
+    char url[PATH_TEXT_MAX];
+    for (int i = 0; i < 2; i++) {
+        write_tar(names[i], 10 + 100 * i);
+        snprintf(url, sizeof url, "file://%s/%s/fold.tar", harness_folder(), names[i]);
+        sweepctl_expect(&said, CLI_OK, "data", "fetch", names[i], "--url", url);
+        said_clear(&said);
+    }
+    for (int i = 0; i < 2; i++) {
+        sweepctl_expect(&said, CLI_OK, "data", "pack", names[i], names[i]);
+        assert_says(&said.out, "CIFAR-10, 5 training and 1 test images");
+        said_clear(&said);
+        sweepctl_expect(&said, CLI_OK, "data", "show", names[i], "--json");
+        json_t *root = said_json(&said), *mean = json_object_get(json_object_get(root, "pack"), "mean");
+        double first = 255 * json_real_value(json_array_get(mean, 0));
+        assert_true(first > 11.99 + 100 * i && first < 12.01 + 100 * i);
+        json_decref(root);
+        said_clear(&said);
+    }
+    sweepctl_expect(&said, CLI_OK, "data", "list", "--json");
+    json_t *root = said_json(&said), *fetched = json_object_get(root, "fetched");
+    assert_int_equal(json_array_size(fetched), 3); /* and "set" */
+    assert_string_equal(json_string_value(json_object_get(json_array_get(fetched, 0), "name")), "mine");
+    assert_true(json_is_true(json_object_get(json_array_get(fetched, 0), "whole")));
+    json_decref(root);
+    said_clear(&said);
+    sweepctl_expect(&said, CLI_OK, "data", "list");
+    assert_says(&said.out, "yours");
+    said_clear(&said);
+    sweepctl_expect(&said, CLI_FAILED, "data", "pack", "theirs", "theirs");
+    assert_says(&said.err, "theirs is not there, and nothing was fetched under that name");
     said_clear(&said);
 }
 
@@ -162,7 +218,7 @@ static void test_mistakes(void **state) {
     (void)state;
     expect_usage("is one of list|fetch|pack|verify|show", "dance", NULL, NULL);
     expect_usage("no data set is known as 'mnist'; known are cifar10", "fetch", "mnist", NULL);
-    expect_usage("does not end in a file's name", "fetch", "mnist", "--url=http://127.0.0.1/");
+    expect_usage("is no name for a data set", "fetch", "a/b", "--url=http://127.0.0.1/file");
     expect_usage("data fetch needs one NAME", "fetch", NULL, NULL);
     expect_usage("data pack needs SOURCE and OUT", "pack", "x", NULL);
     expect_usage("is no name for a data set", "pack", "x", "a/.pack");
@@ -173,7 +229,7 @@ static void test_mistakes(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_pack_and_show), cmocka_unit_test(test_sweep_of_a_pack), cmocka_unit_test(test_verify),
-        cmocka_unit_test(test_fetch),         cmocka_unit_test(test_mistakes),
+        cmocka_unit_test(test_fetch),         cmocka_unit_test(test_fetch_by_name),   cmocka_unit_test(test_mistakes),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -15,6 +15,7 @@ typedef struct TestFile {
     char name[128];
     uint8_t *bytes;
     size_t size;
+    char hard[128], soft[128]; /* a link: the name of another file; where it leads */
 } TestFile;
 
 typedef struct TestFiles {
@@ -43,6 +44,7 @@ static inline TestFile *files_add(TestFiles *files, const char *name, size_t siz
     file->bytes = calloc(1, size + 1);
     assert_non_null(file->bytes);
     file->size = size;
+    *file->hard = *file->soft = '\0';
     return file;
 }
 
@@ -115,7 +117,7 @@ static inline void files_add_png(TestFiles *files, const char *name, int i, int 
 
 /* ---- containers ---- */
 
-typedef enum { AS_FOLDER, AS_TAR, AS_TAR_GZ, AS_ZIP, CONTAINERS } TestContainer;
+typedef enum { AS_FOLDER, AS_TAR, AS_TAR_GZ, AS_TAR_BZ2, AS_TAR_XZ, AS_TAR_ZST, AS_ZIP, CONTAINERS } TestContainer;
 
 static inline void files_write_folder(const TestFiles *files, const char *path) {
     Error error;
@@ -127,15 +129,47 @@ static inline void files_write_folder(const TestFiles *files, const char *path) 
         text_copy(folder, sizeof folder, file);
         *strrchr(folder, '/') = '\0';
         assert_int_equal(directory_make(folder, 0755, &error), 0);
-        scratch_write(file, files->items[i].bytes, files->items[i].size);
+        if (*files->items[i].soft)
+            assert_int_equal(symlink(files->items[i].soft, file), 0);
+        else if (!*files->items[i].hard)
+            scratch_write(file, files->items[i].bytes, files->items[i].size);
     }
 }
 
-/* backwards: the last file first */
+static inline void entry_write(struct archive *archive, const TestFile *file) {
+    struct archive_entry *entry = archive_entry_new();
+    bool is_link = *file->hard || *file->soft;
+    archive_entry_set_pathname(entry, file->name);
+    archive_entry_set_size(entry, is_link ? 0 : (la_int64_t)file->size);
+    archive_entry_set_filetype(entry, *file->soft ? AE_IFLNK : AE_IFREG);
+    archive_entry_set_perm(entry, 0644);
+    if (*file->hard)
+        archive_entry_set_hardlink(entry, file->hard);
+    if (*file->soft)
+        archive_entry_set_symlink(entry, file->soft);
+    assert_int_equal(archive_write_header(archive, entry), ARCHIVE_OK);
+    if (!is_link)
+        assert_int_equal(archive_write_data(archive, file->bytes, file->size), file->size);
+    archive_entry_free(entry);
+}
+
+static inline void files_write_hard(const TestFiles *files, const char *path) {
+    for (size_t i = 0; i < files->count; i++) {
+        char from[PATH_TEXT_MAX], to[PATH_TEXT_MAX];
+        if (!*files->items[i].hard)
+            continue;
+        snprintf(from, sizeof from, "%s/%s", path, files->items[i].hard);
+        snprintf(to, sizeof to, "%s/%s", path, files->items[i].name);
+        assert_int_equal(link(from, to), 0);
+    }
+}
+
+/* backwards: the last file first. A zip has no hard links. */
 static inline const char *files_write(const TestFiles *files, TestContainer container, bool backwards, const char *name) {
     const char *path = scratch_path(name);
     if (container == AS_FOLDER) {
         files_write_folder(files, path);
+        files_write_hard(files, path);
         return path;
     }
     remove(path);
@@ -146,18 +180,15 @@ static inline const char *files_write(const TestFiles *files, TestContainer cont
         archive_write_set_format_ustar(archive);
     if (container == AS_TAR_GZ)
         archive_write_add_filter_gzip(archive);
+    if (container == AS_TAR_BZ2)
+        archive_write_add_filter_bzip2(archive);
+    if (container == AS_TAR_XZ)
+        archive_write_add_filter_xz(archive);
+    if (container == AS_TAR_ZST)
+        archive_write_add_filter_zstd(archive);
     assert_int_equal(archive_write_open_filename(archive, path), ARCHIVE_OK);
-    for (size_t i = 0; i < files->count; i++) {
-        const TestFile *file = &files->items[backwards ? files->count - 1 - i : i];
-        struct archive_entry *entry = archive_entry_new();
-        archive_entry_set_pathname(entry, file->name);
-        archive_entry_set_size(entry, (la_int64_t)file->size);
-        archive_entry_set_filetype(entry, AE_IFREG);
-        archive_entry_set_perm(entry, 0644);
-        assert_int_equal(archive_write_header(archive, entry), ARCHIVE_OK);
-        assert_int_equal(archive_write_data(archive, file->bytes, file->size), file->size);
-        archive_entry_free(entry);
-    }
+    for (size_t i = 0; i < files->count; i++)
+        entry_write(archive, &files->items[backwards ? files->count - 1 - i : i]);
     assert_int_equal(archive_write_free(archive), ARCHIVE_OK);
     return path;
 }

@@ -92,6 +92,64 @@ static void test_folders(void **state) {
     assert_refused("/dev/null", "neither a folder nor a file");
 }
 
+/* The same set twice, whole or a part of it that decides. */
+static void test_two_of_one(void **state) {
+    (void)state;
+    TestFiles files = {.count = 0};
+    make_stl10(&files);
+    files_add(&files, "a/train_y.bin", 15);
+    check(&files, AS_TAR, "stl10_binary/train_y.bin and a/train_y.bin are both there; leave one");
+    make_tiny(&files);
+    files_add_text(&files, "val_annotations.txt", "val_100.JPEG\tn1\n");
+    check(&files, AS_TAR_GZ, "tiny-imagenet-200/val/val_annotations.txt and val_annotations.txt are both there");
+    make_tiny(&files);
+    memcpy(files_find(&files, "val_annotations")->bytes, "val_101.JPEG", 12);
+    check(&files, AS_ZIP, "val/val_annotations.txt: lines 1 and 2 are both for val_101.JPEG");
+    make_tiny(&files);
+    TestFile *annotations = files_find(&files, "val_annotations");
+    for (size_t i = 0; i < annotations->size; i++)
+        annotations->bytes[i] = annotations->bytes[i] == '\n' ? '\r' : annotations->bytes[i];
+    memcpy(annotations->bytes, "val_101.JPEG", 12);
+    check(&files, AS_ZIP, "val/val_annotations.txt: lines 1 and 2 are both for val_101.JPEG");
+    for (int container = AS_FOLDER; container < CONTAINERS; container++) {
+        make_folders(&files);
+        files_add_jpeg(&files, "set/backup/train/n1/1.jpg", 1, 64);
+        check(&files, (TestContainer)container, "two sets of images; leave one");
+        directory_remove(scratch_path("folder"));
+    }
+    make_folders(&files);
+    strcpy(files_add(&files, "set/self", 0)->soft, ".");
+    check(&files, AS_FOLDER, "set/self/self: a link to a folder");
+    directory_remove(scratch_path("folder"));
+}
+
+static void check_link(const char *name, const char *soft, const char *hard, bool in_folder, const char *error) {
+    TestFiles files = {.count = 0};
+    for (int container = in_folder ? AS_FOLDER : AS_TAR; container < CONTAINERS; container++) {
+        if (container == AS_ZIP && *hard)
+            continue; /* it has none */
+        make_folders(&files);
+        TestFile *link = files_add(&files, name, 0);
+        strcpy(link->soft, soft);
+        strcpy(link->hard, hard);
+        check(&files, (TestContainer)container, error);
+        directory_remove(scratch_path("folder"));
+    }
+}
+
+/* What a link should bring and does not is not left out in silence. */
+static void test_links_to_nowhere(void **state) {
+    (void)state;
+    check_link("set/train/n1/a.jpg", "../n1/b.jpg", "", true, "set/train/n1/a.jpg: a link to ");
+    check_link("set/train/n1/a.jpg", "a.jpg", "", true, "set/train/n1/a.jpg: a link to ");
+    check_link("set/train/n1/a.jpg", "/no/such/b.jpg", "", true, "set/train/n1/a.jpg: a link to ");
+    check_link("set/train/n1/a.jpg", "../../../../b.jpg", "", true, "set/train/n1/a.jpg: a link to ");
+    check_link("set/train/n1/a.jpg", "", "set/train/n1/b.jpg", false, "a.jpg: a link to set/train/n1/b.jpg, which is not there");
+    check_link("self", ".", "", true, "self: a link to a folder");
+    check_link("set/train/m", "n1", "", false, "set/train/m: a link to a folder; put the folder itself there");
+    check_link("set/val/val_annotations.txt", "../train/n1/notes.txt", "", false, "put the file itself there");
+}
+
 static uint8_t *bytes_of(const char *path, size_t *size) {
     Buffer buffer;
     Error error;
@@ -155,6 +213,88 @@ static void test_cut_containers(void **state) {
             free(bytes);
             files_free(&files);
         }
+}
+
+/* The bytes of a tar, as they are and compressed. */
+static void refuse_tar(const uint8_t *bytes, size_t size, const char *part) {
+    typedef int Filter(struct archive *);
+    static Filter *const filters[] = {archive_write_add_filter_none, archive_write_add_filter_gzip, archive_write_add_filter_bzip2,
+                                      archive_write_add_filter_xz, archive_write_add_filter_zstd};
+    char path[PATH_TEXT_MAX];
+    text_copy(path, sizeof path, scratch_path("bytes"));
+    for (size_t i = 0; i < sizeof filters / sizeof *filters; i++) {
+        struct archive *archive = archive_write_new();
+        struct archive_entry *entry = archive_entry_new();
+        archive_write_set_format_raw(archive);
+        assert_int_equal(filters[i](archive), ARCHIVE_OK);
+        assert_int_equal(archive_write_open_filename(archive, path), ARCHIVE_OK);
+        archive_entry_set_filetype(entry, AE_IFREG);
+        assert_int_equal(archive_write_header(archive, entry), ARCHIVE_OK);
+        assert_int_equal(archive_write_data(archive, bytes, size), size);
+        archive_entry_free(entry);
+        assert_int_equal(archive_write_free(archive), ARCHIVE_OK);
+        assert_refused(path, part);
+    }
+}
+
+/* A tar is over at its closing blocks; what damage makes of a header must not be taken for them. */
+static void test_early_ends(void **state) {
+    (void)state;
+    TestFiles files = {.count = 0};
+    size_t size;
+    make_folders(&files);
+    uint8_t *bytes = bytes_of(files_write(&files, AS_TAR, false, "source"), &size), *changed = malloc(2 * size);
+    assert_non_null(changed);
+    size_t at = 0;
+    for (size_t i = 0; i < files.count; i++) {
+        refuse_tar(bytes, at, "");
+        memcpy(changed, bytes, size);
+        memset(changed + at, 0, i % 2 ? 512 : 1024);
+        refuse_tar(changed, size, i ? "but more follows" : "");
+        at += 512 + (files.items[i].size + 511) / 512 * 512;
+    }
+    refuse_tar(bytes, at, "without its closing blocks");
+    refuse_tar(bytes, at + 512, "without its closing blocks");
+    memcpy(changed, bytes, size);
+    memcpy(changed + size, bytes, size);
+    refuse_tar(changed, 2 * size, "two tars in one file");
+    memset(changed + size, 0, size);
+    changed[2 * size - 1] = 1;
+    refuse_tar(changed, 2 * size, "but more follows");
+    free(changed);
+    free(bytes);
+    files_free(&files);
+}
+
+/* The file that the error is about, and not the one before. */
+static void test_places(void **state) {
+    (void)state;
+    TestFiles files = {.count = 0};
+    size_t size;
+    char expected[256];
+    make_folders(&files);
+    uint8_t *bytes = bytes_of(files_write(&files, AS_TAR, false, "source"), &size);
+    size_t second = 512 + (files.items[0].size + 511) / 512 * 512;
+    scratch_write(scratch_path("cut"), bytes, second + 100);
+    snprintf(expected, sizeof expected, "cut: byte %zu: ", second);
+    assert_refused(scratch_path("cut"), expected);
+    scratch_write(scratch_path("cut"), bytes, second + 600);
+    snprintf(expected, sizeof expected, "cut: %s: Truncated", files.items[1].name);
+    assert_refused(scratch_path("cut"), expected);
+    free(bytes);
+    files_write(&files, AS_FOLDER, false, "folder");
+    snprintf(expected, sizeof expected, "folder/%s", files.items[3].name);
+    assert_int_equal(chmod(scratch_path(expected), 0), 0);
+    assert_int_equal(chmod(scratch_root, 0755), 0);
+    snprintf(expected, sizeof expected, "folder: %s: ", files.items[3].name);
+    bool is_root = geteuid() == 0;
+    if (is_root)
+        assert_int_equal(seteuid(65534), 0); /* root may read everything */
+    assert_refused(scratch_path("folder"), expected);
+    if (is_root)
+        assert_int_equal(seteuid(0), 0);
+    directory_remove(scratch_path("folder"));
+    files_free(&files);
 }
 
 static void test_changed_containers(void **state) {
@@ -242,6 +382,8 @@ int main(void) {
         cmocka_unit_test(test_records),        cmocka_unit_test(test_folders),
         cmocka_unit_test(test_cut_containers), cmocka_unit_test(test_changed_containers),
         cmocka_unit_test(test_changed_images), cmocka_unit_test(test_stopped),
+        cmocka_unit_test(test_two_of_one),     cmocka_unit_test(test_links_to_nowhere),
+        cmocka_unit_test(test_early_ends),     cmocka_unit_test(test_places),
     };
     return cmocka_run_group_tests(tests, scratch_setup, teardown);
 }

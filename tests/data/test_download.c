@@ -10,12 +10,23 @@
 
 enum { BODY = 300000, REQUEST_MAX = 4096, CUT = 100000 };
 
-typedef enum { SERVE_WELL, SERVE_CUT, SERVE_STALL, SERVE_NOT_FOUND, SERVE_REDIRECT, SERVE_LOOP, SERVE_NO_RANGES, SERVE_WRONG_RANGE } Manner;
+typedef enum {
+    SERVE_WELL,
+    SERVE_CUT,
+    SERVE_STALL,
+    SERVE_NOT_FOUND,
+    SERVE_REDIRECT,
+    SERVE_LOOP,
+    SERVE_NO_RANGES,
+    SERVE_WRONG_RANGE,
+    SERVE_GIVEN /* `given`, a whole answer, to a request with a range; SERVE_CUT to one without */
+} Manner;
 
 static uint8_t body[BODY];
 static char md5[SHA256_HEX_MAX], sha256[SHA256_HEX_MAX];
 static _Atomic Manner manner;
-static atomic_int requests, ranged;
+static atomic_int requests, ranged, conditional;
+static const char *_Atomic given;
 static atomic_bool ending;
 static int listener = -1;
 static unsigned port;
@@ -49,12 +60,12 @@ static void answer_body(int client, long start, Manner how) {
         return;
     }
     long named = how == SERVE_WRONG_RANGE ? start + 1 : start;
-    int size =
-        snprintf(head, sizeof head, "HTTP/1.1 %s\r\nContent-Length: %ld\r\n", start ? "206 Partial Content" : "200 OK", BODY - start);
+    int size = snprintf(head, sizeof head, "HTTP/1.1 %s\r\nContent-Length: %ld\r\nETag: \"one\"\r\n",
+                        start ? "206 Partial Content" : "200 OK", BODY - start);
     if (start)
         size += snprintf(head + size, sizeof head - (size_t)size, "Content-Range: bytes %ld-%d/%d\r\n", named, BODY - 1, BODY);
     size += snprintf(head + size, sizeof head - (size_t)size, "Connection: close\r\n\r\n");
-    long end = how == SERVE_CUT || how == SERVE_STALL ? start + CUT : BODY;
+    long end = how == SERVE_CUT || how == SERVE_STALL || how == SERVE_GIVEN ? start + CUT : BODY;
     end = end < BODY ? end : BODY;
     if (!send_all(client, head, (size_t)size) || !send_all(client, body + start, (size_t)(end - start)))
         return;
@@ -78,7 +89,12 @@ static void serve(int client) {
     const char *range = strstr(request, "Range: bytes=");
     long start = range ? strtol(range + strlen("Range: bytes="), NULL, 10) : 0;
     ranged += start > 0;
+    conditional += strstr(request, "If-Range: \"one\"\r\n") != NULL;
     Manner how = manner;
+    if (how == SERVE_GIVEN && start) {
+        send_all(client, given, strlen(given));
+        return;
+    }
     if (how == SERVE_NOT_FOUND)
         answer_empty(client, "404 Not Found", "");
     else if (how == SERVE_LOOP || (how == SERVE_REDIRECT && strstr(request, "GET /file")))
@@ -111,7 +127,7 @@ static int setup(void **state) {
         return -1;
     rng_init(&rng, 1, 2);
     for (int i = 0; i < BODY; i++)
-        body[i] = (uint8_t)rng_next(&rng);
+        body[i] = (uint8_t)(rng_below(&rng, 255) + 1); /* no zeros: some answers are texts */
     scratch_write(scratch_path("whole"), body, BODY);
     if (digest_file(DIGEST_MD5, scratch_path("whole"), md5, &error) || digest_file(DIGEST_SHA256, scratch_path("whole"), sha256, &error))
         return -1;
@@ -155,12 +171,13 @@ static void assert_whole(void) {
     assert_memory_equal(buffer.data, body, BODY);
     buffer_deinit(&buffer);
     assert_int_equal(part_size(), -1);
+    assert_false(file_exists(scratch_path("file.part.from")));
 }
 
 static void fetch_expect(Manner how, const DownloadOptions *options, int expected, const char *part) {
     Error error = {0};
     manner = how;
-    requests = ranged = 0;
+    requests = ranged = conditional = 0;
     int result = download_file(url(), scratch_path("file"), options, &error);
     if (result != expected || (part && !strstr(error.text, part)))
         fail_msg("%d, not %d: %s", result, expected, error.text);
@@ -170,6 +187,7 @@ static void fetch_expect(Manner how, const DownloadOptions *options, int expecte
 static void clean(void) {
     remove(scratch_path("file"));
     remove(scratch_path("file.part"));
+    remove(scratch_path("file.part.from"));
 }
 
 static void test_whole(void **state) {
@@ -194,6 +212,7 @@ static void test_resumed(void **state) {
     fetch_expect(SERVE_CUT, &options, DATA_REFUSED, url());
     assert_int_equal(part_size(), 2 * CUT);
     assert_int_equal(ranged, 1);
+    assert_int_equal(conditional, 1);
     fetch_expect(SERVE_WELL, &options, 0, NULL);
     assert_int_equal(ranged, 1);
     assert_whole();
@@ -211,8 +230,95 @@ static void test_ranges(void **state) {
     assert_int_equal(ranged, 1);
     assert_whole();
     clean();
+    fetch_expect(SERVE_CUT, &options, DATA_REFUSED, NULL);
     scratch_write(scratch_path("file.part"), body, BODY); /* ended between the last byte and the new name */
+    const DownloadOptions unchecked = {.stall_seconds = 1};
+    fetch_expect(SERVE_WELL, &unchecked, 0, NULL);
+    assert_int_equal(ranged, 1);
+    assert_whole();
+}
+
+static void assert_part_stays(void) {
+    size_t size;
+    uint8_t *bytes = scratch_read(scratch_path("file.part"), &size);
+    assert_true(size >= CUT);
+    assert_memory_equal(bytes, body, CUT);
+    free(bytes);
+    assert_int_equal(size, CUT);
+}
+
+/* Without a checksum, too, only a whole file gets its name. */
+static void test_answers_to_a_range(void **state) {
+    (void)state;
+    static const struct {
+        const char *answer, *error;
+    } answers[] = {
+        {"HTTP/1.1 204 No Content\r\n\r\n", "status 204"},
+        {"HTTP/1.1 206 Partial Content\r\nContent-Length: 0\r\nContent-Range: bytes 100000-299999/300000\r\n\r\n",
+         "status 206 and ended at byte 100000 of 300000"},
+        {"HTTP/1.1 206 Partial Content\r\nContent-Length: 0\r\n\r\n", "status 206 and another part"},
+        {"HTTP/1.1 206 Partial Content\r\nContent-Length: 3\r\nContent-Range: bytes 100000-100002/*\r\n\r\nabc", "may be of another file"},
+        {"HTTP/1.1 206 Partial Content\r\nContent-Length: 3\r\nContent-Range: bytes 100000-100002/400000\r\n\r\nabc",
+         "may be of another file"},
+        {"HTTP/1.1 206 Partial Content\r\nContent-Length: 3\r\nETag: \"two\"\r\nContent-Range: bytes 100000-100002/300000\r\n\r\nabc",
+         "may be of another file"},
+        {"HTTP/1.1 302 Found\r\nContent-Length: 11\r\n\r\n<html>moved", "status 302"},
+        {"HTTP/1.1 300 Multiple Choices\r\nContent-Length: 11\r\n\r\n<html>moved", "status 300"},
+        {"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 11\r\n\r\n<html>later", "status 503"},
+    };
+    const DownloadOptions options = {.stall_seconds = 1};
+    for (size_t i = 0; i < sizeof answers / sizeof *answers; i++) {
+        clean();
+        fetch_expect(SERVE_CUT, &options, DATA_REFUSED, NULL);
+        given = answers[i].answer;
+        fetch_expect(SERVE_GIVEN, &options, DATA_REFUSED, answers[i].error);
+        assert_int_equal(ranged, 1);
+        assert_part_stays();
+        fetch_expect(SERVE_WELL, &options, 0, NULL);
+        assert_whole();
+    }
+    clean();
+    fetch_expect(SERVE_CUT, &options, DATA_REFUSED, NULL);
+    given = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+    fetch_expect(SERVE_GIVEN, &options, DATA_REFUSED, "status 200 and an empty file");
+    assert_int_equal(part_size(), -1);
+}
+
+/* Some bytes of the range that was asked for, and no more: they are kept, and are not the file. */
+static void test_short_range(void **state) {
+    (void)state;
+    static char answer[1200];
+    const DownloadOptions options = {.stall_seconds = 1};
+    clean();
+    fetch_expect(SERVE_CUT, &options, DATA_REFUSED, NULL);
+    int head = snprintf(answer, sizeof answer, "HTTP/1.1 206 Partial Content\r\nContent-Length: 9\r\nContent-Range: bytes %d-%d/%d\r\n\r\n",
+                        CUT, CUT + 8, BODY);
+    memcpy(answer + head, body + CUT, 9);
+    given = answer;
+    fetch_expect(SERVE_GIVEN, &options, DATA_REFUSED, "ended at byte 100009 of 300000; the same command goes on from here");
     fetch_expect(SERVE_WELL, &options, 0, NULL);
+    assert_int_equal(ranged, 1);
+    assert_whole();
+}
+
+/* A part of what another address has, or of nobody knows what, is not gone on from. */
+static void test_another_address(void **state) {
+    (void)state;
+    char other[PATH_TEXT_MAX];
+    Error error = {0};
+    const DownloadOptions options = {.stall_seconds = 1};
+    snprintf(other, sizeof other, "%s?other", url());
+    clean();
+    fetch_expect(SERVE_CUT, &options, DATA_REFUSED, NULL);
+    manner = SERVE_WELL;
+    ranged = 0;
+    assert_int_equal(download_file(other, scratch_path("file"), &options, &error), 0);
+    assert_int_equal(ranged, 0);
+    assert_whole();
+    clean();
+    scratch_write(scratch_path("file.part"), "a part of another file", 22);
+    fetch_expect(SERVE_WELL, &options, 0, NULL);
+    assert_int_equal(ranged, 0);
     assert_whole();
 }
 
@@ -227,8 +333,10 @@ static void test_wrong_checksum(void **state) {
     options = checked();
     options.sha256 = other;
     fetch_expect(SERVE_WELL, &options, DATA_REFUSED, "its SHA-256 is");
-    scratch_write(scratch_path("file.part"), "a part of another file", 22);
+    clean();
     options = checked();
+    fetch_expect(SERVE_CUT, &options, DATA_REFUSED, NULL);
+    scratch_write(scratch_path("file.part"), "a part of another file", 22);
     fetch_expect(SERVE_WELL, &options, DATA_REFUSED, "is not the file that is wanted, and was removed");
     fetch_expect(SERVE_WELL, &options, 0, NULL);
     assert_whole();
@@ -311,9 +419,10 @@ static void test_nobody_there(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_whole),          cmocka_unit_test(test_resumed),      cmocka_unit_test(test_ranges),
-        cmocka_unit_test(test_wrong_checksum), cmocka_unit_test(test_answers),      cmocka_unit_test(test_stalled),
-        cmocka_unit_test(test_stopped),        cmocka_unit_test(test_nobody_there),
+        cmocka_unit_test(test_whole),          cmocka_unit_test(test_resumed),         cmocka_unit_test(test_ranges),
+        cmocka_unit_test(test_wrong_checksum), cmocka_unit_test(test_answers),         cmocka_unit_test(test_stalled),
+        cmocka_unit_test(test_stopped),        cmocka_unit_test(test_nobody_there),    cmocka_unit_test(test_answers_to_a_range),
+        cmocka_unit_test(test_short_range),    cmocka_unit_test(test_another_address),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -278,6 +278,66 @@ static void test_some_classes(void **state) {
     files_free(&files);
 }
 
+static void files_add_link(TestFiles *files, const char *name, const char *hard, const char *soft) {
+    TestFile *file = files_add(files, name, 0);
+    snprintf(file->hard, sizeof file->hard, "%s", hard);
+    snprintf(file->soft, sizeof file->soft, "%s", soft);
+}
+
+/* Images, and a batch of records, that are links: the pack is that of the same files written out. */
+static void check_links(TestFiles *files, const char *whole) {
+    const PackOptions options = {.name = "made", .height = 8, .width = 8};
+    for (int container = 0; container < CONTAINERS; container++)
+        for (int backwards = 0; backwards < 2; backwards++) {
+            PackReport report;
+            if (container == AS_ZIP && *files->items[files->count - 1].hard)
+                continue; /* a zip has none */
+            DatasetMap *data = pack_and_map(files_write(files, (TestContainer)container, backwards, "links"), &options, &report);
+            assert_string_equal(dataset_info(data)->digest, whole);
+            dataset_free(data);
+            pack_report_deinit(&report);
+            if (container == AS_FOLDER)
+                directory_remove(scratch_path("links"));
+        }
+}
+
+static void digest_of(const TestFiles *files, char out[SHA256_HEX_MAX]) {
+    const PackOptions options = {.name = "made", .height = 8, .width = 8};
+    PackReport report;
+    DatasetMap *data = pack_and_map(files_write(files, AS_TAR, false, "whole"), &options, &report);
+    text_copy(out, SHA256_HEX_MAX, dataset_info(data)->digest);
+    dataset_free(data);
+    pack_report_deinit(&report);
+}
+
+static void test_links(void **state) {
+    (void)state;
+    TestFiles files = {.count = 0};
+    char whole[SHA256_HEX_MAX];
+    make_folders(&files);
+    size_t count = files.count;
+    files_add_jpeg(&files, "set/train/n0/copy.jpg", 3, 64);
+    files_add_jpeg(&files, "set/train/n1/copy.jpg", 3, 64);
+    files_add_jpeg(&files, "set/val/n1/copy.jpg", 3, 64);
+    digest_of(&files, whole);
+    for (int soft = 0; soft < 2; soft++) {
+        while (files.count > count)
+            free(files.items[--files.count].bytes);
+        files_add_link(&files, "set/train/n0/copy.jpg", soft ? "" : "set/train/n3/3.jpg", soft ? ".././n3//3.jpg" : "");
+        files_add_link(&files, "set/train/n1/copy.jpg", soft ? "" : "set/train/n3/3.jpg", soft ? "../n0/copy.jpg" : "");
+        files_add_link(&files, "set/val/n1/copy.jpg", soft ? "" : "set/train/n3/3.jpg", soft ? "../../../set/train/n3/3.jpg" : "");
+        check_links(&files, whole);
+    }
+    files_free(&files);
+    make_cifar10(&files);
+    TestFile *batch = files_find(&files, "data_batch_4"), *from = files_find(&files, "data_batch_2");
+    memcpy(batch->bytes, from->bytes, from->size);
+    digest_of(&files, whole);
+    strcpy(batch->soft, "data_batch_2.bin");
+    check_links(&files, whole);
+    files_free(&files);
+}
+
 static void test_idx_folder(void **state) {
     (void)state;
     static const uint8_t labels[] = {0, 1, 2, 3, 0, 1};
@@ -364,7 +424,7 @@ int main(void) {
         cmocka_unit_test(test_cifar10),       cmocka_unit_test(test_cifar100),      cmocka_unit_test(test_stl10),
         cmocka_unit_test(test_tiny_imagenet), cmocka_unit_test(test_image_folders), cmocka_unit_test(test_decoded_bytes),
         cmocka_unit_test(test_measures),      cmocka_unit_test(test_some_classes),  cmocka_unit_test(test_idx_folder),
-        cmocka_unit_test(test_skips),
+        cmocka_unit_test(test_skips),         cmocka_unit_test(test_links),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
