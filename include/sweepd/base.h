@@ -17,7 +17,8 @@
 
 enum { ERROR_TEXT_MAX = 1024 };
 
-/* One line of text, without a newline and without a program's name: "sweeps/a.yaml:4:3: grid.depth: ...". */
+/* One line of text, without a newline and without a program's name: "sweeps/a.yaml:4:3: grid.depth: ...". Whatever it quotes, it is plain
+ * (text_is_plain): other bytes are written as text_copy_plain writes them. */
 typedef struct Error {
     char text[ERROR_TEXT_MAX];
     bool memory; /* an allocation failed, or would: less at once may go well */
@@ -38,7 +39,7 @@ typedef enum { LOG_INFO, LOG_WARNING, LOG_ERROR } LogLevel;
 /* To the end of this file, made with mode 0600 when missing. 0, or -1 and messages go where they went. */
 int log_open(const char *path, Error *error);
 void log_close(void); /* back to stderr */
-/* One line, cut at 2 KiB, in one write, so that processes that append to one file do not mix theirs. */
+/* One line, plain as an error's, cut at 2 KiB, in one write, so that processes that append to one file do not mix theirs. */
 void log_write(LogLevel level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* ---- buffers ---- */
@@ -59,7 +60,7 @@ void buffer_append_text(Buffer *buffer, const char *text);
 void buffer_printf(Buffer *buffer, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* The shortest decimal text that reads back as the same double ("0.1", "1e+18"). Non-finite values become "null". */
 void buffer_append_double(Buffer *buffer, double value);
-/* The text as a JSON string, quoted and escaped. */
+/* The text as a JSON string, quoted and escaped. A byte that is no UTF-8, which no JSON reader takes, becomes "?". */
 void buffer_append_json(Buffer *buffer, const char *text);
 /* 0, or an error that says what did not fit when the buffer has failed. */
 int buffer_check(const Buffer *buffer, Error *error, const char *what);
@@ -68,6 +69,15 @@ int buffer_check(const Buffer *buffer, Error *error, const char *what);
 bool text_copy(char *target, size_t capacity, const char *source);
 /* strdup that sets the error. NULL on failure. */
 char *text_duplicate(const char *source, Error *error);
+
+/* Bytes of the well-formed UTF-8 character at text, or 0. */
+size_t text_character_size(const char *text);
+/* How many bytes of the text, from its start, are valid UTF-8 without control characters; plain: all of them. Any other, on a terminal or
+ * in a log, may pretend to be another line or say what is not so. */
+size_t text_plain_size(const char *text);
+bool text_is_plain(const char *text);
+/* Copies, cut to fit, with each byte that is not plain as "\x1b". */
+void text_copy_plain(char *target, size_t capacity, const char *source);
 
 /* ---- hash ---- */
 
@@ -115,12 +125,15 @@ enum { PATH_TEXT_MAX = 4096 };
 
 /* Reads a whole file of at most max bytes into an initialised buffer (whose own max must allow it). */
 int file_read(const char *path, size_t max, Buffer *out, Error *error);
-/* Writes to a temporary name beside path, syncs, renames: path holds the old bytes or the new ones, never a part. */
+/* Writes to another file, syncs, and gives it the name: path holds the old bytes or the new ones, never a part. */
 int file_write_atomic(const char *path, const void *data, size_t size, unsigned mode, Error *error);
-/* The same for a file that is written piece by piece: opens a temporary name beside path for reading and writing and returns its
- * descriptor, or -1; file_publish gives it the mode, syncs, closes and renames. A failed file_publish has closed and removed it, too. */
+/* The same for a file that is written piece by piece: opens a file for reading and writing and returns its descriptor, or -1. It has no
+ * name, so that nothing is left of it when the process is killed, and temporary is ""; where the file system has no such files, that is
+ * its name, beside path. file_publish gives it the mode, syncs, names it and closes; one that failed has closed and removed it, too.
+ * file_abandon closes and removes it. */
 int file_create_temporary(const char *path, char temporary[PATH_TEXT_MAX], Error *error);
 int file_publish(int descriptor, const char *temporary, const char *path, unsigned mode, Error *error);
+void file_abandon(int descriptor, const char *temporary);
 /* The same from pieces, one behind the other, so that what is large need not be copied together first. */
 typedef struct FilePiece {
     const void *data;

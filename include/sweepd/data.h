@@ -34,12 +34,14 @@ typedef struct DatasetMap DatasetMap;
 
 typedef struct DataInfo {
     char name[64];
-    char digest[SHA256_HEX_MAX]; /* SHA-256 over train images, train labels, test images, test labels; see docs/packed-data.md */
+    char digest[SHA256_HEX_MAX]; /* SHA-256 over all below, the images, labels and class names; docs/packed-data.md has the bytes */
     int64_t height, width, channels;
     int64_t inputs; /* channels * height * width */
     int64_t classes;
     int64_t train_count, test_count;
-    float mean[DATA_CHANNELS_MAX], deviation[DATA_CHANNELS_MAX]; /* of train pixels scaled to [0, 1] */
+    /* Pixels scaled to [0, 1] are normalised by them. `dataset_pack` measures them on the training images; fashion-mnist as the program
+     * packs it by itself has rounded ones, 0.286 and 0.353, and so is other data than the same files packed by `dataset_pack`. */
+    float mean[DATA_CHANNELS_MAX], deviation[DATA_CHANNELS_MAX];
 } DataInfo;
 
 /* Opens the pack with this name and digest: HOME/data/NAME-<digest>.pack, or HOME/data/NAME.pack when its digest is this. Where neither is

@@ -87,9 +87,10 @@ void buffer_append_double(Buffer *buffer, double value) {
 void buffer_append_json(Buffer *buffer, const char *text) {
     buffer_append(buffer, "\"", 1);
     for (const char *from = text; *from;) {
-        size_t plain = 0;
-        while ((unsigned char)from[plain] >= 0x20 && from[plain] != '"' && from[plain] != '\\')
-            plain++;
+        size_t plain = 0, more;
+        while ((unsigned char)from[plain] >= 0x20 && from[plain] != '"' && from[plain] != '\\' &&
+               (more = text_character_size(from + plain)) > 0)
+            plain += more;
         buffer_append(buffer, from, plain);
         from += plain;
         if (!*from)
@@ -98,8 +99,10 @@ void buffer_append_json(Buffer *buffer, const char *text) {
             buffer_printf(buffer, "\\%c", *from);
         else if (*from == '\n')
             buffer_append_text(buffer, "\\n");
-        else
+        else if ((unsigned char)*from < 0x20)
             buffer_printf(buffer, "\\u%04x", (unsigned char)*from);
+        else
+            buffer_append_text(buffer, "?");
         from++;
     }
     buffer_append(buffer, "\"", 1);

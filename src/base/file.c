@@ -10,7 +10,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define FILE_TEMPORARY ".tmp-" /* then six characters that mkostemp chooses */
+#define FILE_TEMPORARY ".tmp-" /* then six characters */
+
+enum { DESCRIPTOR_PATH_MAX = 32, NAMES_TRIED = 100 };
 
 int file_read(const char *path, size_t max, Buffer *out, Error *error) {
     int result = -1;
@@ -54,21 +56,74 @@ static int write_whole(int descriptor, const char *data, size_t size) {
     return 0;
 }
 
-/* A rename is durable only when the directory that holds the name is. */
+/* The directory that holds the name. */
+static const char *directory_of(const char *path, char parent[PATH_TEXT_MAX]) {
+    text_copy(parent, PATH_TEXT_MAX, path);
+    char *slash = strrchr(parent, '/');
+    if (!slash)
+        return ".";
+    slash[slash == parent] = '\0';
+    return parent;
+}
+
+/* A name is durable only when the directory that holds it is. */
 static void directory_sync(const char *path) {
     char parent[PATH_TEXT_MAX];
-    text_copy(parent, sizeof parent, path);
-    char *slash = strrchr(parent, '/');
-    if (slash)
-        slash[slash == parent] = '\0';
-    int descriptor = open(slash ? parent : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int descriptor = open(directory_of(path, parent), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (descriptor < 0)
         return;
     fsync(descriptor);
     close(descriptor);
 }
 
+/* ---- files without a name ---- */
+
+static const char *descriptor_path(int descriptor, char out[DESCRIPTOR_PATH_MAX]) {
+    snprintf(out, DESCRIPTOR_PATH_MAX, "/proc/self/fd/%d", descriptor);
+    return out;
+}
+
+/* -1: not to be had on this file system, or not to be named later. */
+static int unnamed_create(const char *path) {
+    char parent[PATH_TEXT_MAX], self[DESCRIPTOR_PATH_MAX];
+    int descriptor = open(directory_of(path, parent), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    if (descriptor < 0 || file_exists(descriptor_path(descriptor, self)))
+        return descriptor;
+    close(descriptor);
+    return -1;
+}
+
+static int unnamed_link(int descriptor, const char *path) {
+    char self[DESCRIPTOR_PATH_MAX];
+    return linkat(AT_FDCWD, descriptor_path(descriptor, self), AT_FDCWD, path, AT_SYMLINK_FOLLOW) ? -errno : 0;
+}
+
+/* A link replaces nothing, a rename does: a file that takes another's name has one of its own for that moment. Negative errno. */
+static int unnamed_publish(int descriptor, const char *path) {
+    char temporary[PATH_TEXT_MAX];
+    int problem = unnamed_link(descriptor, path);
+    if (problem != -EEXIST)
+        return problem;
+    uint64_t start = (uint64_t)getpid() + (uint64_t)(1e9 * clock_monotonic());
+    for (uint64_t i = 0; i < NAMES_TRIED && problem == -EEXIST; i++) {
+        if (path_format(temporary, NULL, "%s" FILE_TEMPORARY "%06x", path, (unsigned)((start + i) & 0xffffff)))
+            return -ENAMETOOLONG;
+        problem = unnamed_link(descriptor, temporary);
+    }
+    if (!problem && rename(temporary, path)) {
+        problem = -errno;
+        unlink(temporary);
+    }
+    return problem;
+}
+
+/* ---- */
+
 int file_create_temporary(const char *path, char temporary[PATH_TEXT_MAX], Error *error) {
+    *temporary = '\0';
+    int unnamed = unnamed_create(path);
+    if (unnamed >= 0)
+        return unnamed;
     if (path_format(temporary, error, "%s" FILE_TEMPORARY "XXXXXX", path))
         return -1;
     int descriptor = mkostemp(temporary, O_CLOEXEC);
@@ -77,16 +132,25 @@ int file_create_temporary(const char *path, char temporary[PATH_TEXT_MAX], Error
 
 int file_publish(int descriptor, const char *temporary, const char *path, unsigned mode, Error *error) {
     int problem = fchmod(descriptor, (mode_t)mode) || fsync(descriptor) ? -errno : 0;
-    if (close(descriptor) && !problem)
+    if (!problem && !*temporary)
+        problem = unnamed_publish(descriptor, path);
+    if (close(descriptor) && !problem && *temporary)
         problem = -errno;
-    if (!problem && rename(temporary, path))
+    if (!problem && *temporary && rename(temporary, path))
         problem = -errno;
     if (problem) {
-        unlink(temporary);
+        if (*temporary)
+            unlink(temporary);
         return error_set_errno(error, -problem, "cannot write %s", path);
     }
     directory_sync(path);
     return 0;
+}
+
+void file_abandon(int descriptor, const char *temporary) {
+    close(descriptor);
+    if (*temporary)
+        unlink(temporary);
 }
 
 int file_write_pieces(const char *path, const FilePiece *pieces, size_t count, unsigned mode, Error *error) {
@@ -99,8 +163,7 @@ int file_write_pieces(const char *path, const FilePiece *pieces, size_t count, u
         problem = write_whole(descriptor, pieces[i].data, pieces[i].size);
     if (!problem)
         return file_publish(descriptor, temporary, path, mode, error);
-    close(descriptor);
-    unlink(temporary);
+    file_abandon(descriptor, temporary);
     return error_set_errno(error, -problem, "cannot write %s", path);
 }
 

@@ -28,16 +28,15 @@ void log_close(void) {
 /* One write per line, so that lines of several processes that append to one file do not mix. */
 void log_write(LogLevel level, const char *format, ...) {
     static const char *const names[] = {"info", "warning", "error"};
-    char line[LOG_LINE_MAX], stamp[32];
-    clock_text(clock_unix(), stamp);
-    int used = snprintf(line, sizeof line, "%s %s ", stamp, names[level]);
+    char text[LOG_LINE_MAX], line[LOG_LINE_MAX], stamp[32];
     va_list arguments;
     va_start(arguments, format);
-    int more = vsnprintf(line + used, sizeof line - (size_t)used - 1, format, arguments);
+    vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    size_t size = more < 0 ? (size_t)used : (size_t)used + (size_t)more;
-    if (size > sizeof line - 2)
-        size = sizeof line - 2;
+    clock_text(clock_unix(), stamp);
+    int used = snprintf(line, sizeof line, "%s %s ", stamp, names[level]);
+    text_copy_plain(line + used, sizeof line - (size_t)used - 1, text);
+    size_t size = strlen(line);
     line[size++] = '\n';
     ssize_t ignored = write(log_descriptor, line, size);
     (void)ignored;

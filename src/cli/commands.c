@@ -255,7 +255,7 @@ const Command cli_commands[] = {
      "(binary), Tiny ImageNet, IDX, or train/CLASS/ and val/CLASS/ of JPEG and PNG images. OUT is a name, for HOME/data/OUT.pack, which "
      "sweep "
      "files then call `data: {name: OUT}`, or a file's path with a '/'. Images that cannot be read are listed and left out.\n"
-     "verify [NAME|FILE]: checks a pack's bytes against its digest, or those of all packs of the home.\n"
+     "verify [NAME|FILE]: checks a pack's header and bytes against its digest, or those of all packs of the home.\n"
      "show NAME|FILE: shapes, counts, classes, digest."},
     {"doctor", verb_doctor, "check that everything needed is in place", FLAG, NULL,
      "Exit code 1 when something is amiss; each line says how to mend it."},

@@ -39,13 +39,15 @@ int cli_home(const Cli *cli, char out[PATH_TEXT_MAX], Error *error) {
 }
 
 void cli_note(const char *format, ...) {
+    enum { NOTE_MAX = 4 * PATH_TEXT_MAX };
+    char text[NOTE_MAX], shown[NOTE_MAX];
     va_list values;
     va_start(values, format);
-    fflush(stdout);
-    fputs("sweepctl: ", stderr);
-    vfprintf(stderr, format, values);
-    fputc('\n', stderr);
+    vsnprintf(text, sizeof text, format, values);
     va_end(values);
+    text_copy_plain(shown, sizeof shown, text);
+    fflush(stdout);
+    fprintf(stderr, "sweepctl: %s\n", shown);
 }
 
 int cli_usage(Error *error, const char *format, ...) {

@@ -23,7 +23,6 @@ typedef struct PackLayout {
 
 typedef struct PackHeader {
     DataInfo info;
-    int version;
     uint64_t names_size; /* bytes of class names, each ended by a zero byte */
     PackLayout layout;
 } PackHeader;
@@ -39,14 +38,19 @@ void pack_header_put(uint8_t *page, const PackHeader *header);
 int pack_header_get(const uint8_t *page, const char *path, PackHeader *header, Error *error);
 /* Damage at a byte of the pack. */
 int pack_refuse(const char *path, uint64_t offset, const char *what, Error *error);
-/* The digest of the four parts; what it covers depends on the header's shape. */
-int pack_digest(const PackHeader *header, const uint8_t *pack, char hex[SHA256_HEX_MAX], Error *error);
+/* Over all that decides a result or names a part of it: shape, counts, mean and deviation, the four parts, and the class names, which are
+ * [names_size], or NULL when that is 0. docs/packed-data.md gives the bytes. */
+int pack_digest(const PackHeader *header, const uint8_t *pack, const char *names, char hex[SHA256_HEX_MAX], Error *error);
+bool pack_digest_is_plain(const char *digest);
+/* 0, or DATA_REFUSED when it is no name for a data set. */
+int pack_name_set(DataInfo *info, const char *name, Error *error);
 bool pack_scale_is_usable(const DataInfo *info);
 
 /* Changes when a file's bytes are written or another takes its name. */
 typedef struct FileIdentity {
     dev_t device;
     ino_t number;
+    off_t size;
     struct timespec written, changed;
 } FileIdentity;
 
@@ -120,8 +124,8 @@ typedef struct PackWriter {
     const int32_t *renumbered;       /* a class's number in the pack by its number in the source, below 0: left out; NULL: as it is */
 } PackWriter;
 
-/* info: shape, classes and counts; a mean above 0 is taken as it is, else mean and deviation are measured. The path must outlive the
- * writer. */
+/* info: shape, classes and counts; a deviation above 0 is taken as it is, and the mean beside it, else both are measured. The path must
+ * outlive the writer. */
 int pack_writer_open(PackWriter *writer, const DataInfo *info, const char *path, Error *error);
 uint8_t *pack_writer_row(PackWriter *writer, DataSection section, int64_t index);
 void pack_writer_keep(PackWriter *writer, DataSection section, int64_t index, uint16_t label);

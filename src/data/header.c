@@ -1,15 +1,14 @@
-/* The first page of a pack; docs/packed-data.md gives the layout. Version 1 knew one channel, its shape by the number of inputs alone, and
- * at most 256 classes without names; such packs are still read. */
+/* The first page of a pack; docs/packed-data.md gives the layout. The digests of versions 1 and 2 left out what decides a result beside the
+ * pixels and labels, so that two packs with one digest could train to different weights; they are not read. */
 #include "dataset.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <math.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { PACK_VERSION = 2, PACK_VERSION_PLAIN = 1, CLASSES_IN_A_BYTE = 256 };
+enum { PACK_VERSION = 3, CLASSES_IN_A_BYTE = 256, DIGEST_HEAD_MAX = 256 };
 
 /* Offsets of the header's fields. */
 enum {
@@ -21,12 +20,10 @@ enum {
     AT_CLASSES = 32,
     AT_TRAIN = 40,
     AT_TEST = 48,
-    AT_MEAN = 56, /* of version 1 */
-    AT_DEVIATION = 60,
     AT_PARTS = 64,
     AT_NAME = 96,
     AT_DIGEST = 160,
-    AT_HEIGHT = 256, /* from here on: version 2 */
+    AT_HEIGHT = 256,
     AT_WIDTH = 264,
     AT_CHANNELS = 272,
     AT_NAMES = 280,
@@ -36,6 +33,7 @@ enum {
 };
 
 static const char magic[8] = "SWEEPDPK";
+static const char digits[] = "0123456789abcdef";
 
 int pack_label_bytes(const DataInfo *info) {
     return info->classes <= CLASSES_IN_A_BYTE ? 1 : 2;
@@ -65,10 +63,14 @@ static uint64_t number_get(const uint8_t *source, int bytes) {
     return value;
 }
 
-static void float_put(uint8_t *target, float value) {
+static uint32_t float_bits(float value) {
     uint32_t bits;
     memcpy(&bits, &value, sizeof bits);
-    number_put(target, bits, 4);
+    return bits;
+}
+
+static void float_put(uint8_t *target, float value) {
+    number_put(target, float_bits(value), 4);
 }
 
 static float float_get(const uint8_t *source) {
@@ -83,6 +85,17 @@ bool pack_scale_is_usable(const DataInfo *info) {
         if (!(info->mean[i] >= 0 && info->mean[i] <= 1 && info->deviation[i] > 0 && info->deviation[i] <= 1))
             return false;
     return true;
+}
+
+bool pack_digest_is_plain(const char *digest) {
+    return strlen(digest) == SHA256_HEX_MAX - 1 && strspn(digest, digits) == SHA256_HEX_MAX - 1;
+}
+
+int pack_name_set(DataInfo *info, const char *name, Error *error) {
+    if (!dataset_name_is_plain(name, strlen(name)))
+        return data_refuse(error, "not a data set's name: \"%.80s\"", name);
+    text_copy(info->name, sizeof info->name, name);
+    return 0;
 }
 
 void pack_header_put(uint8_t *page, const PackHeader *header) {
@@ -121,16 +134,6 @@ static int count_get(const uint8_t *page, int offset, int64_t max, int64_t *out)
     return value >= 1 && value <= (uint64_t)max ? 0 : 1;
 }
 
-/* A version 1 pack is one channel; a number of inputs that is a square is taken as one. */
-static void plain_get(const uint8_t *page, DataInfo *info) {
-    int64_t side = llround(sqrt((double)info->inputs));
-    info->height = side * side == info->inputs ? side : 1;
-    info->width = info->inputs / info->height;
-    info->channels = 1;
-    info->mean[0] = float_get(page + AT_MEAN);
-    info->deviation[0] = float_get(page + AT_DEVIATION);
-}
-
 static int shape_get(const uint8_t *page, const char *path, PackHeader *header, Error *error) {
     DataInfo *info = &header->info;
     if (count_get(page, AT_HEIGHT, PACK_INPUTS_MAX, &info->height))
@@ -151,10 +154,9 @@ static int shape_get(const uint8_t *page, const char *path, PackHeader *header, 
 
 static int counts_get(const uint8_t *page, const char *path, PackHeader *header, Error *error) {
     DataInfo *info = &header->info;
-    int64_t classes_max = header->version == PACK_VERSION_PLAIN ? CLASSES_IN_A_BYTE : DATA_CLASSES_MAX;
     if (count_get(page, AT_INPUTS, PACK_INPUTS_MAX, &info->inputs))
         return pack_refuse(path, AT_INPUTS, "the number of inputs is out of bounds", error);
-    if (count_get(page, AT_CLASSES, classes_max, &info->classes))
+    if (count_get(page, AT_CLASSES, DATA_CLASSES_MAX, &info->classes))
         return pack_refuse(path, AT_CLASSES, "the number of classes is out of bounds", error);
     if (count_get(page, AT_TRAIN, PACK_COUNT_MAX, &info->train_count))
         return pack_refuse(path, AT_TRAIN, "the number of training examples is out of bounds", error);
@@ -171,35 +173,53 @@ static int places_get(const uint8_t *page, const char *path, PackHeader *header,
     for (int i = 0; i < PACK_IMAGE_PARTS; i++)
         if (number_get(page + AT_PARTS + 8 * i, 8) != header->layout.offset[i])
             return pack_refuse(path, AT_PARTS + 8 * (uint64_t)i, "a section is not where the counts put it", error);
-    if (header->version != PACK_VERSION_PLAIN && number_get(page + AT_NAMES, 8) != header->layout.offset[PART_NAMES])
+    if (number_get(page + AT_NAMES, 8) != header->layout.offset[PART_NAMES])
         return pack_refuse(path, AT_NAMES, "a section is not where the counts put it", error);
     return 0;
 }
 
-int pack_header_get(const uint8_t *page, const char *path, PackHeader *header, Error *error) {
-    *header = (PackHeader){.version = (int)number_get(page + AT_VERSION, 4)};
-    DataInfo *info = &header->info;
-    if (memcmp(page + AT_MAGIC, magic, sizeof magic))
-        return pack_refuse(path, AT_MAGIC, "not a packed data set", error);
-    bool plain = header->version == PACK_VERSION_PLAIN;
-    if ((!plain && header->version != PACK_VERSION) || number_get(page + AT_PAGE, 4) != PACK_PAGE)
-        return pack_refuse(path, AT_VERSION, "packed by another version", error);
-    int result = counts_get(page, path, header, error);
-    if (result)
-        return result;
-    if (plain)
-        plain_get(page, info);
-    else
-        result = shape_get(page, path, header, error);
-    if (result)
-        return result;
-    if (!pack_scale_is_usable(info))
-        return pack_refuse(path, plain ? AT_MEAN : AT_MEANS, "the mean or the deviation is out of bounds", error);
-    if (page[AT_NAME + sizeof info->name - 1] || page[AT_DIGEST + sizeof info->digest - 1])
-        return pack_refuse(path, AT_NAME, "the name or the digest has no end", error);
+/* Whoever prints them need not look at their bytes. */
+static int texts_get(const uint8_t *page, const char *path, DataInfo *info, Error *error) {
     memcpy(info->name, page + AT_NAME, sizeof info->name);
     memcpy(info->digest, page + AT_DIGEST, sizeof info->digest);
-    return places_get(page, path, header, error);
+    if (info->name[sizeof info->name - 1] || info->digest[sizeof info->digest - 1])
+        return pack_refuse(path, AT_NAME, "the name or the digest has no end", error);
+    size_t plain = 0;
+    while (dataset_name_is_plain(info->name, plain + 1))
+        plain++;
+    if (!dataset_name_is_plain(info->name, strlen(info->name)))
+        return pack_refuse(path, AT_NAME + plain, "the name is not of letters, digits, '-', '_' and '.'", error);
+    if (!pack_digest_is_plain(info->digest))
+        return pack_refuse(path, AT_DIGEST + strspn(info->digest, digits), "the digest is not of 64 hexadecimal digits", error);
+    return 0;
+}
+
+static int version_check(const uint8_t *page, const char *path, Error *error) {
+    uint64_t version = number_get(page + AT_VERSION, 4);
+    if (version >= 1 && version < PACK_VERSION)
+        return data_refuse(error,
+                           "%s: byte %d: packed in version %d of the format, where %d is read: make it again by 'sweepctl data pack', and "
+                           "submit its sweeps again",
+                           path, AT_VERSION, (int)version, PACK_VERSION);
+    if (version != PACK_VERSION || number_get(page + AT_PAGE, 4) != PACK_PAGE)
+        return pack_refuse(path, AT_VERSION, "packed by another version", error);
+    return 0;
+}
+
+int pack_header_get(const uint8_t *page, const char *path, PackHeader *header, Error *error) {
+    *header = (PackHeader){0};
+    if (memcmp(page + AT_MAGIC, magic, sizeof magic))
+        return pack_refuse(path, AT_MAGIC, "not a packed data set", error);
+    int result = version_check(page, path, error);
+    if (!result)
+        result = counts_get(page, path, header, error);
+    if (!result)
+        result = shape_get(page, path, header, error);
+    if (!result && !pack_scale_is_usable(&header->info))
+        result = pack_refuse(path, AT_MEANS, "the mean or the deviation is out of bounds", error);
+    if (!result)
+        result = texts_get(page, path, &header->info, error);
+    return result ? result : places_get(page, path, header, error);
 }
 
 int dataset_header_read(const char *path, DataInfo *out, Error *error) {
@@ -224,21 +244,28 @@ int dataset_header_read(const char *path, DataInfo *out, Error *error) {
     return result;
 }
 
-/* One channel with labels of one byte is digested as the IDX files' payloads are; where the bytes alone do not say how they are meant, the
- * shape comes first. */
-int pack_digest(const PackHeader *header, const uint8_t *pack, char hex[SHA256_HEX_MAX], Error *error) {
+/* What the bytes of the sections do not say themselves: how they are to be read, and what a batch makes of them. */
+static size_t digest_head(const PackHeader *header, char out[DIGEST_HEAD_MAX]) {
     const DataInfo *info = &header->info;
+    int used = snprintf(out, DIGEST_HEAD_MAX, "%lld %lld %lld %lld %lld %lld %llu\n", (long long)info->channels, (long long)info->height,
+                        (long long)info->width, (long long)info->classes, (long long)info->train_count, (long long)info->test_count,
+                        (unsigned long long)header->names_size);
+    for (int64_t i = 0; i < info->channels; i++)
+        used +=
+            snprintf(out + used, DIGEST_HEAD_MAX - (size_t)used, "%08x %08x\n", float_bits(info->mean[i]), float_bits(info->deviation[i]));
+    return (size_t)used;
+}
+
+int pack_digest(const PackHeader *header, const uint8_t *pack, const char *names, char hex[SHA256_HEX_MAX], Error *error) {
     Sha256 *hash;
-    char shape[96];
+    char head[DIGEST_HEAD_MAX];
     if (sha256_new(&hash, error))
         return -1;
-    if (info->channels > 1 || pack_label_bytes(info) > 1) {
-        int size = snprintf(shape, sizeof shape, "%lld %lld %lld %d\n", (long long)info->channels, (long long)info->height,
-                            (long long)info->width, pack_label_bytes(info));
-        sha256_update(hash, shape, (size_t)size);
-    }
+    sha256_update(hash, head, digest_head(header, head));
     for (int i = 0; i < PACK_IMAGE_PARTS; i++)
         sha256_update(hash, pack + header->layout.offset[i], header->layout.bytes[i]);
+    if (header->names_size)
+        sha256_update(hash, names, header->names_size);
     sha256_finish(hash, hex);
     sha256_free(hash);
     return 0;

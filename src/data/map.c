@@ -25,11 +25,21 @@ static int names_check(DatasetMap *data, const char *path, Error *error) {
     uint64_t size = data->header.names_size, start = data->header.layout.offset[PART_NAMES];
     const char *names = (const char *)data->address + start;
     int64_t ends = 0;
-    for (uint64_t i = 0; i < size; i++)
-        ends += names[i] == '\0';
-    if (size && (names[size - 1] || ends != data->info.classes))
+    if (!size)
+        return 0;
+    if (names[size - 1])
+        return pack_refuse(path, start + size - 1, "the last class name has no end", error);
+    for (uint64_t i = 0; i < size; i++, ends++) {
+        uint64_t first = i;
+        i += text_plain_size(names + i);
+        if (names[i])
+            return pack_refuse(path, start + i, "a class name that is not UTF-8 without control characters", error);
+        if (i == first)
+            return pack_refuse(path, start + i, "a class without a name", error);
+    }
+    if (ends != data->info.classes)
         return pack_refuse(path, start, "there is not one name for each class", error);
-    data->names = size ? names : NULL;
+    data->names = names;
     return 0;
 }
 
@@ -74,9 +84,13 @@ enum { VERIFIED_MAX = 8 };
 static FileIdentity verified[VERIFIED_MAX];
 static size_t verified_next;
 
+static bool time_equals(const struct timespec *a, const struct timespec *b) {
+    return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
+}
+
 static bool identity_equals(const FileIdentity *a, const FileIdentity *b) {
-    return a->device == b->device && a->number == b->number && a->written.tv_sec == b->written.tv_sec &&
-           a->written.tv_nsec == b->written.tv_nsec;
+    return a->device == b->device && a->number == b->number && a->size == b->size && time_equals(&a->written, &b->written) &&
+           time_equals(&a->changed, &b->changed);
 }
 
 static int digest_check(const DatasetMap *data, const char *path, Error *error) {
@@ -86,7 +100,7 @@ static int digest_check(const DatasetMap *data, const char *path, Error *error) 
         if (identity_equals(&data->identity, &verified[i]))
             return 0;
     madvise(data->address, data->size, MADV_SEQUENTIAL);
-    if (pack_digest(&data->header, data->address, digest, error))
+    if (pack_digest(&data->header, data->address, data->names, digest, error))
         return -1;
     madvise(data->address, data->size, MADV_NORMAL);
     if (strcmp(digest, data->info.digest))
@@ -105,7 +119,7 @@ static int file_map(DatasetMap *data, const char *path, Error *error) {
         result = data_refuse(error, "%s: not a packed data set: no file of at least %d bytes", path, PACK_PAGE);
     } else {
         data->size = (size_t)status.st_size;
-        data->identity = (FileIdentity){status.st_dev, status.st_ino, status.st_mtim, status.st_ctim};
+        data->identity = (FileIdentity){status.st_dev, status.st_ino, status.st_size, status.st_mtim, status.st_ctim};
         data->address = mmap(NULL, data->size, PROT_READ, MAP_SHARED, descriptor, 0);
         if (data->address == MAP_FAILED) {
             data->address = NULL;

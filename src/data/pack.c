@@ -377,8 +377,8 @@ static int skip_compare(const void *a, const void *b) {
 
 static int info_fill(const Plan *plan, const PackOptions *options, DataInfo *info, Error *error) {
     *info = plan->info;
-    if (!text_copy(info->name, sizeof info->name, options->name))
-        return data_refuse(error, "a data set's name has at most %zu letters: %.80s", sizeof info->name - 1, options->name);
+    if (pack_name_set(info, options->name, error))
+        return DATA_REFUSED;
     if (options->height)
         info->height = options->height;
     if (options->width)

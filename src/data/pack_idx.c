@@ -82,9 +82,9 @@ int dataset_pack_idx(const char *name, const char *const paths[PACK_IMAGE_PARTS]
     *info = (DataInfo){.channels = 1, .mean = {mean}, .deviation = {deviation}};
     if (!pack_scale_is_usable(info))
         return error_set(error, "%s: mean %g and deviation %g: pixels are scaled to [0, 1]", name, (double)mean, (double)deviation);
-    if (!text_copy(info->name, sizeof info->name, name))
-        return data_refuse(error, "a data set's name has at most %zu letters: %.80s", sizeof info->name - 1, name);
-    int result = idx_data_read(&data, paths, error);
+    int result = pack_name_set(info, name, error);
+    if (!result)
+        result = idx_data_read(&data, paths, error);
     if (result)
         return result;
     idx_data_info(&data, info);

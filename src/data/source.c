@@ -1,14 +1,13 @@
 /* Data sets by name: where their files are, and the pack that a home keeps of each. */
 #include "dataset.h"
 
-#include <ctype.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 typedef struct Source {
     const char *name;
-    float mean, deviation;
+    float mean, deviation;               /* what its runs are normalised by: rounded, as is usual, and not measured */
     const char *files[PACK_IMAGE_PARTS]; /* without ".gz" */
     const char *mend;
 } Source;
@@ -47,18 +46,16 @@ static int source_pack(const Source *source, const char *digest, const char *out
     return dataset_pack_idx(source->name, paths, source->mean, source->deviation, digest, out_path, &info, error);
 }
 
-/* Names and digests become part of a path. */
+/* Names and digests become part of a path. In every locale the same. */
 bool dataset_name_is_plain(const char *name, size_t size) {
-    if (!size || size >= sizeof((DataInfo *)0)->name || !isalnum((unsigned char)*name))
+    static const char set[] = "-_.0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    enum { INSIDE = 3 };
+    if (!size || size >= sizeof((DataInfo *)0)->name || !*name || !strchr(set + INSIDE, *name))
         return false;
     for (size_t i = 0; i < size; i++)
-        if (!name[i] || (!isalnum((unsigned char)name[i]) && !strchr("-_.", name[i])))
+        if (!name[i] || !strchr(set, name[i]))
             return false;
     return true;
-}
-
-static bool digest_is_plain(const char *digest) {
-    return strlen(digest) == SHA256_HEX_MAX - 1 && strspn(digest, "0123456789abcdef") == SHA256_HEX_MAX - 1;
 }
 
 /* ---- what makes a pack that is missing ---- */
@@ -120,20 +117,22 @@ static int pack_make(const char *home, const char *name, const char *digest, con
 /* The pack that a person made under the name serves when it is the one that is asked for. */
 static int pack_find(const char *root, const char *name, const char *digest, char path[PATH_TEXT_MAX], Error *error) {
     char own[PATH_TEXT_MAX];
-    DataInfo info = {0};
-    Error ignored;
+    DataInfo info;
     if (path_format(path, error, "%s/data/%s-%s.pack", root, name, digest) || path_format(own, error, "%s/data/%s.pack", root, name))
         return -1;
     if (file_exists(path))
         return 0;
     if (!file_exists(own))
         return pack_make(root, name, digest, path, error);
-    if (!dataset_header_read(own, &info, &ignored) && !strcmp(info.digest, digest)) {
+    int result = dataset_header_read(own, &info, error);
+    if (!result && !strcmp(info.digest, digest)) {
         text_copy(path, PATH_TEXT_MAX, own);
         return 0;
     }
     if (source_find(name))
         return pack_make(root, name, digest, path, error);
+    if (result)
+        return result;
     return data_refuse(error, "%s is not the data that is asked for: its digest is %s, and not %s", own, info.digest, digest);
 }
 
@@ -158,7 +157,7 @@ static int open_found(DatasetMap **out, const char *home, const char *name, cons
     *out = NULL;
     if (!dataset_name_is_plain(name, strlen(name)))
         return data_refuse(error, "not a data set's name: \"%.80s\"", name);
-    if (!digest_is_plain(digest))
+    if (!pack_digest_is_plain(digest))
         return data_refuse(error, "%s: not a data set's digest: \"%.80s\"", name, digest);
     if (path_home(home, root, error))
         return -1;

@@ -1,6 +1,6 @@
-/* A pack while it is written. It is mapped under another name at its full size, filled in any order, and made whole at the end, so that
- * neither the images nor the file need to fit into memory. Its space is allocated first: a full disk is an error then, and not a signal
- * later. */
+/* A pack while it is written. It is mapped without a name, or under another, at its full size, filled in any order, and made whole at the
+ * end, so that neither the images nor the file need to fit into memory. Its space is allocated first: a full disk is an error then, and not
+ * a signal later. */
 #include "dataset.h"
 
 #include <errno.h>
@@ -127,10 +127,14 @@ static void scale_measure(const PackWriter *writer, PackHeader *final) {
     }
 }
 
-static void names_append(const PackHeader *header, const char *const *names, Buffer *out) {
-    buffer_init(out, PACK_NAMES_MAX);
-    for (int64_t i = 0; names && i < header->info.classes; i++)
+static int names_append(const PackHeader *header, const char *const *names, Buffer *out, Error *error) {
+    for (int64_t i = 0; names && i < header->info.classes; i++) {
+        if (!*names[i] || !text_is_plain(names[i]))
+            return data_refuse(error, "class %lld has the name \"%.80s\": expected UTF-8 without control characters", (long long)i,
+                               names[i]);
         buffer_append(out, names[i], strlen(names[i]) + 1);
+    }
+    return buffer_check(out, error, "the class names");
 }
 
 static int counts_finish(const PackWriter *writer, PackHeader *final, Error *error) {
@@ -146,7 +150,7 @@ static int counts_finish(const PackWriter *writer, PackHeader *final, Error *err
 }
 
 /* The rows are in place, and what follows them; the names lie behind what is mapped. */
-static int contents_finish(PackWriter *writer, PackHeader *final, const char *expected, Error *error) {
+static int contents_finish(PackWriter *writer, PackHeader *final, const Buffer *names, const char *expected, Error *error) {
     rows_close(writer, final, DATA_TRAIN);
     rows_close(writer, final, DATA_TEST);
     PackHeader nameless = *final;
@@ -155,11 +159,11 @@ static int contents_finish(PackWriter *writer, PackHeader *final, const char *ex
     labels_put(writer, final, DATA_TRAIN);
     labels_put(writer, final, DATA_TEST);
     gaps_clear(writer, &nameless);
-    if (!(final->info.mean[0] > 0))
+    if (!(final->info.deviation[0] > 0))
         scale_measure(writer, final);
     if (!pack_scale_is_usable(&final->info))
         return data_refuse(error, "all pixels of a channel are the same in every training image");
-    if (pack_digest(final, writer->address, final->info.digest, error))
+    if (pack_digest(final, writer->address, names->data, final->info.digest, error))
         return -1;
     if (expected && strcmp(final->info.digest, expected))
         return data_refuse(error, "the data has the digest %s, but %s is asked for", final->info.digest, expected);
@@ -173,21 +177,28 @@ static int names_write(PackWriter *writer, const PackHeader *final, const Buffer
     if (ftruncate(writer->descriptor, (off_t) final->layout.offset[PART_NAMES]) ||
         ftruncate(writer->descriptor, (off_t) final->layout.size))
         return error_set_errno(error, errno, "cannot write %s", writer->path);
-    ssize_t written = pwrite(writer->descriptor, names->data, names->size, (off_t) final->layout.offset[PART_NAMES]);
-    return written == (ssize_t)names->size ? 0 : error_set_errno(error, errno, "cannot write %s", writer->path);
+    for (size_t done = 0; done < names->size;) {
+        ssize_t size = pwrite(writer->descriptor, names->data + done, names->size - done, (off_t)(final->layout.offset[PART_NAMES] + done));
+        if (size < 0 && errno == EINTR)
+            continue;
+        if (size <= 0)
+            return error_set_errno(error, size ? errno : ENOSPC, "cannot write %s", writer->path);
+        done += (size_t)size;
+    }
+    return 0;
 }
 
 int pack_writer_finish(PackWriter *writer, const char *const *names, const char *expected, DataInfo *info, Error *error) {
     PackHeader final = writer->header;
     Buffer text;
-    names_append(&final, names, &text);
+    buffer_init(&text, PACK_NAMES_MAX);
+    int result = names_append(&final, names, &text, error);
     final.names_size = text.size;
-    int result = buffer_check(&text, error, "the class names");
     if (!result)
         result = counts_finish(writer, &final, error);
     if (!result) {
         pack_layout_set(&final);
-        result = contents_finish(writer, &final, expected, error);
+        result = contents_finish(writer, &final, &text, expected, error);
     }
     if (!result)
         result = names_write(writer, &final, &text, error);
@@ -203,10 +214,8 @@ int pack_writer_finish(PackWriter *writer, const char *const *names, const char 
 void pack_writer_deinit(PackWriter *writer) {
     if (writer->address)
         munmap(writer->address, writer->size);
-    if (writer->descriptor >= 0) {
-        close(writer->descriptor);
-        unlink(writer->temporary);
-    }
+    if (writer->descriptor >= 0)
+        file_abandon(writer->descriptor, writer->temporary);
     for (int i = 0; i < DATA_SECTIONS; i++) {
         free(writer->labels[i]);
         free(writer->kept[i]);

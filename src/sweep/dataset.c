@@ -13,7 +13,7 @@ static const Dataset datasets[] = {
         .classes = 10,
         .examples = 60000,
         .test_examples = 10000,
-        .digest = "ca3ab2a37f845e1b8ae23cab1b51749a3011ba3bf1d9016176d75cbaabac376f",
+        .digest = "f186e338c90b8f43e25771795cd29324122702abf9a353a3ac8d21ff7f80948d",
     },
 };
 

@@ -50,35 +50,10 @@ int decoder_fail(Decoder *decoder, const char *format, ...) {
 
 /* ---- writing ---- */
 
-/* Bytes of the well-formed UTF-8 character at text, or 0. */
-static size_t character_size(const unsigned char *text) {
-    if (text[0] < 0x80)
-        return 1;
-    size_t size = text[0] >= 0xf0 ? 4 : (text[0] >= 0xe0 ? 3 : 2);
-    if (text[0] < 0xc2 || text[0] > 0xf4)
-        return 0;
-    for (size_t i = 1; i < size; i++)
-        if ((text[i] & 0xc0) != 0x80)
-            return 0;
-    bool overlong = (text[0] == 0xe0 && text[1] < 0xa0) || (text[0] == 0xf0 && text[1] < 0x90);
-    bool outside = (text[0] == 0xed && text[1] > 0x9f) || (text[0] == 0xf4 && text[1] > 0x8f);
-    return overlong || outside ? 0 : size;
-}
-
 void codec_append_text(const char *text, Buffer *out) {
-    char clean[PATH_TEXT_MAX + 4];
-    size_t length = 0;
-    while (*text != '\0' && length + 4 < sizeof clean) {
-        size_t size = character_size((const unsigned char *)text);
-        if (size == 0)
-            clean[length++] = '?';
-        else
-            memcpy(clean + length, text, size);
-        length += size;
-        text += size > 0 ? size : 1;
-    }
-    clean[length] = '\0';
-    buffer_append_json(out, clean);
+    char cut[PATH_TEXT_MAX];
+    text_copy(cut, sizeof cut, text);
+    buffer_append_json(out, cut);
 }
 
 static void encode_unsigned(uint64_t value, Buffer *out) {

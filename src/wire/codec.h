@@ -54,8 +54,7 @@ void codec_encode(const CodecField *fields, const void *message, Buffer *out);
 /* As codec_encode, without the braces, so that several tables can make one object. */
 void codec_encode_fields(const CodecField *fields, const void *message, Buffer *out);
 
-/* The text as a JSON string. Text that was cut, or that came from outside, may be broken UTF-8, which no JSON reader takes: a broken
- * byte becomes "?". At most PATH_TEXT_MAX bytes. */
+/* The text as a JSON string, cut after PATH_TEXT_MAX - 1 bytes. */
 void codec_append_text(const char *text, Buffer *out);
 
 /* Reads text into a json_t object and decodes it. All decoders: 0, WIRE_INVALID or -1. */

@@ -22,18 +22,10 @@ static void encode_path(const void *value, Buffer *out) {
     codec_append_text(value, out);
 }
 
-/* Messages repeat it on terminals. U+0080 to U+009F are control characters as well. */
-static bool has_control(const char *text) {
-    for (const unsigned char *at = (const unsigned char *)text; *at != '\0'; at++)
-        if (*at < 0x20 || *at == 0x7f || (at[0] == 0xc2 && at[1] >= 0x80 && at[1] <= 0x9f))
-            return true;
-    return false;
-}
-
 static int decode_path(Decoder *decoder, void *value, const json_t *json) {
     if (!json_is_string(json))
         return decoder_fail(decoder, "must be text");
-    if (has_control(json_string_value(json)))
+    if (!text_is_plain(json_string_value(json))) /* messages repeat it on terminals */
         return decoder_fail(decoder, "must not hold control characters");
     if (!text_copy(value, PATH_TEXT_MAX, json_string_value(json)))
         return decoder_fail(decoder, "%zu bytes, at most %d are allowed", json_string_length(json), PATH_TEXT_MAX - 1);

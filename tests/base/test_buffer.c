@@ -85,6 +85,9 @@ static void test_json_strings_are_escaped(void **state) {
     buffer_init(&buffer, 100);
     buffer_append_json(&buffer, "a\"b\\c\n\x01 \xc3\xa9");
     assert_string_equal(buffer.data, "\"a\\\"b\\\\c\\n\\u0001 \xc3\xa9\"");
+    buffer_clear(&buffer);
+    buffer_append_json(&buffer, "caf\xe9 \xc3"); /* no UTF-8, which no reader takes */
+    assert_string_equal(buffer.data, "\"caf? ?\"");
     buffer_deinit(&buffer);
 }
 

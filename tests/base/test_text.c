@@ -42,6 +42,41 @@ static void test_long_errors_are_cut(void **state) {
     assert_memory_equal(error.text, "context: xxx", 12);
 }
 
+/* A name from an archive makes neither a second line nor a terminal's command out of an error, whichever way it comes into one. */
+static void test_errors_are_plain(void **state) {
+    (void)state;
+    Error error;
+    error_set(&error, "%s is there twice", "a\nb");
+    assert_string_equal(error.text, "a\\x0ab is there twice");
+    error_prefix(&error, "%s", "\033[2J\177");
+    assert_string_equal(error.text, "\\x1b[2J\\x7f: a\\x0ab is there twice");
+    error_set_memory(&error, "%s",
+                     "\xc2\x9b"
+                     "1m");
+    assert_string_equal(error.text, "\\xc2\\x9b1m");
+    error_set_errno(&error, ENOENT, "cannot open %s", "caf\xe9");
+    assert_string_equal(error.text, "cannot open caf\\xe9: No such file or directory");
+    error_set(&error, "%s", "café \xe2\x82\xac");
+    assert_string_equal(error.text, "café \xe2\x82\xac");
+}
+
+static void test_plain_text(void **state) {
+    (void)state;
+    char target[8];
+    assert_true(text_is_plain(""));
+    assert_true(text_is_plain("\xf0\x9f\x90\x88 x"));
+    assert_int_equal(text_plain_size("ab\tc"), 2);
+    assert_int_equal(text_plain_size("\xc3\xa9\xc3"), 2);
+    assert_int_equal(text_plain_size("\xed\xa0\x80"), 0); /* half of a UTF-16 pair */
+    assert_int_equal(text_plain_size("\xc0\xaf"), 0);     /* longer than it need be */
+    text_copy_plain(target, sizeof target, "abc\033d");
+    assert_string_equal(target, "abc\\x1b");
+    text_copy_plain(target, sizeof target, "abcd\033"); /* no half of an escape, */
+    assert_string_equal(target, "abcd");
+    text_copy_plain(target, sizeof target, "abcdef\xc3\xa9"); /* nor of a character */
+    assert_string_equal(target, "abcdef");
+}
+
 /* The published test vectors of SHA-256 (FIPS 180-2, appendix B). */
 static void test_sha256_vectors(void **state) {
     (void)state;
@@ -86,6 +121,7 @@ static void test_machine_and_time_are_read(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_errors_gather_context),    cmocka_unit_test(test_errors_tell_of_memory),
+        cmocka_unit_test(test_errors_are_plain),         cmocka_unit_test(test_plain_text),
         cmocka_unit_test(test_long_errors_are_cut),      cmocka_unit_test(test_sha256_vectors),
         cmocka_unit_test(test_copies_say_when_they_cut), cmocka_unit_test(test_machine_and_time_are_read),
     };

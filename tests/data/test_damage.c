@@ -86,6 +86,17 @@ static void test_folders(void **state) {
         if (strstr(files.items[i].name, "train"))
             files.items[i].size /= 3;
     check(&files, AS_FOLDER, "no training image could be read");
+    make_folders(&files); /* names that would be lines of their own */
+    strcpy(files_find(&files, "train/n1/1.jpg")->name, "set/train/n1/11\n.jpg");
+    strcpy(files_find(&files, "val/n0/100")->name, "set/val/\033[2Jm/100.JPEG");
+    check(&files, AS_TAR, "set/val/\\x1b[2Jm/100.JPEG: its class \\x1b[2Jm has no training images");
+    make_folders(&files);
+    for (size_t i = 0; i < files.count; i++) {
+        char *class = strstr(files.items[i].name, "/n1/");
+        if (class)
+            class[2] = '\n';
+    }
+    check(&files, AS_TAR, "has the name \"n\\x0a\": expected UTF-8 without control characters");
     files_add_text(&files, "readme.txt", "nothing");
     check(&files, AS_TAR, "none of its 1 files is known");
     assert_refused(scratch_path("missing"), "No such file");

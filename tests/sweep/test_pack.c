@@ -2,6 +2,7 @@
 #include "../scratch.h"
 #include "fixture.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 
 enum { SIDE = 2, EXAMPLES = 12, TESTS = 4, CLASSES = 3 };
@@ -143,6 +144,12 @@ static void what_is_wrong_is_told_at_its_place(void **state) {
     (void)state;
     assert_int_equal(file_write_atomic(scratch_path("packs/text"), "no pack", 7, 0644, NULL), 0);
     expect_wrong("{pack: packs/gone.pack}", "", "f.yaml:3:14: data.pack: found no regular file \"packs/gone.pack\"; relative paths begin");
+    int old = open(scratch_path("packs/other.pack"), O_RDWR);
+    assert_int_equal(pwrite(old, "\2", 1, 8), 1);
+    expect_wrong("{pack: packs/other.pack}", "",
+                 "other.pack: byte 8: packed in version 2 of the format, where 3 is read: make it again by ");
+    assert_int_equal(pwrite(old, "\3", 1, 8), 1);
+    close(old);
     expect_wrong("{pack: packs}", "", "f.yaml:3:14: data.pack: found no regular file");
     expect_wrong("{pack: packs/text}", "", "f.yaml:3:14: data.pack: ");
     expect_wrong("{pack: packs/text}", "", "/packs/text: not a packed data set");
