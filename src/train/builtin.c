@@ -149,7 +149,7 @@ static int buffers_prepare(Builtin *builtin, int64_t batch_max, Error *error) {
     if (builtin->base.run.augmentation.mixup > 0) {
         builtin->others = malloc(rows * sizeof *builtin->others);
         if (!builtin->others)
-            return error_set(error, "no memory for batches of %lld examples", (long long)batch_max);
+            return error_set_memory(error, "no memory for batches of %lld examples", (long long)batch_max);
     }
     if (builtin->test_augmenter || builtin->real.first) {
         builtin->outputs = malloc(rows * (size_t)builtin->base.run.model.classes * sizeof *builtin->outputs);
