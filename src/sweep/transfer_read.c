@@ -99,7 +99,7 @@ static int check_shape(Reader *reader, const Item *item) {
     buffer_init(&commands, ERROR_TEXT_MAX);
     if (*main->data_shape && *own->run.data_name)
         snprintf(name, sizeof name, "%s-%" PRId64, own->run.data_name, main->data_shape[0]);
-    data_append_commands(name, main->run.model.inputs, own->run.model.classes, &commands);
+    data_append_commands(name, main->run.model.inputs, own->run.model.classes, own->data_shape[2], &commands);
     node_refuse(
         &reader->tree, node_child(item->node, "data"), AT_VALUE,
         "found %s, where the model is trained on %s; expected data of the same shape: pack them anew with %s, and give that name here",
