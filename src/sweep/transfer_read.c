@@ -119,7 +119,9 @@ static int check_examples(Reader *reader, const Item *item) {
             run->examples, available, *run->data_name ? run->data_name : "the data", item->draft.data_examples, run->validation);
     if (schema_check_schedule(run, reason, sizeof reason) != 0 || schema_check_run(run, reason, sizeof reason) != 0)
         return node_refuse(&reader->tree, item->node, AT_VALUE, "%s", reason);
-    return 0;
+    const int64_t *shape = item->draft.data_shape;
+    int result = padding_check(reader, item->keys.nodes[FIELD_PADDING], run->augmentation.padding, shape);
+    return result ? result : padding_check(reader, item->keys.nodes[FIELD_TEST_PADDING], run->test.augmentation.padding, shape);
 }
 
 static bool is_same(const Transfer *a, const Transfer *b) {

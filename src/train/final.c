@@ -131,8 +131,11 @@ int final_prepare(Builtin *builtin, Error *error) {
     int result = 0;
     if (*run->test.real.path)
         result = real_read(&builtin->real, run->test.real.path, run->test.real.digest, count, run->model.classes, error);
-    if (!result && run->test.crops > 0)
+    if (!result && run->test.crops > 0) {
         result = augmenter_new(&builtin->test_augmenter, builtin->data, &run->test.augmentation, EVALUATION_SEED, error);
+        if (result)
+            error_prefix(error, "test");
+    }
     if (builtin->test_augmenter)
         augmenter_set_section(builtin->test_augmenter, DATA_TEST);
     return result == DATA_REFUSED ? TRAIN_REFUSED : result;
