@@ -194,7 +194,7 @@ int data_read(Reader *reader, const Node *const nodes[FIELDS], const Node *map, 
 }
 
 int padding_check(Reader *reader, const Node *node, int64_t padding, const int64_t shape[3]) {
-    if (shape[0] == 0 || padding < shape[0] + shape[1])
+    if (reader->stored || shape[0] == 0 || padding < shape[0] + shape[1])
         return 0;
     return node_refuse(&reader->tree, node, AT_VALUE,
                        "found %" PRId64 "; expected less than %" PRId64 ": the images have %" PRId64 " x %" PRId64 " pixels", padding,
