@@ -160,9 +160,10 @@ double clock_monotonic(void); /* for durations */
 /* "2026-11-23T18:20:05Z". */
 void clock_text(double unix_seconds, char out[32]);
 
-/* ---- GPUs: the numbered devices of a machine, as CUDA_VISIBLE_DEVICES names them ---- */
+/* ---- GPUs: the numbered devices of a machine, as CUDA_VISIBLE_DEVICES has them: its numbers, or, where it lists names (GPU-...), the
+ * places of these from 0 on ---- */
 
-enum { GPUS_MAX = 64, GPUS_TEXT_MAX = 256 };
+enum { GPUS_MAX = 64, GPUS_TEXT_MAX = 256, GPU_NAME_MAX = 64, GPUS_VISIBLE_MAX = GPUS_MAX * GPU_NAME_MAX };
 
 typedef uint64_t GpuSet; /* bit i: device i */
 
@@ -171,10 +172,13 @@ int gpus_parse(const char *text, GpuSet *out);
 /* As an option's value: how many, "2" for devices 0 and 1, or which, "0,1,3"; a list of one ends with a comma, "3,". 0 or 1. */
 int gpus_read_option(const char *text, GpuSet *out);
 const char *gpus_text(GpuSet set, char out[GPUS_TEXT_MAX]); /* "0,1,3"; returns out */
+/* What CUDA_VISIBLE_DEVICES is to be for a program that has these: their numbers, or their names in this process's own. Returns out. */
+const char *gpus_visible(GpuSet set, char out[GPUS_VISIBLE_MAX]);
 int64_t gpus_count(GpuSet set);
 /* Its first `count`; fewer where it has fewer. */
 GpuSet gpus_first(GpuSet set, int64_t count);
-/* Those that CUDA_VISIBLE_DEVICES names by number; without that variable, as many as there are files /dev/nvidia0, /dev/nvidia1, ... */
+/* Those that CUDA_VISIBLE_DEVICES lists, up to the first item that is no device; without that variable, as many as there are files
+ * /dev/nvidia0, /dev/nvidia1, ... */
 GpuSet gpus_of_machine(void);
 
 /* ---- machine and build ---- */

@@ -118,9 +118,9 @@ typedef struct DownloadSource {
 const DownloadSource *download_source_at(size_t index); /* NULL past the last */
 const DownloadSource *download_source_find(const char *name);
 /* The commands that make the home's pack of this name: "'sweepctl data fetch cifar10', then 'sweepctl data pack cifar10 cifar10-64 --size
- * 64'". A name that begins with a known one's and '-' is taken for that set in another size. inputs, classes: of the data, where they are
- * known; else 0. */
-void data_append_commands(const char *name, int64_t inputs, int64_t classes, Buffer *out);
+ * 64'". A name that begins with a known one's and '-' is taken for that set in another size. inputs, classes: of the data, channels: of
+ * what is packed, where they are known; else 0. */
+void data_append_commands(const char *name, int64_t inputs, int64_t classes, int64_t channels, Buffer *out);
 
 typedef struct DownloadOptions {
     const char *md5, *sha256;                                        /* hexadecimal; NULL: not checked */

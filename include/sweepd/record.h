@@ -24,7 +24,16 @@ const char *outcome_text(Outcome outcome);           /* "open", "ok", "crashed",
 int outcome_find(const char *text, Outcome *out);
 bool outcome_counts(Outcome outcome); /* counts toward the run's retry limit: crashed, timeout, out_of_memory */
 
-enum { POINT_METRICS_MAX = 64, METRIC_NAME_MAX = 64, RECORD_TEXT_MAX = 256 };
+enum { POINT_METRICS_MAX = 72, METRIC_NAME_MAX = 64, RECORD_TEXT_MAX = 256 };
+
+/* The most that a run of the built-in trainer measures, by run_metric. */
+enum {
+    METRICS_OF_SECTION = 3,                               /* error, loss, top5_error */
+    METRICS_OF_TRANSFER_MAX = 4 * METRICS_OF_SECTION + 1, /* test, tta.test, validation, train; flops */
+    METRICS_OF_RUN_MAX = 4 * METRICS_OF_SECTION + 2,      /* the same sections; real.test_error, tta.real.test_error */
+    METRICS_MEASURED_MAX = METRICS_OF_RUN_MAX + RUN_TRANSFERS_MAX * METRICS_OF_TRANSFER_MAX,
+};
+_Static_assert((int)POINT_METRICS_MAX >= (int)METRICS_MEASURED_MAX, "a point has room for all that a run measures");
 
 typedef struct Metric {
     char name[METRIC_NAME_MAX]; /* "test_error", "validation_loss"; a share or nats; NaN when it could not be had */
@@ -47,7 +56,7 @@ bool run_has_metric(const Run *run, const char *name);
 
 /* NaN when the point lacks it. */
 double point_metric(const Point *point, const char *name);
-/* Sets or adds; names past POINT_METRICS_MAX are dropped and false is returned. */
+/* Sets or adds. False: a name past POINT_METRICS_MAX, or one that is too long, and nothing is set. */
 bool point_set_metric(Point *point, const char *name, double value);
 /* A whole number of a metric that is neither error, accuracy nor loss, such as "linear.cifar100.flops": to be shown without decimals. */
 bool metric_is_count(const char *name, double value);

@@ -21,7 +21,8 @@ int safetensors_write(const char *path, const SafetensorsEntry *entries, size_t 
                       Error *error);
 
 typedef struct Safetensors Safetensors; /* an opened file */
-/* Reads the header and maps the data. 0, DATA_REFUSED for a bad file with the byte, -1. The path must outlive it. */
+/* Reads the header and maps the data. 0; DATA_REFUSED: a bad file, with the byte, or one that
+ * is not there or not to be read; -1. The path must outlive it. */
 int safetensors_open(Safetensors **out, const char *path, Error *error);
 void safetensors_free(Safetensors *file);
 /* What these return is the file's, and goes with it. */
@@ -33,3 +34,5 @@ const char *safetensors_metadata(const Safetensors *file, const char *key);     
  * so may be there too; NULL: none. 0, or DATA_REFUSED with the tensor. */
 int safetensors_check(const Safetensors *file, const SafetensorsEntry *wanted, size_t count, size_t known, const char *ignored,
                       Error *error);
+/* That wanted[count], which are there, hold numbers alone. 0, or DATA_REFUSED with the byte. */
+int safetensors_check_finite(const Safetensors *file, const SafetensorsEntry *wanted, size_t count, Error *error);

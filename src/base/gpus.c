@@ -59,7 +59,7 @@ GpuSet gpus_first(GpuSet set, int64_t count) {
 }
 
 /* What CUDA itself would make of the list: it ends at the first item that is no device. */
-static GpuSet visible_read(const char *list) {
+static GpuSet numbers_read(const char *list) {
     GpuSet set = 0;
     int64_t device;
     for (const char *at = list; *at;) {
@@ -70,6 +70,61 @@ static GpuSet visible_read(const char *list) {
         at += *at == ',';
     }
     return set;
+}
+
+/* Devices may be named by what nvidia-smi -L prints, GPU-8932f937-..., MIG-..., or the beginning of that. */
+typedef struct Names {
+    const char *items[GPUS_MAX]; /* in the list */
+    int sizes[GPUS_MAX];
+    int count;
+} Names;
+
+static bool names_have(const Names *names, const char *item, int size) {
+    for (int i = 0; i < names->count; i++)
+        if (names->sizes[i] == size && !strncmp(names->items[i], item, (size_t)size))
+            return true;
+    return false;
+}
+
+/* Up to the first item that is no name, or stands there already: no device is dealt out twice. */
+static void names_read(const char *list, Names *out) {
+    out->count = 0;
+    for (const char *at = list; at && out->count < GPUS_MAX;) {
+        at += strspn(at, " ");
+        int size = (int)strcspn(at, ", ");
+        bool named = !strncmp(at, "GPU-", 4) || !strncmp(at, "MIG-", 4);
+        if (!named || size >= GPU_NAME_MAX || names_have(out, at, size))
+            return;
+        out->items[out->count] = at;
+        out->sizes[out->count++] = size;
+        at = strchr(at, ',');
+        at += at != NULL;
+    }
+}
+
+static GpuSet visible_read(const char *list) {
+    Names names;
+    names_read(list, &names);
+    return names.count > 0 ? gpus_first(~(GpuSet)0, names.count) : numbers_read(list);
+}
+
+const char *gpus_visible(GpuSet set, char out[GPUS_VISIBLE_MAX]) {
+    const char *list = getenv("CUDA_VISIBLE_DEVICES");
+    size_t size = 0;
+    Names names;
+    names_read(list ? list : "", &names);
+    *out = '\0';
+    for (int device = 0; device < GPUS_MAX; device++) {
+        if (!(set >> device & 1))
+            continue;
+        out[size] = ',';
+        size += size > 0;
+        if (device < names.count)
+            size += (size_t)snprintf(out + size, GPUS_VISIBLE_MAX - size, "%.*s", names.sizes[device], names.items[device]);
+        else
+            size += (size_t)snprintf(out + size, GPUS_VISIBLE_MAX - size, "%d", device);
+    }
+    return out;
 }
 
 static int64_t device_files(void) {

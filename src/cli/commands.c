@@ -164,6 +164,7 @@ static const Option daemon_options[] = {
 static const Option data_options[] = {
     {"size", INTEGER("N", 1, 4096), "pack: resize every image to N x N (default: as the format has them; image folders need it)"},
     {"grey", FLAG, "pack: one channel instead of three"},
+    {"colour", FLAG, "pack: three channels, of grey images three equal ones"},
     {"classes", VALUE(ARGUMENT_TEXT, "LIST"), "pack: only these, as in 0-4,7; they are numbered anew from 0"},
     {"name", VALUE(ARGUMENT_TEXT, "NAME"), "pack: the data set's name in the pack (default: from OUT)"},
     {"threads", INTEGER("N", 1, 256), "pack: decode with N threads (default: one a core)"},

@@ -176,6 +176,12 @@ static void report_print(const PackReport *report, const char *path) {
            (long long)info->channels, (long long)info->classes);
 }
 
+static int pack_channels(const Arguments *arguments, int64_t *out, Error *error) {
+    bool grey = arguments_flag(arguments, "grey"), colour = arguments_flag(arguments, "colour");
+    *out = grey ? 1 : colour ? 3 : 0;
+    return grey && colour ? cli_usage(error, "data pack takes --grey or --colour, not both") : 0;
+}
+
 int data_pack(const Cli *cli, const Arguments *arguments, Error *error) {
     char source[PATH_TEXT_MAX], path[PATH_TEXT_MAX], name[64];
     PackReport report;
@@ -184,7 +190,10 @@ int data_pack(const Cli *cli, const Arguments *arguments, Error *error) {
         return cli_usage(error, "data pack needs SOURCE and OUT; see 'sweepctl data --help'");
     static bool classes[DATA_CLASSES_MAX];
     const char *list = arguments_text(arguments, "classes", NULL);
+    int64_t channels = 0;
     int result = pack_name(arguments, name, error);
+    if (!result)
+        result = pack_channels(arguments, &channels, error);
     if (!result && list)
         result = pack_classes(list, classes, error);
     if (!result)
@@ -199,7 +208,7 @@ int data_pack(const Cli *cli, const Arguments *arguments, Error *error) {
     PackOptions options = {.name = name,
                            .height = size,
                            .width = size,
-                           .channels = arguments_flag(arguments, "grey") ? 1 : 0,
+                           .channels = channels,
                            .threads = (int)arguments_number(arguments, "threads", 0),
                            .classes = list ? classes : NULL,
                            .on_progress = meter_update,

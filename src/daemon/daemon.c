@@ -211,7 +211,7 @@ static int daemon_init(Daemon *daemon, Error *error) {
 int daemon_new(Daemon **out, const DaemonOptions *options, Error *error) {
     Daemon *daemon = calloc(1, sizeof *daemon);
     if (daemon == NULL)
-        return error_set(error, "out of memory");
+        return error_set_memory(error, "out of memory");
     daemon->options = *options;
     if (daemon_init(daemon, error) != 0) {
         daemon_free(daemon);

@@ -29,7 +29,7 @@ static int answer_leases(const Daemon *daemon, const QueueLease *leases, size_t 
         return -1;
     answer.leases = calloc(count, sizeof *answer.leases);
     if (answer.leases == NULL)
-        return error_set(error, "out of memory");
+        return error_set_memory(error, "out of memory");
     for (answer.count = 0; answer.count < count; answer.count++) {
         const QueueLease *from = &leases[answer.count];
         Lease *lease = &answer.leases[answer.count];
@@ -55,7 +55,7 @@ static int grant(Daemon *daemon, const LeaseRequest *request, bool local, HttpRe
     size_t count;
     int64_t sweep_id;
     if (leases == NULL)
-        return error_set(error, "out of memory");
+        return error_set_memory(error, "out of memory");
     int result = queue_lease(daemon->queue, &wanted, clock_unix(), leases, &count, &sweep_id, error);
     if (result == QUEUE_EMPTY)
         result = answer_idle(daemon, local, response, error);
@@ -123,7 +123,7 @@ int route_reports(Daemon *daemon, const Call *call, HttpResponse *response, Erro
     ReportReader *reader = NULL;
     Report *report = calloc(1, sizeof *report);
     ReportAnswers *answers = calloc(1, sizeof *answers);
-    int result = report == NULL || answers == NULL ? error_set(error, "out of memory")
+    int result = report == NULL || answers == NULL ? error_set_memory(error, "out of memory")
                                                    : report_reader_new(&reader, call->request->body, call->request->body_size, error);
     if (result != 0) {
         result = result == WIRE_INVALID ? 400 : result;

@@ -72,7 +72,7 @@ int route_run_list(Daemon *daemon, const Call *call, HttpResponse *response, Err
         return result;
     RunRecord *records = calloc(filter.limit, sizeof *records);
     if (records == NULL)
-        return error_set(error, "out of memory");
+        return error_set_memory(error, "out of memory");
     result = store_run_list(daemon->store, &filter, records, &count, &next, error);
     if (result == 0)
         result = tell_waiting(daemon, records, count, error);
@@ -94,7 +94,7 @@ static int read_detail(Daemon *daemon, RunDetail *detail, Error *error) {
     detail->points = calloc(POINTS_MAX, sizeof *detail->points);
     detail->events = calloc(EVENTS_MAX, sizeof *detail->events);
     if (detail->attempts == NULL || detail->points == NULL || detail->events == NULL)
-        return error_set(error, "out of memory");
+        return error_set_memory(error, "out of memory");
     int result = store_run_spec(daemon->store, id, &detail->spec, error);
     if (result == 0)
         result = store_attempt_list(daemon->store, id, detail->attempts, ATTEMPTS_MAX, &detail->attempt_count, error);

@@ -39,7 +39,7 @@ int route_sweep_submit(Daemon *daemon, const Call *call, HttpResponse *response,
     SubmitRequest *request = calloc(1, sizeof *request);
     SubmitRecord record = {0};
     if (request == NULL)
-        return error_set(error, "out of memory");
+        return error_set_memory(error, "out of memory");
     int result = submit_request_decode(request, call->request->body, call->request->body_size, error);
     if (result == WIRE_INVALID)
         result = 400;
@@ -71,7 +71,7 @@ int route_sweep_list(Daemon *daemon, const Call *call, HttpResponse *response, E
     SweepRecord *records = calloc(SWEEPS_MAX, sizeof *records);
     size_t count = 0;
     if (records == NULL)
-        return error_set(error, "out of memory");
+        return error_set_memory(error, "out of memory");
     int result = store_sweep_list(daemon->store, records, SWEEPS_MAX, &count, error);
     for (size_t i = 0; i < count && result == 0; i++)
         result = tell_waiting(daemon, &records[i], error);

@@ -308,8 +308,8 @@ int augmenter_new(Augmenter **out, const DatasetMap *data, const Augmentation *s
     *out = NULL;
     const DataInfo *info = &data->info;
     if (settings->padding >= info->height + info->width)
-        return data_refuse(error, "train.augment.crop.padding: %lld, but the images of %s have %lld x %lld pixels",
-                           (long long)settings->padding, info->name, (long long)info->width, (long long)info->height);
+        return data_refuse(error, "crop.padding: %lld, but the images of %s have %lld x %lld pixels", (long long)settings->padding,
+                           info->name, (long long)info->width, (long long)info->height);
     Augmenter *augmenter = calloc(1, sizeof *augmenter);
     if (!augmenter)
         return error_set_memory(error, "no memory for augmentation");

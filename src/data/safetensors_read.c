@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -209,8 +210,9 @@ int safetensors_open(Safetensors **out, const char *path, Error *error) {
     *out = NULL;
     int descriptor = open(path, O_RDONLY | O_CLOEXEC);
     if (descriptor < 0) {
+        bool is_path = errno == ENOENT || errno == ENOTDIR || errno == EACCES || errno == ELOOP || errno == ENAMETOOLONG;
         error_set_errno(error, errno, "cannot open %s", path);
-        return DATA_REFUSED;
+        return is_path ? DATA_REFUSED : -1;
     }
     Safetensors *file = calloc(1, sizeof *file);
     int result = file ? 0 : error_set_memory(error, "%s: no memory", path);
@@ -289,4 +291,16 @@ int safetensors_check(const Safetensors *file, const SafetensorsEntry *wanted, s
     for (size_t i = 0; i < count && !result; i++)
         result = shape_check(file, &wanted[i], error);
     return result;
+}
+
+int safetensors_check_finite(const Safetensors *file, const SafetensorsEntry *wanted, size_t count, Error *error) {
+    for (size_t i = 0; i < count; i++) {
+        const SafetensorsEntry *found = safetensors_find(file, wanted[i].name);
+        for (int64_t j = 0; j < entry_values(found); j++)
+            if (!isfinite(found->data[j]))
+                return data_refuse(error, "%s: byte %zu: the tensor %s: value %lld is not finite", file->path,
+                                   SAFETENSORS_LENGTH_BYTES + file->text_size + sizeof(float) * (size_t)(found->data + j - file->data),
+                                   found->name, (long long)j);
+    }
+    return 0;
 }

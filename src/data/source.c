@@ -71,33 +71,35 @@ static const DownloadSource *find_published(const char *name, int64_t classes) {
     return NULL;
 }
 
-/* The options for square images of so many values, which others are resized to. */
-static void append_size(const DownloadSource *source, int64_t inputs, Buffer *out) {
+/* The options for square images of so many values, which others are resized to. there: channels of the source; 0: not known. */
+static void append_size(const DownloadSource *source, int64_t inputs, int64_t there, Buffer *out) {
     for (int64_t channels = 3; channels >= 1; channels -= 2) {
         int64_t side = llround(sqrt((double)inputs / (double)channels));
         if (inputs == 0 || side * side * channels != inputs)
             continue;
         if (!source || side != source->height || side != source->width)
             buffer_printf(out, " --size %lld", (long long)side);
-        if (channels == 1 && (!source || source->channels != 1))
+        if (channels == 1 && there != 1)
             buffer_append_text(out, " --grey");
+        if (channels == 3 && there == 1)
+            buffer_append_text(out, " --colour");
         return;
     }
 }
 
-void data_append_commands(const char *name, int64_t inputs, int64_t classes, Buffer *out) {
+void data_append_commands(const char *name, int64_t inputs, int64_t classes, int64_t channels, Buffer *out) {
     const DownloadSource *source = find_published(name, classes);
     if (source)
         buffer_printf(out, "'sweepctl data fetch %s', then ", source->name);
     buffer_printf(out, "'sweepctl data pack %s %s", source ? source->name : "SOURCE", name);
-    append_size(source, inputs, out);
+    append_size(source, inputs, source ? source->channels : channels, out);
     buffer_append_text(out, "'");
 }
 
 static int refuse_missing(const char *name, const char *path, Error *error) {
     Buffer commands;
     buffer_init(&commands, ERROR_TEXT_MAX);
-    data_append_commands(name, 0, 0, &commands);
+    data_append_commands(name, 0, 0, 0, &commands);
     int result =
         data_refuse(error, "no data set is known as \"%s\", and %s is not there: %s", name, path, commands.data ? commands.data : "");
     buffer_deinit(&commands);

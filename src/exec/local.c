@@ -47,7 +47,7 @@ static int command_environment(Command *command, int threads, Error *error) {
         count++;
     command->environment = calloc(count + 3, sizeof *command->environment);
     if (command->environment == NULL)
-        return error_set(error, "out of memory");
+        return error_set_memory(error, "out of memory");
     for (size_t i = 0; i < count; i++)
         if (!names_thread_count(environ[i]))
             command->environment[kept++] = environ[i];
@@ -209,7 +209,7 @@ static const ExecutorInterface local_interface = {"local", local_start, local_re
 int exec_local_new(Executor **out, const ExecLocalSettings *settings, Error *error) {
     LocalExecutor *local = calloc(1, sizeof *local);
     if (local == NULL)
-        return error_set(error, "out of memory");
+        return error_set_memory(error, "out of memory");
     local->base.interface = &local_interface;
     local->threads = settings->threads;
     local->unpinned = settings->unpinned;

@@ -40,7 +40,7 @@ int cells_make(Cell **out, size_t *count, const FitPoint *points, const FitGroup
     Cell *cells = *out = calloc(point_count + 1, sizeof *cells);
     *count = 0;
     if (cells == NULL) {
-        return error_set(error, "out of memory for %zu points", point_count);
+        return error_set_memory(error, "out of memory for %zu points", point_count);
     }
     for (size_t i = 0; i < point_count; i++) {
         const FitPoint *point = &points[i];

@@ -13,7 +13,7 @@ typedef struct Sorted {
 static int sorted_init(Sorted *sorted, const Fit *fit, size_t column, Error *error) {
     *sorted = (Sorted){.values = calloc(fit->cloud_count + 1, sizeof(double)), .count = fit->cloud_count};
     if (sorted->values == NULL) {
-        return error_set(error, "out of memory for %zu draws", fit->cloud_count);
+        return error_set_memory(error, "out of memory for %zu draws", fit->cloud_count);
     }
     for (size_t i = 0; i < sorted->count; i++) {
         sorted->values[i] = fit->cloud[i * fit->cloud_columns + column];

@@ -252,7 +252,7 @@ static int points_add(FitPoint **points, size_t *count, size_t *capacity, const 
         size_t wanted = *capacity == 0 ? 64 : 2 * *capacity;
         FitPoint *grown = realloc(*points, wanted * sizeof *grown);
         if (grown == NULL) {
-            return error_set(reader->error, "out of memory for %zu points", wanted);
+            return error_set_memory(reader->error, "out of memory for %zu points", wanted);
         }
         *points = grown;
         *capacity = wanted;
@@ -297,7 +297,7 @@ static int point_compare(const void *left, const void *right) {
 static int number_configurations(FitPoint *points, size_t count, Error *error) {
     FitPoint **sorted = calloc(count + 1, sizeof *sorted);
     if (sorted == NULL) {
-        return error_set(error, "out of memory for %zu points", count);
+        return error_set_memory(error, "out of memory for %zu points", count);
     }
     for (size_t i = 0; i < count; i++) {
         sorted[i] = &points[i];
@@ -318,7 +318,7 @@ static int number_configurations(FitPoint *points, size_t count, Error *error) {
 static int reader_init(Reader *reader) {
     reader->names = calloc(FIELDS_MAX, sizeof *reader->names);
     reader->row = calloc(FIELDS_MAX, sizeof *reader->row);
-    return reader->names != NULL && reader->row != NULL ? 0 : error_set(reader->error, "out of memory");
+    return reader->names != NULL && reader->row != NULL ? 0 : error_set_memory(reader->error, "out of memory");
 }
 
 int fit_points_read_csv(FitPoint **out, size_t *count, const char *text, size_t size, const char *path, const FitCsvFilter *filter,

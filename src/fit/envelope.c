@@ -60,7 +60,7 @@ static int plan_init(EnvelopePlan *plan, Fit *out, const FitPoint *points, const
     plan->knots = calloc(cell_count + 1, sizeof *plan->knots);
     if (plan->knots == NULL) {
         free(cells);
-        return error_set(error, "out of memory for %zu points", count);
+        return error_set_memory(error, "out of memory for %zu points", count);
     }
     for (size_t first = 0, end; first < cell_count; first = end) {
         end = cell_size_end(cells, cell_count, first);
@@ -241,7 +241,7 @@ static int fit_plan(Fit *fit, const EnvelopePlan *plan, const FitGroups *groups,
     int result = -1;
     fit->budget_points = calloc(plan->budget_count, sizeof *fit->budget_points);
     if (winners == NULL || fit->budget_points == NULL) {
-        error_set(error, "out of memory for %zu budgets", plan->budget_count);
+        error_set_memory(error, "out of memory for %zu budgets", plan->budget_count);
         goto out;
     }
     find_winners(plan, NULL, winners);

@@ -62,7 +62,7 @@ static FitPoint *choose_points(Fit *out, const FitPoint *points, size_t count, E
     out->source = calloc(count + 1, sizeof *out->source);
     if (usable == NULL || out->source == NULL) {
         free(usable);
-        error_set(error, "out of memory for %zu points", count);
+        error_set_memory(error, "out of memory for %zu points", count);
         return NULL;
     }
     for (size_t i = 0; i < count; i++) {

@@ -17,7 +17,7 @@ typedef struct Side {
 static int side_init(Side *side, const FitPoint *points, size_t count, double above, double below, Error *error) {
     *side = (Side){calloc(count + 1, sizeof *side->points), calloc(count + 1, sizeof *side->source), 0};
     if (side->points == NULL || side->source == NULL) {
-        return error_set(error, "out of memory for %zu points", count);
+        return error_set_memory(error, "out of memory for %zu points", count);
     }
     for (size_t i = 0; i < count; i++) {
         if (fit_point_usable(&points[i]) && points[i].flops >= above && points[i].flops < below) {
@@ -44,7 +44,7 @@ static int choose_budget(double *budget, const Side *all, double share, Error *e
     size_t count = groups.count;
     if (flops == NULL) {
         fit_groups_deinit(&groups);
-        return error_set(error, "out of memory for %zu configurations", count);
+        return error_set_memory(error, "out of memory for %zu configurations", count);
     }
     for (size_t i = 0; i < all->count; i++) {
         flops[groups.of_point[i]] = all->points[i].flops;
@@ -73,7 +73,7 @@ static int score_winners(FitHoldout *out, const Side *all, double level, Error *
     size_t count = 0, *indices = calloc(all->count + 1, sizeof *indices);
     int result = -1;
     if (indices == NULL) {
-        error_set(error, "out of memory for %zu points", all->count);
+        error_set_memory(error, "out of memory for %zu points", all->count);
         goto out;
     }
     if (fit_groups_init(&groups, all->points, all->count, error) < 0 ||
@@ -124,7 +124,7 @@ static void summarise(FitHoldout *out) {
 static int score(FitHoldout *out, const Side *all, double level, Error *error) {
     out->points = calloc(all->count + 1, sizeof *out->points);
     if (out->points == NULL) {
-        return error_set(error, "out of memory for %zu points", all->count);
+        return error_set_memory(error, "out of memory for %zu points", all->count);
     }
     if (out->fit.method == FIT_POWER) {
         int result = score_winners(out, all, level, error);

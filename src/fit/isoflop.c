@@ -420,7 +420,7 @@ static int fit_plan(Fit *fit, const IsoflopPlan *plan, const FitGroups *groups, 
     fit->budgets = calloc(plan->budget_count + 1, sizeof *fit->budgets);
     fit->budget_points = calloc(points + 1, sizeof *fit->budget_points);
     if (resampling.deviations == NULL || samples == NULL || fit->budgets == NULL || fit->budget_points == NULL) {
-        error_set(error, "out of memory for %zu budgets", plan->budget_count);
+        error_set_memory(error, "out of memory for %zu budgets", plan->budget_count);
         goto out;
     }
     fit->budget_count = plan->budget_count;

@@ -26,7 +26,7 @@ static int plan_measured(IsoflopPlan *plan, Error *error) {
     plan->first = calloc(count + 1, sizeof *plan->first);
     if (sorted == NULL || plan->budgets == NULL || plan->first == NULL) {
         free(sorted);
-        return error_set(error, "out of memory for %zu cells", count);
+        return error_set_memory(error, "out of memory for %zu cells", count);
     }
     memcpy(sorted, plan->cells, count * sizeof *sorted);
     qsort(sorted, count, sizeof *sorted, cell_compare_flops);
@@ -58,7 +58,7 @@ static int plan_measured(IsoflopPlan *plan, Error *error) {
 static int plan_interpolated(IsoflopPlan *plan, Fit *out, Error *error) {
     double *starts = calloc(2 * plan->cell_count + 2, sizeof *starts), *ends;
     if (starts == NULL) {
-        return error_set(error, "out of memory for %zu cells", plan->cell_count);
+        return error_set_memory(error, "out of memory for %zu cells", plan->cell_count);
     }
     ends = starts + plan->cell_count + 1;
     size_t sizes = 0;

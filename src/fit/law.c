@@ -40,7 +40,7 @@ int law_study_init(LawStudy *study, Fit *fit, const FitPoint *points, size_t cou
     }
     study->ln_c = calloc(2 * count, sizeof *study->ln_c);
     if (study->ln_c == NULL) {
-        return error_set(error, "out of memory for %zu points", count);
+        return error_set_memory(error, "out of memory for %zu points", count);
     }
     study->ln_params = study->ln_c + count;
     for (size_t i = 0; i < count; i++) {
@@ -233,7 +233,7 @@ int law_report(Fit *fit, const LawStudy *study, const double *variables, double 
     }
     fit->residuals = calloc(study->count, sizeof *fit->residuals);
     if (fit->residuals == NULL) {
-        return error_set(error, "out of memory for %zu points", study->count);
+        return error_set_memory(error, "out of memory for %zu points", study->count);
     }
     fit->c = exp(cost.ln_mean);
     fit->c_power = cost.power;

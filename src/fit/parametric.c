@@ -107,7 +107,7 @@ static int choose_few(Surface *few, const LawStudy *study, Error *error) {
     free(weights);
     if (!enough) {
         free(memory);
-        return error_set(error, "out of memory for %zu points", study->count);
+        return error_set_memory(error, "out of memory for %zu points", study->count);
     }
     return 0;
 }
@@ -138,7 +138,7 @@ static int count_starts(Fit *fit, const Search *search, Error *error) {
 static int search_run(Fit *fit, const LawStudy *study, double *variables, double *objective, Error *error) {
     Search search = {.surface = &study->surface, .starts = calloc(STARTS, sizeof *search.starts)};
     if (search.starts == NULL) {
-        return error_set(error, "out of memory for the starts of the parametric fit");
+        return error_set_memory(error, "out of memory for the starts of the parametric fit");
     }
     int result = choose_few(&search.few, study, error);
     if (result != 0) {

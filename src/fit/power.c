@@ -206,7 +206,7 @@ static int publish_winners(Fit *fit, const PowerPlan *plan, const Winners *winne
     size_t *source = calloc(winners->count, sizeof *source);
     if (fit->budget_points == NULL || fit->residuals == NULL || source == NULL) {
         free(source);
-        return error_set(error, "out of memory for %zu lowest losses", winners->count);
+        return error_set_memory(error, "out of memory for %zu lowest losses", winners->count);
     }
     double squares = 0;
     for (size_t i = 0; i < winners->count; i++) {
@@ -286,7 +286,7 @@ int fit_make_power(Fit *out, const FitPoint *points, size_t count, const FitOpti
     plan.scale = mean_flops(plan.cells, plan.cell_count);
     scratch = malloc(scratch_size(&plan) + 1);
     if (scratch == NULL) {
-        error_set(error, "out of memory for %zu points", count);
+        error_set_memory(error, "out of memory for %zu points", count);
         goto out;
     }
     result = fit_plan(out, &plan, scratch, error);

@@ -68,7 +68,7 @@ static int ask(FitEstimate *out, const Fit *fit, const Question *question, doubl
     }
     double *values = calloc(fit->cloud_count, sizeof *values);
     if (values == NULL) {
-        return error_set(error, "out of memory for %zu draws", fit->cloud_count);
+        return error_set_memory(error, "out of memory for %zu draws", fit->cloud_count);
     }
     for (size_t i = 0; i < fit->cloud_count; i++) {
         values[i] = question->answer(question, fit->cloud + i * fit->cloud_columns);

@@ -26,7 +26,7 @@ int fit_groups_init(FitGroups *groups, const FitPoint *points, size_t count, Err
     if (keyed == NULL || groups->of_point == NULL) {
         free(keyed);
         fit_groups_deinit(groups);
-        return error_set(error, "out of memory for %zu points", count);
+        return error_set_memory(error, "out of memory for %zu points", count);
     }
     for (size_t i = 0; i < count; i++) {
         keyed[i] = (Keyed){points[i].configuration, i};
@@ -199,7 +199,7 @@ int fit_bootstrap(Fit *fit, const FitGroups *groups, const FitRefit *refit, cons
     work.cloud = fit->cloud = calloc(resamples * fit->cloud_columns, sizeof *fit->cloud);
     if (work.memory == NULL || work.cloud == NULL) {
         free(work.memory);
-        return error_set(error, "out of memory for %zu resamples", resamples);
+        return error_set_memory(error, "out of memory for %zu resamples", resamples);
     }
     fit_parallel(options->resamples, options, true, bootstrap_refit, &work);
     free(work.memory);
@@ -225,7 +225,7 @@ double fit_quantile(const double *sorted, size_t count, double p) {
 int fit_estimate_interval(FitEstimate *estimate, const double *column, size_t count, size_t stride, double level, Error *error) {
     double *sorted = calloc(count + 1, sizeof *sorted);
     if (sorted == NULL) {
-        return error_set(error, "out of memory for %zu resamples", count);
+        return error_set_memory(error, "out of memory for %zu resamples", count);
     }
     for (size_t i = 0; i < count; i++) {
         sorted[i] = column[i * stride];

@@ -51,7 +51,7 @@ int surface_init(Surface *surface, const FitPoint *points, size_t count, FitLoss
                          .below = loss == FIT_LOSS_ASYMMETRIC ? FIT_ASYMMETRY : 1,
                          .owned = aligned_alloc(64, rows * SURFACE_COLUMNS * sizeof(double))};
     if (surface->owned == NULL) {
-        return error_set(error, "out of memory for %zu points", count);
+        return error_set_memory(error, "out of memory for %zu points", count);
     }
     memset(surface->owned, 0, rows * SURFACE_COLUMNS * sizeof(double));
     set_columns(surface, surface->owned, rows);

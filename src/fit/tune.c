@@ -63,7 +63,7 @@ static void choose(const Entry *entries, size_t first, size_t end, size_t *from,
 int fit_tune_select(const FitCandidate *candidates, size_t count, bool *keep, Error *error) {
     Entry *entries = calloc(count + 1, sizeof *entries);
     if (entries == NULL) {
-        return error_set(error, "out of memory for %zu runs", count);
+        return error_set_memory(error, "out of memory for %zu runs", count);
     }
     for (size_t i = 0; i < count; i++) {
         keep[i] = false;

@@ -323,7 +323,7 @@ static int grid_init(Grid *grid, const LawStudy *study, Error *error) {
     const size_t count = study->count;
     *grid = (Grid){count, calloc(GRID * count, sizeof(double)), calloc(GRID * count, sizeof(double)), calloc(count, sizeof(double))};
     if (grid->of_params == NULL || grid->of_examples == NULL || grid->inverse_loss == NULL) {
-        return error_set(error, "out of memory for %zu points", count);
+        return error_set_memory(error, "out of memory for %zu points", count);
     }
     const Surface *surface = &study->surface;
     for (size_t i = 0; i < count; i++) {
@@ -366,7 +366,7 @@ static double projected_condition(const LawStudy *study, const double *variables
 static int search_run(Fit *fit, const Projection *work, Minima *minima, Error *error) {
     void *memory = aligned_alloc(64, (scratch_size(work->study) + 63) / 64 * 64);
     if (memory == NULL) {
-        return error_set(error, "out of memory for %zu points", work->study->count);
+        return error_set_memory(error, "out of memory for %zu points", work->study->count);
     }
     Scratch scratch = scratch_at(work->study, memory);
     *minima = project(work, &work->study->surface, NULL, &scratch);

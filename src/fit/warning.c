@@ -67,7 +67,7 @@ static size_t survey_column(const FitPoint *points, size_t count, size_t offset,
 int fit_points_survey(const FitPoint *points, size_t count, size_t *sizes, size_t *examples, FitWarnings *warnings, Error *error) {
     double *values = calloc(count + 1, sizeof *values);
     if (values == NULL) {
-        return error_set(error, "out of memory for %zu points", count);
+        return error_set_memory(error, "out of memory for %zu points", count);
     }
     static const struct {
         const char *name, *what;
@@ -109,7 +109,7 @@ static int recipe_compare(const void *left, const void *right) {
 int fit_points_recipes(const FitPoint *points, size_t count, FitWarnings *warnings, Error *error) {
     Recipe *recipes = calloc(count + 1, sizeof *recipes);
     if (recipes == NULL) {
-        return error_set(error, "out of memory for %zu points", count);
+        return error_set_memory(error, "out of memory for %zu points", count);
     }
     for (size_t i = 0; i < count; i++) {
         recipes[i] = (Recipe){points[i].params, points[i].flops / (points[i].params * points[i].examples)};

@@ -145,7 +145,7 @@ static int lease_take(Queue *queue, const QueueRequest *request, double now, Que
     Grant *grant = calloc(1, sizeof *grant);
     int64_t pending;
     if (!grant)
-        return error_set(error, "out of memory");
+        return error_set_memory(error, "out of memory");
     grant->request = request;
     grant->now = now;
     int result = host_read(queue, host_note(queue, request->environment->host, &request->host), &grant->room, error);

@@ -29,7 +29,7 @@ int queue_new(Queue **out, Store *store, const QueueSettings *settings, double n
         return -1;
     Queue *queue = calloc(1, sizeof *queue);
     if (!queue)
-        return error_set(error, "out of memory");
+        return error_set_memory(error, "out of memory");
     queue->store = store;
     queue->settings = chosen;
     *out = queue;

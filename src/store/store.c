@@ -54,7 +54,7 @@ static int store_pragma(Store *store, const char *sql, Error *error) {
 
 static int store_connect(Store *store, const char *name, int flags, Error *error) {
     if (sqlite3_open_v2(name, &store->db, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE, NULL) != SQLITE_OK)
-        return store->db ? store_failed(store, error, "cannot open") : error_set(error, "out of memory");
+        return store->db ? store_failed(store, error, "cannot open") : error_set_memory(error, "out of memory");
     sqlite3_extended_result_codes(store->db, 1);
     sqlite3_busy_timeout(store->db, 5000);
     return 0;
@@ -132,7 +132,7 @@ int store_open(Store **out, const char *home, StoreMode mode, Error *error) {
     *out = NULL;
     Store *store = calloc(1, sizeof *store);
     if (!store)
-        return error_set(error, "out of memory");
+        return error_set_memory(error, "out of memory");
     store->mode = mode;
     store->lock_fd = -1;
     int result = path_format(store->path, error, "%s/sweepd.db", home);

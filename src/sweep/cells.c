@@ -177,7 +177,8 @@ static int check_cell(Reader *reader, const Node *item, const Keys *keys, const 
     }
     if (schema_check_run(run, reason, sizeof reason) != 0 || schema_check_schedule(run, reason, sizeof reason) != 0)
         return node_refuse(&reader->tree, item, AT_VALUE, "%s", reason);
-    return 0;
+    const Node *padding = keys->nodes[FIELD_PADDING];
+    return padding ? padding_check(reader, padding, run->augmentation.padding, reader->sweep->draft.data_shape) : 0;
 }
 
 static void add_run(Sweep *sweep, const Run *run) {

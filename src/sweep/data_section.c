@@ -192,3 +192,11 @@ int data_read(Reader *reader, const Node *const nodes[FIELDS], const Node *map, 
                            draft->data_examples - 1, *draft->run.data_name ? draft->run.data_name : "the data", draft->data_examples);
     return 0;
 }
+
+int padding_check(Reader *reader, const Node *node, int64_t padding, const int64_t shape[3]) {
+    if (reader->stored || shape[0] == 0 || padding < shape[0] + shape[1])
+        return 0;
+    return node_refuse(&reader->tree, node, AT_VALUE,
+                       "found %" PRId64 "; expected less than %" PRId64 ": the images have %" PRId64 " x %" PRId64 " pixels", padding,
+                       shape[0] + shape[1], shape[1], shape[0]);
+}

@@ -178,6 +178,13 @@ static const Node *section_of(const Reader *reader, const char *reason) {
     return section ? section : node_child(reader->tree.root, "grid");
 }
 
+/* A padding is an axis, or the same for all. Of a cell that `include` adds it is looked at there. */
+static int check_paddings(Reader *reader, const Run *largest) {
+    const int64_t *shape = reader->sweep->draft.data_shape;
+    int result = padding_check(reader, reader->nodes[FIELD_PADDING], largest->augmentation.padding, shape);
+    return result ? result : padding_check(reader, reader->nodes[FIELD_TEST_PADDING], largest->test.augmentation.padding, shape);
+}
+
 /* The largest of every axis at once is no smaller than any run of the grid, and no schedule of the grid has less room. */
 static int check_largest(Reader *reader) {
     Sweep *sweep = reader->sweep;
@@ -192,7 +199,7 @@ static int check_largest(Reader *reader) {
         const Node *place = reader->nodes[FIELD_WARMUP] ? reader->nodes[FIELD_WARMUP] : reader->nodes[FIELD_DECAY];
         return node_refuse(&reader->tree, place, AT_VALUE, "%s", reason);
     }
-    return 0;
+    return check_paddings(reader, &largest);
 }
 
 static int refuse_metric(Reader *reader, FieldId id, const char *metric) {
@@ -206,22 +213,40 @@ static int refuse_metric(Reader *reader, FieldId id, const char *metric) {
     return SWEEP_INVALID;
 }
 
+enum { KEY_TEXT_MAX = 48 };
+
+/* Whether a metric is of validation examples that there are none of; key: which say how many, the file's or an item's. */
+static bool lacks_validation(const Run *run, const char *metric, char key[KEY_TEXT_MAX]) {
+    int64_t count = run->trainer == TRAINER_BUILTIN ? run->validation : 1;
+    snprintf(key, KEY_TEXT_MAX, "data.validation");
+    for (size_t i = 0; i < run->transfer_count; i++) {
+        char prefix[SWEEP_NAME_MAX];
+        transfer_metric(&run->transfers[i], "", prefix);
+        if (strncmp(metric, prefix, strlen(prefix)) != 0)
+            continue;
+        metric += strlen(prefix);
+        count = run->transfers[i].validation;
+        snprintf(key, KEY_TEXT_MAX, "eval[%zu].data.validation", i);
+        break;
+    }
+    return count == 0 && strncmp(metric, "validation_", strlen("validation_")) == 0;
+}
+
 static int check_metric(Reader *reader, FieldId id, const char *metric) {
     const Run *run = &reader->sweep->draft.run;
-    bool validation = strncmp(metric, "validation_", strlen("validation_")) == 0;
+    char key[KEY_TEXT_MAX];
+    bool validation = lacks_validation(run, metric, key);
     if (run_has_metric(run, metric))
         return 0;
-    if (reader->nodes[id] && (!validation || run->validation > 0 || run->trainer != TRAINER_BUILTIN))
+    if (reader->nodes[id] && !validation)
         return refuse_metric(reader, id, metric);
     if (reader->nodes[id])
         return node_refuse(&reader->tree, reader->nodes[id], AT_VALUE,
-                           "found \"%s\", but data.validation is 0; expected a metric of train or test, or examples for validation",
-                           metric);
-    return node_refuse(
-        &reader->tree, node_child(reader->tree.root, "tune"), AT_KEY,
-        "%s chooses among tuned settings, but data.validation is 0; expected examples for validation, or fit.select: a metric "
-        "of train or test",
-        metric);
+                           "found \"%s\", but %s is 0; expected a metric of train or test, or examples for validation", metric, key);
+    return node_refuse(&reader->tree, node_child(reader->tree.root, "tune"), AT_KEY,
+                       "%s chooses among tuned settings, but %s is 0; expected examples for validation, or fit.select: a metric "
+                       "of train or test",
+                       metric, key);
 }
 
 static int check_metrics(Reader *reader) {

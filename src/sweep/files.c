@@ -48,28 +48,33 @@ static void wanted_deinit(Wanted *wanted) {
     free(wanted->tensors);
 }
 
-static int check_model(const Safetensors *file, const Run *run, Error *error) {
+static int check_model(const Safetensors *file, const Run *run, bool values, Error *error) {
     Wanted wanted = {0};
     char model[ARCH_NAME_MAX];
     int result = wanted_init(&wanted, &run->model, error);
-    if (!result) {
-        size_t count = wanted.count - (run->init_head == HEAD_FRESH ? ARCH_HEAD_TENSORS : 0);
+    size_t count = wanted.count - (run->init_head == HEAD_FRESH ? ARCH_HEAD_TENSORS : 0);
+    if (!result)
         result = safetensors_check(file, wanted.entries, count, wanted.count, WEIGHTS_IGNORED, error);
-    }
+    if (!result && values)
+        result = safetensors_check_finite(file, wanted.entries, count, error);
     wanted_deinit(&wanted);
     run_model(run, model);
     return result ? error_prefix(error, "%s cannot start from it", model), result : 0;
 }
 
-/* Every run starts from the one file; of runs in a row with one model the first is looked at. */
+/* Every run starts from the one file; of runs in a row with one model the first is looked at. The values are gone through once with the
+ * head and once without: no other model takes them. */
 static int check_runs(const Sweep *sweep, const Safetensors *file, Error *error) {
     SweepCursor cursor;
     Run run, last = {0};
+    bool seen[2] = {false, false};
     int result = 0;
     sweep_cursor_init(&cursor, sweep);
     while (!result && sweep_cursor_next(&cursor, &run)) {
+        bool fresh = run.init_head == HEAD_FRESH;
         bool same = run.model.depth == last.model.depth && run.model.width == last.model.width && run.init_head == last.init_head;
-        result = same ? 0 : check_model(file, &run, error);
+        result = same ? 0 : check_model(file, &run, !seen[fresh], error);
+        seen[fresh] = true;
         last = run;
     }
     return result;

@@ -49,7 +49,7 @@ static void append_missing(const char *name, int64_t inputs, int64_t classes, Bu
         return;
     }
     buffer_printf(out, "%s is not in this home: ", name);
-    data_append_commands(name, inputs, classes, out);
+    data_append_commands(name, inputs, classes, 0, out);
 }
 
 void sweep_append_missing(const Sweep *sweep, Buffer *out) {

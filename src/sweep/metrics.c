@@ -26,9 +26,9 @@ static bool offer(Names *names, const char *metric) {
 }
 
 static bool offer_section(Names *names, const Run *run, const char *section) {
-    static const char *const measures[] = {"error", "loss", "top5_error"};
+    static const char *const measures[METRICS_OF_SECTION] = {"error", "loss", "top5_error"};
     bool has_top = run->model.classes > TOP && run->trainer != TRAINER_SIMULATED;
-    for (size_t i = 0; i < 2 + (size_t)has_top; i++) {
+    for (size_t i = 0; i < METRICS_OF_SECTION - (size_t)!has_top; i++) {
         char metric[METRIC_NAME_MAX];
         snprintf(metric, sizeof metric, "%s_%s", section, measures[i]);
         if (offer(names, metric))

@@ -55,6 +55,9 @@ int examples_check(Reader *reader, const Node *node, int64_t examples);
 /* Which data `map` names, whose fields are in `nodes` and, so far, in the draft. known: of a stored file, a run that tells what its pack
  * was; or NULL. */
 int data_read(Reader *reader, const Node *const nodes[FIELDS], const Node *map, const Run *known, Draft *draft);
+/* Images are cropped out of themselves with so many pixels around them: refused where these are more than height and width
+ * together. shape: 0: not known. */
+int padding_check(Reader *reader, const Node *node, int64_t padding, const int64_t shape[3]);
 /* The items of eval, into the draft that all runs share; after data. */
 int transfers_read(Reader *reader, const Node *list);
 

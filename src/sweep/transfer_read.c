@@ -99,7 +99,7 @@ static int check_shape(Reader *reader, const Item *item) {
     buffer_init(&commands, ERROR_TEXT_MAX);
     if (*main->data_shape && *own->run.data_name)
         snprintf(name, sizeof name, "%s-%" PRId64, own->run.data_name, main->data_shape[0]);
-    data_append_commands(name, main->run.model.inputs, own->run.model.classes, &commands);
+    data_append_commands(name, main->run.model.inputs, own->run.model.classes, own->data_shape[2], &commands);
     node_refuse(
         &reader->tree, node_child(item->node, "data"), AT_VALUE,
         "found %s, where the model is trained on %s; expected data of the same shape: pack them anew with %s, and give that name here",
@@ -119,7 +119,9 @@ static int check_examples(Reader *reader, const Item *item) {
             run->examples, available, *run->data_name ? run->data_name : "the data", item->draft.data_examples, run->validation);
     if (schema_check_schedule(run, reason, sizeof reason) != 0 || schema_check_run(run, reason, sizeof reason) != 0)
         return node_refuse(&reader->tree, item->node, AT_VALUE, "%s", reason);
-    return 0;
+    const int64_t *shape = item->draft.data_shape;
+    int result = padding_check(reader, item->keys.nodes[FIELD_PADDING], run->augmentation.padding, shape);
+    return result ? result : padding_check(reader, item->keys.nodes[FIELD_TEST_PADDING], run->test.augmentation.padding, shape);
 }
 
 static bool is_same(const Transfer *a, const Transfer *b) {

@@ -135,8 +135,11 @@ static int data_prepare(Builtin *builtin, Error *error) {
         return train_refuse(error, "the model has %lld inputs and %lld classes, but %s has %lld and %lld", (long long)run->model.inputs,
                             (long long)run->model.classes, info->name, (long long)info->inputs, (long long)info->classes);
     result = split_make(&builtin->split, builtin->data, run->validation, run->examples, run->subset_seed, error);
-    if (!result && augment_is_on(&run->augmentation))
+    if (!result && augment_is_on(&run->augmentation)) {
         result = augmenter_new(&builtin->augmenter, builtin->data, &run->augmentation, run->seed, error);
+        if (result)
+            error_prefix(error, "train.augment");
+    }
     return result == DATA_REFUSED ? TRAIN_REFUSED : result;
 }
 
@@ -149,7 +152,7 @@ static int buffers_prepare(Builtin *builtin, int64_t batch_max, Error *error) {
     if (builtin->base.run.augmentation.mixup > 0) {
         builtin->others = malloc(rows * sizeof *builtin->others);
         if (!builtin->others)
-            return error_set(error, "no memory for batches of %lld examples", (long long)batch_max);
+            return error_set_memory(error, "no memory for batches of %lld examples", (long long)batch_max);
     }
     if (builtin->test_augmenter || builtin->real.first) {
         builtin->outputs = malloc(rows * (size_t)builtin->base.run.model.classes * sizeof *builtin->outputs);

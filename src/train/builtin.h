@@ -71,10 +71,12 @@ int builtin_new(Trainer **out, const Run *run, const TrainerOptions *options, Er
 void builtin_gather(Builtin *builtin, DataSection section, int64_t count);
 /* Draws the sample. */
 int builtin_evaluation_prepare(Builtin *builtin, Error *error);
-/* What the end of a run alone measures: what it takes, and the measuring. 0, TRAIN_REFUSED, -1; 0, TRAIN_STOPPED. */
+/* What the end of a run alone measures: what it takes, and the measuring. 0, TRAIN_REFUSED, -1; 0, TRAIN_STOPPED, -1. */
 int final_prepare(Builtin *builtin, Error *error);
-int final_evaluate(Builtin *builtin, const TrainLoop *loop, Point *out);
+int final_evaluate(Builtin *builtin, const TrainLoop *loop, Point *out, Error *error);
 int builtin_evaluate(Trainer *trainer, Point *out, Error *error);
+/* 0, or -1: the point has no room for it. */
+int builtin_set_metric(Point *out, const char *name, double value, Error *error);
 int builtin_save(Trainer *trainer, const char *path, Error *error);
 int builtin_load(Trainer *trainer, const char *path, Error *error);
 

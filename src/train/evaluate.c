@@ -38,14 +38,22 @@ static void batch_ask(Builtin *builtin, DataSection section, const uint32_t *ind
     batch_expect(builtin->data, section, builtin->indices, batch_choose(builtin, indices, start, count));
 }
 
-static void evaluation_set(Point *out, const char *section, const char *measure, double value) {
+int builtin_set_metric(Point *out, const char *name, double value, Error *error) {
+    if (point_set_metric(out, name, value))
+        return 0;
+    return error_set(error, "no room for the metric %s: a point has at most %d, with names of at most %d bytes", name, POINT_METRICS_MAX,
+                     METRIC_NAME_MAX - 1);
+}
+
+static int evaluation_set(Point *out, const char *section, const char *measure, double value, Error *error) {
     char metric[METRIC_NAME_MAX];
     snprintf(metric, sizeof metric, "%s_%s", section, measure);
-    point_set_metric(out, metric, value);
+    return builtin_set_metric(out, metric, value, error);
 }
 
 /* indices: which examples of the section, or NULL for its first `count`. */
-static void section_evaluate(Builtin *builtin, DataSection section, const uint32_t *indices, int64_t count, const char *name, Point *out) {
+static int section_evaluate(Builtin *builtin, DataSection section, const uint32_t *indices, int64_t count, const char *name, Point *out,
+                            Error *error) {
     double loss_sum = 0;
     int64_t errors = 0, top_errors = 0;
     bool has_top = builtin->base.run.model.classes > EVALUATION_TOP;
@@ -59,15 +67,13 @@ static void section_evaluate(Builtin *builtin, DataSection section, const uint32
             top_errors += model_evaluated_beyond(builtin->model, builtin->labels, batch, EVALUATION_TOP);
     }
     bool finite = count > 0 && isfinite(loss_sum);
-    evaluation_set(out, name, "loss", finite ? loss_sum / (double)count : NAN);
-    evaluation_set(out, name, "error",
-                   finite ? (double)errors / (double)count : NAN); /* the largest of logits that are no numbers is none */
-    if (has_top)
-        evaluation_set(out, name, "top5_error", finite ? (double)top_errors / (double)count : NAN);
+    double whole = finite ? (double)count : (double)NAN; /* the largest of logits that are no numbers is none */
+    if (evaluation_set(out, name, "loss", loss_sum / whole, error) || evaluation_set(out, name, "error", (double)errors / whole, error))
+        return -1;
+    return has_top ? evaluation_set(out, name, "top5_error", (double)top_errors / whole, error) : 0;
 }
 
 int builtin_evaluate(Trainer *trainer, Point *out, Error *error) {
-    (void)error;
     Builtin *builtin = (Builtin *)trainer;
     const Split *split = &builtin->split;
     *out = (Point){
@@ -77,14 +83,14 @@ int builtin_evaluate(Trainer *trainer, Point *out, Error *error) {
         .seconds = trainer->seconds,
     };
     const bool last = trainer->step == trainer->steps;
-    section_evaluate(builtin, DATA_TRAIN, split->train, count_at_most(split->train_count, last ? EVALUATION_TRAIN_MAX : EVALUATION_WAY_MAX),
-                     "train", out);
-    if (split->validation_count)
-        section_evaluate(builtin, DATA_TRAIN, split->validation,
-                         last ? split->validation_count : count_at_most(split->validation_count, EVALUATION_WAY_MAX), "validation", out);
-    if (last)
-        section_evaluate(builtin, DATA_TEST, NULL, dataset_info(builtin->data)->test_count, "test", out);
-    else
-        section_evaluate(builtin, DATA_TEST, builtin->sample, builtin->sample_count, "test", out);
-    return 0;
+    int64_t most = last ? INT64_MAX : EVALUATION_WAY_MAX, validations = count_at_most(split->validation_count, most);
+    int result = section_evaluate(builtin, DATA_TRAIN, split->train,
+                                  count_at_most(split->train_count, last ? EVALUATION_TRAIN_MAX : EVALUATION_WAY_MAX), "train", out, error);
+    if (!result && validations > 0)
+        result = section_evaluate(builtin, DATA_TRAIN, split->validation, validations, "validation", out, error);
+    if (result)
+        return result;
+    const uint32_t *tests = last ? NULL : builtin->sample;
+    return section_evaluate(builtin, DATA_TEST, tests, last ? dataset_info(builtin->data)->test_count : builtin->sample_count, "test", out,
+                            error);
 }

@@ -4,6 +4,7 @@
  * checkpoint, is how far the points have come: a program that goes on from its checkpoint measures again what it had measured after it, and
  * those points are passed over, or goes on after the last point, which nobody would measure again. */
 #include "external.h"
+#include "saved.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -278,50 +279,52 @@ static int external_run(Trainer *trainer, const TrainLoop *loop, Error *error) {
 
 /* ---- how far it has come: a safetensors file without tensors ---- */
 
+enum { KEPT_FLOPS, KEPT_PARAMS, KEPT_PARAMS_TOLD, KEPT_SECONDS, KEPT_STEP, KEPT_COUNT };
+static const char *const kept_names[KEPT_COUNT] = {"flops", "params", "params_told", "seconds", "step"};
+static const double KEPT_MAX = 1e300;
+
+static SavedForm kept_form(const char *key) {
+    return (SavedForm){.format = "sweepd-external-1", .run = key, .names = kept_names, .count = KEPT_COUNT};
+}
+
 static int external_save(Trainer *trainer, const char *path, Error *error) {
     const External *external = (const External *)trainer;
-    char key[RUN_KEY_MAX], step[32], seconds[32], params[32], flops[32], told[8];
+    char key[RUN_KEY_MAX], step[SAVED_TEXT_MAX], seconds[SAVED_TEXT_MAX], params[SAVED_TEXT_MAX], flops[SAVED_TEXT_MAX];
     if (run_key(&trainer->run, key, error))
         return -1;
+    const SavedForm form = kept_form(key);
     snprintf(step, sizeof step, "%lld", (long long)trainer->step);
     snprintf(seconds, sizeof seconds, "%.17g", trainer->seconds);
     snprintf(params, sizeof params, "%.17g", external->params);
     snprintf(flops, sizeof flops, "%.17g", external->run_flops);
-    snprintf(told, sizeof told, "%d", external->params_told);
-    const char *const metadata[] = {"key", key, "step", step, "seconds", seconds, "params", params, "flops", flops, "params_told", told};
-    return safetensors_write(path, NULL, 0, metadata, sizeof metadata / sizeof *metadata / 2, error);
-}
-
-/* NaN when the file does not say. */
-static double kept_number(const Safetensors *file, const char *name) {
-    const char *text = safetensors_metadata(file, name);
-    char *end;
-    double value = text ? strtod(text, &end) : (double)NAN;
-    return text && end != text && !*end && value >= 0 ? value : (double)NAN;
+    const char *const texts[KEPT_COUNT] = {flops, params, external->params_told ? "1" : "0", seconds, step};
+    return saved_write(&form, texts, NULL, 0, path, error);
 }
 
 static int external_take(External *external, const Safetensors *file, const char *path, Error *error) {
     Trainer *trainer = &external->base;
-    char own[RUN_KEY_MAX];
-    const char *key = safetensors_metadata(file, "key");
-    double step = kept_number(file, "step"), seconds = kept_number(file, "seconds"), params = kept_number(file, "params");
-    double flops = kept_number(file, "flops"), told = kept_number(file, "params_told");
-    if (run_key(&trainer->run, own, error))
-        return -1;
-    if (!key || strcmp(key, own) || !(step <= (double)trainer->steps) || isnan(seconds) || isnan(params) || isnan(flops) || isnan(told))
-        return train_refuse(error, "%s: not what an external run keeps, or of another run", path);
-    trainer->step = external->resumed = (int64_t)step;
+    int64_t step, told;
+    double seconds, params, flops;
+    if (!saved_whole(file, kept_names[KEPT_STEP], trainer->steps, &step) || !saved_whole(file, kept_names[KEPT_PARAMS_TOLD], 1, &told) ||
+        !saved_number(file, kept_names[KEPT_SECONDS], KEPT_MAX, &seconds) ||
+        !saved_number(file, kept_names[KEPT_PARAMS], KEPT_MAX, &params) || !saved_number(file, kept_names[KEPT_FLOPS], KEPT_MAX, &flops))
+        return train_refuse(error, "%s: damaged: one of its numbers is none in bounds", path);
+    trainer->step = external->resumed = step;
     trainer->seconds = external->seconds_before = seconds;
     external->params = params;
     external->run_flops = flops;
     external->params_told = told > 0;
-    trainer->flops = flops * step / (double)trainer->steps;
+    trainer->flops = flops * (double)step / (double)trainer->steps;
     return 0;
 }
 
 static int external_load(Trainer *trainer, const char *path, Error *error) {
+    char key[RUN_KEY_MAX];
     Safetensors *file;
-    int result = safetensors_open(&file, path, error) ? TRAIN_REFUSED : 0;
+    if (run_key(&trainer->run, key, error))
+        return -1;
+    const SavedForm form = kept_form(key);
+    int result = saved_open(&file, &form, path, error);
     if (!result)
         result = external_take((External *)trainer, file, path, error);
     safetensors_free(file);

@@ -6,7 +6,7 @@
 #include "process.h"
 
 enum {
-    EXTERNAL_LINE_MAX = 1 << 16, /* bytes */
+    EXTERNAL_LINE_MAX = 1 << 16, /* bytes, with its end */
     EXTERNAL_LINES_MAX = 100000, /* of an attempt */
     EXTERNAL_POINTS_MAX = 10000, /* of an attempt */
     EXTERNAL_LOG_MAX = 16 << 20, /* bytes of stderr that an attempt may add to the log */

@@ -93,10 +93,9 @@ static bool is_replaced(const Settings *settings, const char *variable) {
 /* The numbers are those of nvidia-smi, by place on the bus; left to itself, CUDA counts from the fastest. A run that was given none sees
  * none: the others of the machine may have them. */
 static void settings_add_gpus(GpuSet gpus, Settings *out) {
-    char text[GPUS_TEXT_MAX];
-    gpus_text(gpus, text);
-    setting_add(out, "SWEEPD_GPUS", text);
-    setting_add(out, "CUDA_VISIBLE_DEVICES", text);
+    char numbers[GPUS_TEXT_MAX], visible[GPUS_VISIBLE_MAX];
+    setting_add(out, "SWEEPD_GPUS", gpus_text(gpus, numbers));
+    setting_add(out, "CUDA_VISIBLE_DEVICES", gpus_visible(gpus, visible));
     if (gpus && !getenv("CUDA_DEVICE_ORDER"))
         setting_add(out, "CUDA_DEVICE_ORDER", "PCI_BUS_ID");
 }

@@ -175,7 +175,7 @@ int external_line(External *external, const char *line, size_t size, Point *out,
     if (++external->lines > EXTERNAL_LINES_MAX)
         return refuse_line(external, error, "more than %d lines", EXTERNAL_LINES_MAX);
     if (size >= EXTERNAL_LINE_MAX)
-        return refuse_line(external, error, "longer than %d bytes", EXTERNAL_LINE_MAX);
+        return refuse_line(external, error, "longer than %d bytes", EXTERNAL_LINE_MAX - 1);
     buffer_init(&text, 2 * EXTERNAL_LINE_MAX);
     append_plain(line, size, &text);
     json_t *object = text.size > 0 ? json_loadb(text.data, text.size, JSON_REJECT_DUPLICATES, &problem) : NULL;

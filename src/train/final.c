@@ -98,27 +98,31 @@ static double share(int64_t part, int64_t whole, bool finite) {
     return finite && whole > 0 ? (double)part / (double)whole : (double)NAN;
 }
 
-int final_evaluate(Builtin *builtin, const TrainLoop *loop, Point *out) {
+static int set_crops(const Builtin *builtin, const Sums *sums, Point *out, Error *error) {
+    const int64_t count = dataset_info(builtin->data)->test_count;
+    bool finite = isfinite(sums->loss);
+    int result = builtin_set_metric(out, "tta.test_loss", finite ? sums->loss / (double)count : (double)NAN, error);
+    if (!result)
+        result = builtin_set_metric(out, "tta.test_error", share(sums->errors, count, finite), error);
+    if (!result && builtin->base.run.model.classes > EVALUATION_TOP)
+        result = builtin_set_metric(out, "tta.test_top5_error", share(sums->top_errors, count, finite), error);
+    if (!result && *builtin->base.run.test.real.path)
+        result = builtin_set_metric(out, "tta.real.test_error", share(sums->real_errors, sums->real_count, finite), error);
+    return result;
+}
+
+int final_evaluate(Builtin *builtin, const TrainLoop *loop, Point *out, Error *error) {
     const TestSettings *test = &builtin->base.run.test;
-    int64_t count = dataset_info(builtin->data)->test_count;
     Sums sums;
     if (*test->real.path) {
         if (test_measure(builtin, 0, loop, &sums))
             return TRAIN_STOPPED;
-        point_set_metric(out, "real.test_error", share(sums.real_errors, sums.real_count, isfinite(sums.loss)));
+        if (builtin_set_metric(out, "real.test_error", share(sums.real_errors, sums.real_count, isfinite(sums.loss)), error))
+            return -1;
     }
     if (test->crops == 0)
         return 0;
-    if (test_measure(builtin, test->crops, loop, &sums))
-        return TRAIN_STOPPED;
-    bool finite = isfinite(sums.loss);
-    point_set_metric(out, "tta.test_loss", finite ? sums.loss / (double)count : (double)NAN);
-    point_set_metric(out, "tta.test_error", share(sums.errors, count, finite));
-    if (builtin->base.run.model.classes > EVALUATION_TOP)
-        point_set_metric(out, "tta.test_top5_error", share(sums.top_errors, count, finite));
-    if (*test->real.path)
-        point_set_metric(out, "tta.real.test_error", share(sums.real_errors, sums.real_count, finite));
-    return 0;
+    return test_measure(builtin, test->crops, loop, &sums) ? TRAIN_STOPPED : set_crops(builtin, &sums, out, error);
 }
 
 int final_prepare(Builtin *builtin, Error *error) {
@@ -127,8 +131,11 @@ int final_prepare(Builtin *builtin, Error *error) {
     int result = 0;
     if (*run->test.real.path)
         result = real_read(&builtin->real, run->test.real.path, run->test.real.digest, count, run->model.classes, error);
-    if (!result && run->test.crops > 0)
+    if (!result && run->test.crops > 0) {
         result = augmenter_new(&builtin->test_augmenter, builtin->data, &run->test.augmentation, EVALUATION_SEED, error);
+        if (result)
+            error_prefix(error, "test");
+    }
     if (builtin->test_augmenter)
         augmenter_set_section(builtin->test_augmenter, DATA_TEST);
     return result == DATA_REFUSED ? TRAIN_REFUSED : result;

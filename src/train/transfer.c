@@ -155,14 +155,15 @@ static int item_resume(Builtin *item, const char *path, Error *error) {
     return 0;
 }
 
-static void add_metrics(const Transfer *transfer, const Transferring *at, const Builtin *item, Point *out) {
+static int add_metrics(const Transfer *transfer, const Transferring *at, const Builtin *item, Point *out, Error *error) {
     char name[SWEEP_NAME_MAX];
     for (size_t i = 0; i < at->point.metric_count; i++) {
         transfer_metric(transfer, at->point.metrics[i].name, name);
-        point_set_metric(out, name, at->point.metrics[i].value);
+        if (builtin_set_metric(out, name, at->point.metrics[i].value, error))
+            return -1;
     }
     transfer_metric(transfer, "flops", name);
-    point_set_metric(out, name, item->base.flops);
+    return builtin_set_metric(out, name, item->base.flops, error);
 }
 
 static int item_train(Transferring *at, Builtin *item, size_t index, Point *out, Error *error) {
@@ -185,7 +186,8 @@ static int item_train(Transferring *at, Builtin *item, size_t index, Point *out,
         result = train_run(&item->base, &at->loop, error);
     if (result && result != TRAIN_DIVERGED)
         return result;
-    add_metrics(&run->transfers[index], at, item, out);
+    if (add_metrics(&run->transfers[index], at, item, out, error))
+        return -1;
     if (!result && !was_over && at->loop.checkpoint_path && builtin_save(&item->base, path, error))
         return TRAIN_UNSAVED;
     return 0;
@@ -202,7 +204,7 @@ static int save_main(Builtin *main, const TrainLoop *loop, Error *error) {
 int transfer_finish(Trainer *trainer, const TrainLoop *loop, Point *out, Error *error) {
     Builtin *main = (Builtin *)trainer;
     Transferring at = {.main = main, .outer = loop};
-    int result = main->outputs ? final_evaluate(main, loop, out) : 0;
+    int result = main->outputs ? final_evaluate(main, loop, out, error) : 0;
     if (result == TRAIN_STOPPED && save_main(main, loop, error))
         return TRAIN_UNSAVED;
     if (!result && trainer->run.transfer_count > 0)

@@ -2,6 +2,8 @@
 #include "cli.h"
 #include "harness.h"
 
+#include "sweepd/data.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -150,6 +152,30 @@ static void test_headers(void **state) {
     unlink(path);
 }
 
+/* Grey images in colour: three channels that are one. */
+static void test_pack_in_colour(void **state) {
+    (void)state;
+    Said said;
+    Error error;
+    DatasetMap *data;
+    char path[PATH_TEXT_MAX];
+    float x[3 * SIDE * SIDE];
+    uint16_t label;
+    snprintf(path, sizeof path, "%s/data/coloured.pack", harness_home());
+    sweepctl_expect(&said, CLI_OK, "data", "pack", inside("idx"), "coloured", "--colour");
+    assert_says(&said.out, "IDX, 6 training and 4 test images of 4 x 4 x 3, 3 classes");
+    said_clear(&said);
+    assert_int_equal(dataset_map(&data, path, true, &error), 0);
+    batch_gather(data, DATA_TRAIN, &(uint32_t){1}, 1, x, &label);
+    for (int i = 0; i < SIDE * SIDE; i++)
+        assert_true(x[i] == x[SIDE * SIDE + i] && x[i] == x[2 * SIDE * SIDE + i] && (i == 0 || x[i] != x[i - 1]));
+    dataset_free(data);
+    unlink(path);
+    sweepctl_expect(&said, CLI_USAGE, "data", "pack", inside("idx"), "coloured", "--colour", "--grey");
+    assert_says(&said.err, "--grey or --colour, not both");
+    said_clear(&said);
+}
+
 static void test_verify(void **state) {
     (void)state;
     Said said;
@@ -271,9 +297,9 @@ static void test_mistakes(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_pack_and_show), cmocka_unit_test(test_sweep_of_a_pack), cmocka_unit_test(test_headers),
-        cmocka_unit_test(test_verify),        cmocka_unit_test(test_fetch),           cmocka_unit_test(test_fetch_by_name),
-        cmocka_unit_test(test_mistakes),
+        cmocka_unit_test(test_pack_and_show), cmocka_unit_test(test_sweep_of_a_pack), cmocka_unit_test(test_pack_in_colour),
+        cmocka_unit_test(test_headers),       cmocka_unit_test(test_verify),          cmocka_unit_test(test_fetch),
+        cmocka_unit_test(test_fetch_by_name), cmocka_unit_test(test_mistakes),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -125,7 +125,7 @@ static void test_nothing(void **state) {
     assert_memory_equal(labels, others, sizeof labels);
     augmenter_free(augmenter);
     assert_int_equal(augmenter_new(&augmenter, small, &(Augmentation){.padding = 5}, 1, &error), DATA_REFUSED);
-    assert_non_null(strstr(error.text, "train.augment.crop.padding: 5"));
+    assert_non_null(strstr(error.text, "crop.padding: 5"));
 }
 
 /* Neither the place in a batch nor what came before matters; epoch, seed and example do. */

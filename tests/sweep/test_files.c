@@ -1,6 +1,8 @@
 /* What a sweep names beside its data is refused before any run begins: labels of another test set, weights of another model. */
 #include "fixture.h"
 
+#include <math.h>
+
 #include "sweepd/safetensors.h"
 
 #include <unistd.h>
@@ -37,6 +39,15 @@ static void write_labels(int images, int class) {
     buffer_append_text(&text, "]");
     assert_int_equal(file_write_atomic(place("labels"), text.data, text.size, 0600, &error), 0);
     buffer_deinit(&text);
+}
+
+static char *file_text(size_t *size) {
+    FILE *file = fopen(place("weights"), "rb");
+    char *bytes = malloc(1 << 20);
+    assert_true(file != NULL && bytes != NULL);
+    *size = fread(bytes, 1, 1 << 20, file);
+    fclose(file);
+    return bytes;
 }
 
 /* Of a B-MLP of depth 1, expansion 4 on Fashion-MNIST. extra: a further tensor's name, or NULL. */
@@ -124,6 +135,32 @@ static void weights_are_every_runs(void **state) {
     expect_refused(ONE, INIT, "", "train.init", "byte 7: the file ends inside its first number");
 }
 
+/* Values that are no numbers are found before any run begins, where they are taken. */
+static void weights_are_numbers(void **state) {
+    (void)state;
+    size_t size;
+    char expected[96];
+    Error error = {0};
+    write_weights(8, 10, NULL);
+    char *bytes = file_text(&size);
+    const size_t places[] = {size - 4 * (8 * 10 + 10) - 4 * 3, size - 4}; /* in blocks.0.contract.bias, in head.bias */
+    for (size_t i = 0; i < 2; i++) {
+        const float nan = NAN;
+        memcpy(bytes + places[i], &nan, sizeof nan);
+        assert_int_equal(file_write_atomic(place("weights"), bytes, size, 0600, &error), 0);
+        snprintf(expected, sizeof expected, "byte %zu: the tensor %s: value %d is not finite", places[i],
+                 i == 0 ? "blocks.0.contract.bias" : "head.bias", i == 0 ? 5 : 9);
+        expect_refused(ONE, INIT, "", "train.init", expected);
+        if (i == 0)
+            expect_refused(ONE, INIT "  init_head: fresh\n", "", "train.init", expected);
+        else
+            expect_good(ONE, INIT "  init_head: fresh\n", "");
+        expect_refused(ONE "  init_head: [fresh, file]\n", INIT, "", "train.init", expected);
+        memset(bytes + places[i], 0, sizeof nan);
+    }
+    free(bytes);
+}
+
 /* Nothing is looked for that the file does not name, nor compared with sizes that nobody knows. */
 static void what_is_not_known_is_not_refused(void **state) {
     (void)state;
@@ -143,6 +180,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(labels_are_the_test_sets),
         cmocka_unit_test(weights_are_every_runs),
+        cmocka_unit_test(weights_are_numbers),
         cmocka_unit_test(what_is_not_known_is_not_refused),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

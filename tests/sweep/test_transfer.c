@@ -154,10 +154,34 @@ static void what_cannot_be_is_refused_at_its_place(void **state) {
          "train_error, train_loss, train_top5_error, linear.fashion-mnist.test_error, linear.fashion-mnist.test_loss, "
          "linear.fashion-mnist.test_top5_error, linear.fashion-mnist.train_error, linear.fashion-mnist.train_loss, "
          "linear.fashion-mnist.train_top5_error, linear.fashion-mnist.flops"},
+        {"eval: [{kind: linear, data: fashion-mnist, test: {crops: 2, crop: {padding: 70}}}]\n",
+         "eval[0].test.crop.padding: found 70; expected less than 56: the images have 28 x 28 pixels"},
+        {"eval: [{kind: linear, data: fashion-mnist, augment: {crop: {padding: 56}}}]\n",
+         "eval[0].augment.crop.padding: found 56; expected"},
+        {"test: {crops: 2, crop: {padding: 70}}\n", "f:13:34: test.crop.padding: found 70; expected less than 56"},
+        {"include: [{depth: 1, width: 8, examples: 100, augment: {crop: {padding: 90}}}]\n",
+         "include[0].augment.crop.padding: found 90; expected less than 56"},
+        {"eval: [{kind: linear, data: fashion-mnist}]\ntune: {label_smoothing: [0, 0.1]}\nfit: {metric: linear.fashion-mnist.test_error}\n",
+         "tune: linear.fashion-mnist.validation_error chooses among tuned settings, but eval[0].data.validation is 0; expected examples "
+         "for"},
+        {"eval: [{kind: linear, data: fashion-mnist}]\nfit: {metric: linear.fashion-mnist.validation_error}\n",
+         "fit.metric: found \"linear.fashion-mnist.validation_error\", but eval[0].data.validation is 0; expected a metric of train or "
+         "test"},
         {"fit: {metric: linear.cifar100.test_error}\n", "found \"linear.cifar100.test_error\"; expected one of test_error"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         check_refused(cases[i][0], cases[i][1]);
+}
+
+/* A model of colour images reads grey ones as three equal channels. */
+static void grey_data_are_to_be_packed_in_colour(void **state) {
+    (void)state;
+    static const char text[] = "version: 1\nname: test\ndata: {name: cifar10}\nmodel: {kind: bmlp}\ngrid:\n" GRID "train:\n" TRAIN
+                               "eval: [{kind: linear, data: fashion-mnist}]\n";
+    Sweep *sweep;
+    Error error = {0};
+    assert_int_equal(sweep_parse(&sweep, text, strlen(text), "f", &error), SWEEP_INVALID);
+    assert_non_null(strstr(error.text, "'sweepctl data pack SOURCE fashion-mnist-32 --size 32 --colour'"));
 }
 
 static void a_fit_may_take_an_items_metric(void **state) {
@@ -226,6 +250,7 @@ int main(void) {
         cmocka_unit_test(a_text_reads_back_as_the_same_run),
         cmocka_unit_test(the_largest_list_of_items_has_room),
         cmocka_unit_test(what_cannot_be_is_refused_at_its_place),
+        cmocka_unit_test(grey_data_are_to_be_packed_in_colour),
         cmocka_unit_test(a_fit_may_take_an_items_metric),
         cmocka_unit_test(items_of_sizes_can_be_planned_only),
         cmocka_unit_test(flops_are_counted_apart),

@@ -4,6 +4,7 @@
 #include "../scratch.h"
 
 #include <math.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "sweepd/safetensors.h"
@@ -116,6 +117,38 @@ static inline TrainLoop fixture_loop(FixturePoints *points, const char *checkpoi
         .on_point = fixture_on_point,
         .context = points,
     };
+}
+
+/* A change of any of these bytes is refused. */
+static inline void fixture_assert_protected(Trainer *trainer, const char *path, size_t from, size_t until) {
+    size_t size;
+    uint8_t *bytes = scratch_read(path, &size);
+    assert_true(until <= size);
+    for (size_t at = from; at < until; at++) {
+        Error error = {0};
+        bytes[at] ^= 1; /* a digit becomes a digit */
+        scratch_write(path, bytes, size);
+        if (trainer->interface->load(trainer, path, &error) != TRAIN_REFUSED)
+            fail_msg("byte %zu may be '%c'", at, bytes[at]);
+        bytes[at] ^= 1;
+    }
+    scratch_write(path, bytes, size);
+    free(bytes);
+    assert_int_equal(trainer->step, 0);
+}
+
+/* What is no fault of the file's does not condemn it. */
+static inline void fixture_assert_unreadable(Trainer *trainer, const char *path) {
+    Error error = {0};
+    struct rlimit limit, none;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    none = (struct rlimit){0, limit.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    int result = trainer->interface->load(trainer, path, &error);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    assert_int_equal(result, -1);
+    assert_non_null(strstr(error.text, "cannot open"));
+    assert_int_equal(trainer->interface->load(trainer, path, &error), 0);
 }
 
 /* Everything but the seconds, bit for bit. */

@@ -245,7 +245,7 @@ static void test_wrong_lines_are_named(void **state) {
         {"{\"step\":4,\"flops\":1000}", "flops: 1000 at step 4 of 4, but the run's are 2000"},
         {"{\"step\":2,\"flops\":-1}", "flops: expected a number of at least 0"},
         {"{\"step\":2,\"seconds\":null}", "seconds: expected a number of at least 0"},
-        {many, "more than 64 metrics"},
+        {many, "more than 72 metrics"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char script[2048];
@@ -273,7 +273,7 @@ static void test_floods_are_cut(void **state) {
     (void)state;
     check_script("yes\n", -1, "line 1 of the program's output: not JSON");
     check_script("yes '' \n", -1, "an empty line");
-    check_script("head -c 1000000 /dev/zero | tr '\\0' x; sleep 1000\n", -1, "line 1 of the program's output: longer than 65536 bytes");
+    check_script("head -c 1000000 /dev/zero | tr '\\0' x; sleep 1000\n", -1, "line 1 of the program's output: longer than 65535 bytes");
     remove_files();
     Run run = sized_run("head -c 20000000 /dev/zero | tr '\\0' e >&2\n" POINT(4));
     assert_int_equal(try_run(&run).result, 0);
@@ -389,6 +389,40 @@ static void test_another_runs_checkpoint_is_refused(void **state) {
     trainer_free(trainer);
 }
 
+/* How far the points have come, and what the program said: none of it may change. */
+static void test_a_damaged_checkpoint_is_refused(void **state) {
+    (void)state;
+    Run run = program_run(TOLD POINT(4));
+    Trainer *trainer;
+    Error error = {0};
+    TrainerOptions options = {.home = scratch_root, .threads = 1};
+    assert_int_equal(try_run(&run).result, 0);
+    assert_int_equal(trainer_new(&trainer, &run, &options, &error), 0);
+    size_t size;
+    free(scratch_read(scratch_path("checkpoint"), &size));
+    fixture_assert_protected(trainer, scratch_path("checkpoint"), 0, size);
+    fixture_assert_unreadable(trainer, scratch_path("checkpoint"));
+    assert_int_equal(trainer->step, 4);
+    trainer_free(trainer);
+}
+
+/* A line of the most bytes that one may have is read; one more byte is too many. */
+static void test_the_longest_line(void **state) {
+    (void)state;
+    char script[512];
+    static const char fill[] = "{ printf '%%s' '%s'; head -c %d /dev/zero | tr '\\0' ' '; printf '\\n'; }\n" POINT(4);
+    const char *point = "{\"step\":1,\"test_error\":1}";
+    snprintf(script, sizeof script, fill, point, 65535 - (int)strlen(point));
+    Run run = sized_run(script);
+    Tried tried = try_run(&run);
+    if (tried.result)
+        fail_msg("%s", tried.error.text);
+    assert_int_equal(tried.points.count, 2);
+    remove_files();
+    snprintf(script, sizeof script, fill, point, 65536 - (int)strlen(point));
+    check_script(script, -1, "line 1 of the program's output: longer than 65535 bytes");
+}
+
 #define TEST(name) cmocka_unit_test_teardown(name, clean)
 
 int main(void) {
@@ -409,6 +443,8 @@ int main(void) {
         TEST(test_nothing_is_left_behind),
         TEST(test_a_stopped_run_goes_on),
         TEST(test_another_runs_checkpoint_is_refused),
+        TEST(test_a_damaged_checkpoint_is_refused),
+        TEST(test_the_longest_line),
     };
     return cmocka_run_group_tests(tests, fixture_setup, scratch_teardown);
 }

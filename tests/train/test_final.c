@@ -253,6 +253,46 @@ static void test_crops_help_on_shifted_images(void **state) {
     }
 }
 
+/* Everything that a run can measure, it says. */
+static void test_the_last_point_has_room_for_all(void **state) {
+    (void)state;
+    Point point;
+    Run run = shifted_run();
+    run.epochs = 2;
+    run.validation = 100;
+    run.examples = 500;
+    run.test = (TestSettings){.crops = 2, .augmentation = {.flip = 1}};
+    write_real(&run.test.real);
+    for (run.transfer_count = 0; run.transfer_count < RUN_TRANSFERS_MAX; run.transfer_count++) {
+        Transfer *item = &run.transfers[run.transfer_count];
+        *item = (Transfer){
+            .kind = run.transfer_count % 2 ? TRANSFER_FINETUNE : TRANSFER_LINEAR,
+            .classes = CLASSES,
+            .validation = 100,
+            .examples = 200,
+            .epochs = 1,
+            .batch = 100,
+            .body_lr = 0.01,
+            .test = {.crops = 2, .augmentation = {.flip = 1}},
+        };
+        snprintf(item->name, sizeof item->name, "item-with-a-name-of-31-letters%d", (int)run.transfer_count);
+        strcpy(item->data_name, run.data_name);
+        strcpy(item->data_digest, run.data_digest);
+        optimizer_settings_default(OPTIMIZER_SGD, &item->optimizer);
+        item->optimizer.lr = 0.01;
+    }
+    Trainer *trainer = fixture_trainer(&run);
+    train_to_end(trainer, &point);
+    char name[METRIC_NAME_MAX];
+    size_t count = 0;
+    for (; run_metric(&run, count, name); count++)
+        if (!isfinite(point_metric(&point, name)))
+            fail_msg("%s is missing", name);
+    assert_int_equal(count, METRICS_MEASURED_MAX);
+    assert_int_equal(point.metric_count, count);
+    trainer_free(trainer);
+}
+
 /* Says so for the third time after the last step. */
 static bool stop_while_measuring(void *context) {
     FixturePoints *points = context;
@@ -303,6 +343,7 @@ int main(void) {
         cmocka_unit_test(test_mean_of_logits),
         cmocka_unit_test(test_mean_of_softmax),
         cmocka_unit_test(test_crops_help_on_shifted_images),
+        cmocka_unit_test(test_the_last_point_has_room_for_all),
         cmocka_unit_test(test_stopped_while_measuring),
     };
     return cmocka_run_group_tests(tests, setup, scratch_teardown);

@@ -1,5 +1,7 @@
 #include "fixture.h"
 
+#include "saved.h"
+
 /* One step after another, with a look at should_stop before each: the loop's own chunks depend on the machine's speed. */
 static int (*real_step)(Trainer *trainer, int64_t limit, Error *error);
 
@@ -166,6 +168,75 @@ static void test_damaged_checkpoint(void **state) {
     trainer_free(fresh);
 }
 
+/* The header says where the run stands: none of it may change either. */
+static void test_damaged_header(void **state) {
+    (void)state;
+    const char *path = scratch_path("header.safetensors");
+    Run run = fixture_run();
+    make_checkpoint(&run, path);
+    size_t size;
+    uint8_t *bytes = scratch_read(path, &size);
+    size_t data = 8 + (size_t)(bytes[0] | bytes[1] << 8);
+    Trainer *trainer = fixture_trainer(&run);
+    fixture_assert_protected(trainer, path, 0, data);
+    uint8_t *step = memmem(bytes + 8, data - 8, "\"step\":\"10\"", 11), *format = memmem(bytes + 8, data - 8, "sweepd-checkpoint-2", 19);
+    assert_non_null(step);
+    assert_non_null(format);
+    step[8] = '2'; /* 20 */
+    scratch_write(path, bytes, size);
+    assert_refuses(trainer, path, "damaged: its metadata and tensors do not have the digest");
+    format[18] = '1';
+    scratch_write(path, bytes, size);
+    assert_refuses(trainer, path, "not a checkpoint of this version, sweepd-checkpoint-2");
+    free(bytes);
+    trainer_free(trainer);
+}
+
+static void test_numbers_are_whole(void **state) {
+    (void)state;
+    const char *const names[] = {"step"};
+    const struct {
+        const char *text;
+        bool whole, number;
+    } cases[] = {{"7", true, true},
+                 {"10", true, true},
+                 {"11", false, false},
+                 {"7.5", false, true},
+                 {"7.0", false, true},
+                 {"-1", false, false},
+                 {"", false, false},
+                 {"7x", false, false},
+                 {" 7", false, false},
+                 {"0x7", false, false},
+                 {"nan", false, false},
+                 {"1e1", false, true},
+                 {"99999999999999999999", false, false}};
+    const char *path = scratch_path("numbers");
+    SavedForm form = {.format = "f", .run = "r", .names = names, .count = 1};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        Safetensors *file;
+        Error error = {0};
+        int64_t whole;
+        double number;
+        assert_int_equal(saved_write(&form, &cases[i].text, NULL, 0, path, &error), 0);
+        assert_int_equal(saved_open(&file, &form, path, &error), 0);
+        if (saved_whole(file, "step", 10, &whole) != cases[i].whole || saved_number(file, "step", 10, &number) != cases[i].number)
+            fail_msg("\"%s\"", cases[i].text);
+        safetensors_free(file);
+    }
+}
+
+static void test_a_file_that_cannot_be_read_is_not_damaged(void **state) {
+    (void)state;
+    const char *path = scratch_path("unread.safetensors");
+    Run run = fixture_run();
+    make_checkpoint(&run, path);
+    Trainer *trainer = fixture_trainer(&run);
+    fixture_assert_unreadable(trainer, path);
+    assert_int_equal(trainer->step, 10);
+    trainer_free(trainer);
+}
+
 static void test_augmented(void **state) {
     (void)state;
     Run run = fixture_run();
@@ -182,6 +253,9 @@ int main(void) {
         cmocka_unit_test(test_resumed_equals_uninterrupted),
         cmocka_unit_test(test_other_runs_checkpoint),
         cmocka_unit_test(test_damaged_checkpoint),
+        cmocka_unit_test(test_damaged_header),
+        cmocka_unit_test(test_numbers_are_whole),
+        cmocka_unit_test(test_a_file_that_cannot_be_read_is_not_damaged),
     };
     return cmocka_run_group_tests(tests, fixture_setup, scratch_teardown);
 }

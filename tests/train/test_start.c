@@ -115,9 +115,10 @@ static void test_weights_that_are_not_finite(void **state) {
         tensor->data[last] = bad[i % 3];
         assert_int_equal(trainer_save_weights(source, path, &error), 0);
         tensor->data[last] = good;
-        snprintf(expected, sizeof expected, "%s: the tensor %s: value %lld is not finite", path, tensor->name, (long long)last);
+        snprintf(expected, sizeof expected, ": the tensor %s: value %lld is not finite", tensor->name, (long long)last);
         assert_int_equal(weights_load(trainer_model(target), path, true, &error), TRAIN_REFUSED);
-        assert_string_equal(error.text, expected);
+        assert_non_null(strstr(error.text, ": byte "));
+        assert_non_null(strstr(error.text, expected));
         assert_int_equal(trainer_new(&none, &run, &options, &error), TRAIN_REFUSED);
         assert_null(none);
     }
