@@ -116,6 +116,7 @@ int settings_load(Study *study, Source *source, Error *error) {
     else if (source_sweep_parse(source, &study->sweep, &sweep, &ignored) == 0)
         result = match_runs(study, sweep, &known, error);
     if (result) {
+        study->untold = sweep && sweep_tuned_count(sweep) > 0;
         forget(study);
         sweep_free(sweep);
     } else {

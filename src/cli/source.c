@@ -386,14 +386,11 @@ int source_sweep_parse(Source *source, const SweepRecord *sweep, Sweep **out, Er
 
 int source_fit_settings(Source *source, const SweepRecord *sweep, FitSettings *out, Error *error) {
     Sweep *parsed;
-    Error ignored = {0};
     *out = (FitSettings){
         .metric = "test_error", .select = "validation_error", .methods = 1u << FIT_PARAMETRIC | 1u << FIT_ISOFLOP, .bootstrap = 1000};
-    int result = source_sweep_parse(source, sweep, &parsed, &ignored);
-    if (result < 0)
-        return error_set(error, "%s", ignored.text);
+    int result = source_sweep_parse(source, sweep, &parsed, error);
     if (result == 0)
         *out = *sweep_fit_settings(parsed);
     sweep_free(parsed);
-    return 0;
+    return result;
 }

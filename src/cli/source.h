@@ -38,7 +38,7 @@ int source_log(Source *source, const char *name, int64_t bytes, Buffer *out, Err
 int source_sweep_text(Source *source, const SweepRecord *sweep, Buffer *out, Error *error);
 /* The same, parsed. Any run of it tells what the files were that it names. 0, SWEEP_INVALID, or as source_sweep_text. */
 int source_sweep_parse(Source *source, const SweepRecord *sweep, Sweep **out, Error *error);
-/* What the sweep file says of fits; the defaults when it cannot be had. */
+/* What the sweep file says of fits. 0, or as source_sweep_parse, with the defaults. */
 int source_fit_settings(Source *source, const SweepRecord *sweep, FitSettings *out, Error *error);
 
 /* ---- asking the daemon to act ---- */

@@ -157,9 +157,23 @@ const StudyRun *study_run_after(const Study *study, size_t *at, int64_t id) {
     return NULL;
 }
 
+/* Without its tune, every setting that was tried would be fitted. */
+static int check_tuning(const Study *study, Error *error) {
+    if (!study->untold || study->options.where.count > 0)
+        return 0;
+    error_set(
+        error,
+        "the file of %s does not tell its runs' settings any more, so that tune cannot choose among them: bring back its data as they "
+        "were, or say by --where which runs to fit, as in 'lr = 0.001'",
+        study->name);
+    return CLI_FAILED;
+}
+
 int study_load(Study *out, Source *source, const SweepRecord *sweep, const StudyOptions *options, Error *error) {
     *out = (Study){.sweep = *sweep, .options = *options};
     int result = load_runs(out, source, error);
+    if (!result)
+        result = check_tuning(out, error);
     if (!result)
         result = study_keep_wanted(out, error);
     if (!result)
@@ -173,6 +187,25 @@ int study_load(Study *out, Source *source, const SweepRecord *sweep, const Study
     return result;
 }
 
+/* The defaults in place of what cannot be read are another fit, which a person has to want. */
+static int read_settings(Source *source, const SweepRecord *sweep, const Arguments *arguments, FitSettings *out, Error *error) {
+    int result = source_fit_settings(source, sweep, out, error);
+    if (result != SWEEP_INVALID)
+        return result;
+    Error reason = *error;
+    if (!arguments_flag(arguments, "metric")) {
+        error_set(
+            error,
+            "the file of %s cannot be read any more, so that its metric, its fit settings and its tune are not known: %.400s. Submit it "
+            "again, or say what to fit by --metric, with --method, --loss, --bootstrap, --drop-first-share and --where as it had them",
+            sweep->name, reason.text);
+        return CLI_FAILED;
+    }
+    cli_note("the file of %s cannot be read any more: %.400s; what is not stated here has its default, and nothing is tuned", sweep->name,
+             reason.text);
+    return 0;
+}
+
 int study_open(Study *out, Source *source, const char *name, const Arguments *arguments, Error *error) {
     SweepRecord sweep;
     FitSettings settings;
@@ -180,7 +213,7 @@ int study_open(Study *out, Source *source, const char *name, const Arguments *ar
     *out = (Study){0};
     int result = source_sweep(source, name, &sweep, error);
     if (!result)
-        result = source_fit_settings(source, &sweep, &settings, error);
+        result = read_settings(source, &sweep, arguments, &settings, error);
     if (!result)
         result = study_options_read(&options, arguments, &settings, error);
     if (result)

@@ -75,6 +75,7 @@ typedef struct Study {
     StudyRun *runs; /* owned; in the sweep's order */
     size_t run_count, run_capacity;
     Sweep *file;      /* owned; NULL: not known, or of other runs */
+    bool untold;      /* of other runs, among which its tune would choose */
     json_t *settings; /* owned; an array of objects, name to value, in the sweep's order; NULL: not known (settings.h) */
     FitPoint *points; /* owned; the runs that are done and have a positive metric */
     size_t point_count;
@@ -86,14 +87,15 @@ typedef struct Study {
 /* From --metric, --method, --flops (or --convention), --params, --loss, --bootstrap, --seed, --drop-first-share and --where; `settings`
  * gives what is not stated. 0 or CLI_USAGE. */
 int study_options_read(StudyOptions *out, const Arguments *arguments, const FitSettings *settings, Error *error);
-/* 0, or as source_runs. */
+/* 0, as source_runs, or CLI_FAILED: see study_open. */
 int study_load(Study *out, Source *source, const SweepRecord *sweep, const StudyOptions *options, Error *error);
 /* The sweep's runs and what differs between them, without points. 0, or as source_runs. */
 int study_load_runs(Study *out, Source *source, const SweepRecord *sweep, Error *error);
 /* For a walk along the sweep's runs, or some of them, in their order: the run of that id, from *at on, which is moved behind it. NULL: it
  * came to the sweep since. */
 const StudyRun *study_run_after(const Study *study, size_t *at, int64_t id);
-/* The sweep of that name, with the options that the arguments and the sweep's file give. */
+/* The sweep of that name, with the options that the arguments and the sweep's file give. Where the file cannot be read any more, or does
+ * not tell which runs its tune would choose among, it is refused (CLI_FAILED), unless --metric, or --where, says what to fit. */
 int study_open(Study *out, Source *source, const char *name, const Arguments *arguments, Error *error);
 /* The table at that path; "-" is standard input. */
 int study_open_table(Study *out, const char *path, const Arguments *arguments, Error *error);

@@ -62,11 +62,17 @@ static int header_data(const char *path, KnownData *out, Error *error) {
     return 0;
 }
 
-/* HOME/data/NAME.pack, of the home that the program has told by SWEEPD_HOME. */
+/* HOME/data/NAME.pack, of the home that the program has told by SWEEPD_HOME; false: there is none. */
+static bool locate_pack(const char *name, char path[PATH_TEXT_MAX]) {
+    char home[PATH_TEXT_MAX];
+    Error ignored = {0};
+    return path_home(NULL, home, &ignored) == 0 && path_format(path, &ignored, "%s/data/%s.pack", home, name) == 0 && file_exists(path);
+}
+
 static int packed_data(Reader *reader, const Node *node, const char *name, KnownData *out) {
-    char home[PATH_TEXT_MAX], path[PATH_TEXT_MAX];
+    char path[PATH_TEXT_MAX];
     Error problem = {0};
-    if (path_home(NULL, home, &problem) || path_format(path, &problem, "%s/data/%s.pack", home, name) || !file_exists(path))
+    if (!locate_pack(name, path))
         return DATA_UNKNOWN;
     if (header_data(path, out, &problem))
         return node_refuse(&reader->tree, node, AT_VALUE, "%s", problem.text);
@@ -137,39 +143,69 @@ static int read_named_data(Reader *reader, const Node *const nodes[FIELDS], Draf
     return result;
 }
 
-/* What a submitted file's pack was. How many examples it has is in no run: where it is gone or another by now, as many as there may be. */
-static void stored_data(const Run *known, Draft *draft, KnownData *out) {
-    Error ignored = {0};
-    if (known && *known->data_pack)
-        text_copy(draft->run.data_pack, sizeof draft->run.data_pack, known->data_pack);
-    if (header_data(draft->run.data_pack, out, &ignored) == 0 && (!known || strcmp(out->digest, known->data_digest) == 0))
-        return;
-    *out = (KnownData){.inputs = 1, .classes = 2, .examples = schema_fields[FIELD_DATA_EXAMPLES].most, .name = "unknown"};
-    memset(out->digest, '0', sizeof out->digest - 1);
-    if (!known)
-        return;
-    out->inputs = known->model.inputs;
-    out->classes = known->model.classes;
-    text_copy(out->name, sizeof out->name, known->data_name);
-    text_copy(out->digest, sizeof out->digest, known->data_digest);
-}
-
-static int read_packed_file(Reader *reader, const Node *const nodes[FIELDS], const Run *stored, Draft *draft) {
+static int read_packed_file(Reader *reader, const Node *const nodes[FIELDS], Draft *draft) {
     const Node *node = nodes[FIELD_DATA_PACK];
     KnownData known;
     Error problem = {0};
     if (nodes[FIELD_DATA_NAME])
         return node_refuse(&reader->tree, node, AT_KEY, "found a pack beside a name; expected one of them: a pack says its name itself");
-    if (reader->stored)
-        stored_data(stored, draft, &known);
-    else if (header_data(draft->run.data_pack, &known, &problem))
+    if (header_data(draft->run.data_pack, &known, &problem))
         return node_refuse(&reader->tree, node, AT_VALUE, "%s", problem.text);
     if (!value_is_name(known.name) || !value_is_digest(known.digest))
         return node_refuse(&reader->tree, node, AT_VALUE, "%s: its header has no name or no digest", draft->run.data_pack);
-    int result = reader->stored ? 0 : check_sizes(reader, nodes, draft, &known);
+    int result = check_sizes(reader, nodes, draft, &known);
     if (result == 0)
         take_data(&known, draft);
     return result;
+}
+
+/* ---- of a file that was submitted: what its data were, not what lies there now ---- */
+
+/* As they lie there now. */
+static bool find_data(const Draft *draft, KnownData *out) {
+    char path[PATH_TEXT_MAX];
+    Error ignored = {0};
+    if (*draft->run.data_pack)
+        return header_data(draft->run.data_pack, out, &ignored) == 0;
+    if (program_data(draft->run.data_name, out) == 0)
+        return true;
+    return locate_pack(draft->run.data_name, path) && header_data(path, out, &ignored) == 0;
+}
+
+/* No run tells how many there were: where nothing else does, as many as there may be. A design has to know which runs it could not
+ * afford, and what is published is mostly packed whole. */
+static int64_t count_examples(const Node *const nodes[FIELDS], const Draft *draft) {
+    KnownData data;
+    const char *name = draft->run.data_name;
+    if (nodes[FIELD_DATA_EXAMPLES])
+        return draft->data_examples;
+    if (*name && (program_data(name, &data) == 0 || (nodes[FIELD_DESIGN] && published_data(name, &data) == 0)))
+        return data.examples;
+    return schema_fields[FIELD_DATA_EXAMPLES].most;
+}
+
+static void guess_data(const Node *const nodes[FIELDS], const Draft *draft, KnownData *out) {
+    const Run *run = &draft->run;
+    *out = (KnownData){.inputs = nodes[FIELD_INPUTS] ? run->model.inputs : 1,
+                       .classes = nodes[FIELD_CLASSES] ? run->model.classes : 2,
+                       .examples = count_examples(nodes, draft)};
+    text_copy(out->name, sizeof out->name, *run->data_name ? run->data_name : "unknown");
+    memset(out->digest, '0', sizeof out->digest - 1);
+}
+
+static void take_stored_data(const Node *const nodes[FIELDS], const Run *known, Draft *draft) {
+    KnownData data;
+    if (known && *known->data_pack)
+        text_copy(draft->run.data_pack, sizeof draft->run.data_pack, known->data_pack);
+    if (!find_data(draft, &data) || (known && strcmp(data.digest, known->data_digest) != 0))
+        guess_data(nodes, draft, &data);
+    if (known) {
+        data.inputs = known->model.inputs;
+        data.classes = known->model.classes;
+        text_copy(data.name, sizeof data.name, known->data_name);
+        text_copy(data.digest, sizeof data.digest, known->data_digest);
+    }
+    take_data(&data, draft);
 }
 
 int data_read(Reader *reader, const Node *const nodes[FIELDS], const Node *map, const Run *known, Draft *draft) {
@@ -177,8 +213,10 @@ int data_read(Reader *reader, const Node *const nodes[FIELDS], const Node *map, 
     int result = 0;
     if (!place)
         return node_refuse(&reader->tree, map, AT_VALUE, "data is missing; expected {name}, {pack}, or {inputs, classes, examples}");
-    if (nodes[FIELD_DATA_PACK])
-        result = read_packed_file(reader, nodes, known, draft);
+    if (reader->stored && (nodes[FIELD_DATA_PACK] || nodes[FIELD_DATA_NAME]))
+        take_stored_data(nodes, known, draft);
+    else if (nodes[FIELD_DATA_PACK])
+        result = read_packed_file(reader, nodes, draft);
     else if (nodes[FIELD_DATA_NAME])
         result = read_named_data(reader, nodes, draft);
     else if (!nodes[FIELD_INPUTS] || !nodes[FIELD_CLASSES] || !nodes[FIELD_DATA_EXAMPLES])

@@ -52,8 +52,8 @@ int field_read(Reader *reader, const Field *field, const Node *node, Draft *draf
 /* More than the data have: refused at the node. */
 int examples_check(Reader *reader, const Node *node, int64_t examples);
 
-/* Which data `map` names, whose fields are in `nodes` and, so far, in the draft. known: of a stored file, a run that tells what its pack
- * was; or NULL. */
+/* Which data `map` names, whose fields are in `nodes` and, so far, in the draft. known: of a stored file, a run that tells what they
+ * were, and what lies there now is not taken for them; or NULL. */
 int data_read(Reader *reader, const Node *const nodes[FIELDS], const Node *map, const Run *known, Draft *draft);
 /* Images are cropped out of themselves with so many pixels around them: refused where these are more than height and width
  * together. shape: 0: not known. */

@@ -35,8 +35,8 @@ static int read_fields(Reader *reader, Item *item) {
     bool is_known = reader->known && index < reader->known->transfer_count;
     if (is_known)
         run_transfer(reader->known, index, &known);
-    if (is_known && item->keys.nodes[FIELD_DATA_PACK] && !item->given[FIELD_EXAMPLES]) {
-        item->given[FIELD_EXAMPLES] = true; /* all that there were, which a pack that is gone does not tell */
+    if (is_known && !item->given[FIELD_EXAMPLES]) {
+        item->given[FIELD_EXAMPLES] = true; /* all that there were, which data that are gone do not tell */
         item->draft.run.examples = known.examples;
     }
     return data_read(reader, item->keys.nodes, item->node, is_known ? &known : NULL, &item->draft);

@@ -26,8 +26,11 @@ static const char study_file[] = "version: 1\n"
                                  "fit: {metric: validation_error, bootstrap: 0}\n";
 enum { RUNS = 32, FAILED_RUN = 3, DIVERGED_RUN = 7 };
 static const double now = 1.7e9;
-static bool all_well;    /* no run fails or diverges */
-static double best_rate; /* 0: the error grows with the rate, else with the distance from this one */
+static bool all_well;           /* no run fails or diverges */
+static void (*lay_data)(void);  /* what the home has beside its store; NULL: nothing */
+static const char *kept_text;   /* what the store keeps in place of the file; NULL: the file */
+static const char *more_metric; /* that is measured, too; NULL: none */
+static double best_rate;        /* 0: the error grows with the rate, else with the distance from this one */
 
 static inline void check(int result, const Error *error) {
     if (result != 0)
@@ -49,6 +52,8 @@ static inline void finish_run(Store *store, const RunRecord *run, size_t index) 
     point_set_metric(&point, "validation_error", loss);
     point_set_metric(&point, "test_error", index == 0 ? NAN : loss + 0.01);
     point_set_metric(&point, "train_error", index == 1 ? 0 : loss);
+    if (more_metric)
+        point_set_metric(&point, more_metric, loss + 0.02);
     check(store_attempt_begin(store, &start, &attempt, &error), &error);
     if (index == FAILED_RUN && !all_well) {
         check(
@@ -79,9 +84,12 @@ static inline void make_study_of(const char *text, size_t finished) {
     int64_t next;
     harness_clean();
     check(directory_make(harness_home(), 0700, &error), &error);
+    if (lay_data)
+        lay_data();
     check(store_open(&store, harness_home(), STORE_WRITE, &error), &error);
     check(sweep_parse(&sweep, text, strlen(text), "study.yaml", &error), &error);
-    check(store_sweep_submit(store, sweep, text, strlen(text), now, &submitted, &error), &error);
+    const char *kept = kept_text ? kept_text : text;
+    check(store_sweep_submit(store, sweep, kept, strlen(kept), now, &submitted, &error), &error);
     filter.sweep_id = submitted.sweep_id;
     check(store_run_list(store, &filter, runs, &count, &next, &error), &error);
     assert_in_range(count, finished, RUNS);

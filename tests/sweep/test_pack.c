@@ -1,33 +1,39 @@
-/* `data: {pack: FILE}`: packed data by their path, of a file that is submitted from where it lies and read again when they are gone. */
+/* Packed data by their path (`data: {pack: FILE}`) or by their name in the home, of a file that is submitted and read again when they are
+ * gone. */
 #include "../scratch.h"
 #include "fixture.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
 
-enum { SIDE = 2, EXAMPLES = 12, TESTS = 4, CLASSES = 3 };
+enum { SIDE = 2, SIDE_MAX = 3, EXAMPLES = 12, TESTS = 4, CLASSES = 3 };
 
-static void write_section(const char *images, const char *labels, int count, int shade) {
-    uint8_t pixels[EXAMPLES * SIDE * SIDE], classes[EXAMPLES];
-    for (int i = 0; i < count * SIDE * SIDE; i++)
+static void write_section(const char *images, const char *labels, int count, int side, int shade) {
+    uint8_t pixels[EXAMPLES * SIDE_MAX * SIDE_MAX], classes[EXAMPLES];
+    for (int i = 0; i < count * side * side; i++)
         pixels[i] = (uint8_t)(shade + 3 * i);
     for (int i = 0; i < count; i++)
         classes[i] = (uint8_t)(i % CLASSES);
-    idx_write_section(images, labels, pixels, classes, (const int[]){count, SIDE, SIDE});
+    idx_write_section(images, labels, pixels, classes, (const int[]){count, side, side});
 }
 
-static void write_pack(const char *name, const char *file, int shade) {
+static void write_pack_of(const char *name, const char *file, int examples, int side, int shade) {
     const char *const parts[] = {scratch_path("a"), scratch_path("b"), scratch_path("c"), scratch_path("d")};
     DataInfo info;
     Error error = {0};
-    write_section(parts[0], parts[1], EXAMPLES, shade);
-    write_section(parts[2], parts[3], TESTS, shade);
+    write_section(parts[0], parts[1], examples, side, shade);
+    write_section(parts[2], parts[3], TESTS, side, shade);
     if (dataset_pack_idx(name, parts, 0.5f, 0.2f, NULL, scratch_path(file), &info, &error) != 0)
         fail_msg("%s", error.text);
 }
 
+static void write_pack(const char *name, const char *file, int shade) {
+    write_pack_of(name, file, EXAMPLES, SIDE, shade);
+}
+
 static int set_up(void **state) {
-    if (scratch_setup(state) || mkdir(scratch_path("packs"), 0755))
+    if (scratch_setup(state) || mkdir(scratch_path("packs"), 0755) || mkdir(scratch_path("data"), 0755) ||
+        setenv("SWEEPD_HOME", scratch_path("."), 1))
         return -1;
     write_pack("small", "packs/mine.pack", 0);
     write_pack("other", "packs/other.pack", 7);
@@ -162,14 +168,10 @@ static void what_is_wrong_is_told_at_its_place(void **state) {
                  "eval[0].data.pack: found no regular file \"none\"");
 }
 
-/* A study is read long after its data were moved; any of its runs tells what they were. */
-static void a_stored_file_needs_no_pack(void **state) {
-    (void)state;
-    char text[2048], key[RUN_KEY_MAX], stored_key[RUN_KEY_MAX];
-    text_copy(text, sizeof text, file_text("{pack: packs/mine.pack, validation: 3}", EVAL));
-    Sweep *sweep = parsed(text), *stored = NULL;
-    Run *runs = sweep_all(sweep);
-    assert_int_equal(rename(scratch_path("packs"), scratch_path("moved")), 0);
+/* The text comes to the same runs and fit, whatever lies in the home by now. */
+static void expect_stored(const char *text, const Sweep *sweep, const Run *runs) {
+    Sweep *stored = NULL;
+    char key[RUN_KEY_MAX], stored_key[RUN_KEY_MAX];
     Error error = {0};
     if (sweep_parse_stored(&stored, text, strlen(text), "t", &runs[1], &error) != 0)
         fail_msg("%s", error.text);
@@ -180,8 +182,21 @@ static void a_stored_file_needs_no_pack(void **state) {
         take_key(&again[i], stored_key);
         assert_string_equal(key, stored_key);
     }
+    assert_string_equal(sweep_fit_settings(stored)->metric, sweep_fit_settings(sweep)->metric);
     free(again);
     sweep_free(stored);
+}
+
+/* A study is read long after its data were moved; any of its runs tells what they were. */
+static void a_stored_file_needs_no_pack(void **state) {
+    (void)state;
+    char text[2048];
+    text_copy(text, sizeof text, file_text("{pack: packs/mine.pack, validation: 3}", EVAL));
+    Sweep *sweep = parsed(text), *stored = NULL;
+    Run *runs = sweep_all(sweep);
+    assert_int_equal(rename(scratch_path("packs"), scratch_path("moved")), 0);
+    expect_stored(text, sweep, runs);
+    Error error = {0};
     assert_int_equal(sweep_parse_stored(&stored, text, strlen(text), "t", NULL, &error), 0);
     assert_int_equal(sweep_run_count(stored), sweep_run_count(sweep));
     sweep_free(stored);
@@ -190,11 +205,85 @@ static void a_stored_file_needs_no_pack(void **state) {
     sweep_free(sweep);
 }
 
+#define NAMED "{name: mine, validation: 3}"
+#define NAMED_EVAL                                                                                                                         \
+    "eval: [{kind: linear, data: {name: theirs, validation: 2}}]\nfit: {metric: linear.theirs.test_loss, select: "                         \
+    "linear.theirs.validation_loss}\n"
+
+static void write_named(void) {
+    write_pack("mine", "data/mine.pack", 0);
+    write_pack("theirs", "data/theirs.pack", 7);
+}
+
+/* What the home's packs of those names were is in the runs. */
+static void a_stored_name_needs_no_pack(void **state) {
+    (void)state;
+    char text[2048];
+    write_named();
+    text_copy(text, sizeof text, file_text(NAMED, NAMED_EVAL));
+    Sweep *sweep = parsed(text);
+    Run *runs = sweep_all(sweep);
+    expect_stored(text, sweep, runs);
+    assert_int_equal(unlink(scratch_path("data/theirs.pack")), 0); /* that of the item alone */
+    expect_stored(text, sweep, runs);
+    assert_int_equal(unlink(scratch_path("data/mine.pack")), 0);
+    expect_stored(text, sweep, runs);
+    assert_int_equal(rmdir(scratch_path("data")), 0); /* a home that was copied without */
+    expect_stored(text, sweep, runs);
+    assert_int_equal(mkdir(scratch_path("data"), 0755), 0);
+    free(runs);
+    sweep_free(sweep);
+}
+
+static void a_stored_name_is_not_the_pack_that_is_there(void **state) {
+    (void)state;
+    static const char *const names[] = {"mine", "theirs"};
+    char text[2048], file[64];
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        write_named();
+        text_copy(text, sizeof text, file_text(NAMED, NAMED_EVAL));
+        Sweep *sweep = parsed(text);
+        Run *runs = sweep_all(sweep);
+        snprintf(file, sizeof file, "data/%s.pack", names[i]);
+        write_pack_of(names[i], file, EXAMPLES, SIDE_MAX, 0);
+        expect_stored(text, sweep, runs);
+        write_pack_of(names[i], file, CLASSES, SIDE, 0); /* fewer than its runs take */
+        expect_stored(text, sweep, runs);
+        write_pack("another", file, 0);
+        expect_stored(text, sweep, runs);
+        assert_int_equal(file_write_atomic(scratch_path(file), "no pack", 7, 0644, NULL), 0);
+        expect_stored(text, sweep, runs);
+        free(runs);
+        sweep_free(sweep);
+    }
+}
+
+/* Sizes beside the name were those that the pack had then. */
+static void a_stored_name_keeps_its_sizes(void **state) {
+    (void)state;
+    char text[2048];
+    write_named();
+    text_copy(text, sizeof text, file_text("{name: mine, inputs: 4, classes: 3, examples: 12}", ""));
+    Sweep *sweep = parsed(text);
+    Run *runs = sweep_all(sweep);
+    write_pack_of("mine", "data/mine.pack", EXAMPLES, SIDE_MAX, 0);
+    expect_stored(text, sweep, runs);
+    assert_int_equal(unlink(scratch_path("data/mine.pack")), 0);
+    expect_stored(text, sweep, runs);
+    free(runs);
+    sweep_free(sweep);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_header_says_what_the_data_are),     cmocka_unit_test(the_path_is_no_part_of_the_key),
-        cmocka_unit_test(an_absolute_path_serves_from_anywhere), cmocka_unit_test(what_is_wrong_is_told_at_its_place),
+        cmocka_unit_test(the_header_says_what_the_data_are),
+        cmocka_unit_test(the_path_is_no_part_of_the_key),
+        cmocka_unit_test(an_absolute_path_serves_from_anywhere),
+        cmocka_unit_test(what_is_wrong_is_told_at_its_place),
         cmocka_unit_test(a_stored_file_needs_no_pack),
+        cmocka_unit_test(a_stored_name_needs_no_pack),
+        cmocka_unit_test(a_stored_name_is_not_the_pack_that_is_there),
+        cmocka_unit_test(a_stored_name_keeps_its_sizes),
     };
     return cmocka_run_group_tests_name("pack", tests, set_up, scratch_teardown);
 }
