@@ -90,6 +90,10 @@ const char *format_time(double unix_seconds, char out[FORMAT_MAX]) {
     return out;
 }
 
+bool format_is_metric(const char *name) {
+    return strcmp(name, "params") != 0;
+}
+
 const char *format_metric(const char *name, double value, char out[FORMAT_MAX]) {
     bool share = strstr(name, "error") || strstr(name, "accuracy");
     if (!isfinite(value))

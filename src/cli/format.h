@@ -20,6 +20,8 @@ const char *format_percent(double share, char out[FORMAT_MAX]);
 const char *format_time(double unix_seconds, char out[FORMAT_MAX]);
 /* A metric: errors and accuracies as "12.34 %", losses as "0.4321", counts as "7,771,895", NaN as "-". */
 const char *format_metric(const char *name, double value, char out[FORMAT_MAX]);
+/* Not so "params", which an external program tells beside the metrics of its points: it is the run's own, and told as that. */
+bool format_is_metric(const char *name);
 /* "0.137 to 0.213": with three decimals when fixed, as exponents are told, else with three significant digits; "none" where an end is not
  * finite. */
 const char *format_interval(double lo, double hi, bool fixed, char out[FORMAT_MAX]);

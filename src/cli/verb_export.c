@@ -1,4 +1,5 @@
 /* Runs or points as rows. Settings and metrics differ from run to run, so a CSV's columns are found before its rows are written. */
+#include "format.h"
 #include "settings.h"
 
 #include <errno.h>
@@ -32,6 +33,8 @@ static int note_metrics(void *context, const RunRecord *record, Error *error) {
     for (size_t i = 0; record->has_point && i < record->last.metric_count; i++) {
         const char *name = record->last.metrics[i].name;
         size_t j = 0;
+        if (!format_is_metric(name))
+            continue;
         while (j < export->metric_count && strcmp(export->metrics[j], name) != 0)
             j++;
         if (j == export->metric_count && j < METRICS_MAX)

@@ -2,6 +2,7 @@
 #include "source.h"
 #include "table.h"
 
+#include <jansson.h>
 #include <math.h>
 #include <string.h>
 
@@ -57,6 +58,83 @@ static void print_training(const Run *run, const Cli *cli) {
                 rest);
 }
 
+/* ---- settings as a sweep file has them, on a line; digests are in --spec ---- */
+
+static void append_members(json_t *map, Buffer *out);
+
+static void append_flow(json_t *value, Buffer *out) {
+    json_t *file = json_object_get(value, "file");
+    if (file) {
+        append_flow(file, out);
+    } else if (json_is_object(value)) {
+        buffer_append_text(out, "{");
+        append_members(value, out);
+        buffer_append_text(out, "}");
+    } else if (json_is_array(value)) {
+        for (size_t i = 0; i < json_array_size(value); i++) {
+            buffer_append_text(out, i ? ", " : "[");
+            append_flow(json_array_get(value, i), out);
+        }
+        buffer_append_text(out, "]");
+    } else if (json_is_string(value)) {
+        buffer_append_text(out, json_string_value(value));
+    } else if (json_is_integer(value)) {
+        buffer_printf(out, "%lld", (long long)json_integer_value(value));
+    } else {
+        buffer_printf(out, "%.6g", json_number_value(value));
+    }
+}
+
+static void append_members(json_t *map, Buffer *out) {
+    const char *key;
+    json_t *value;
+    size_t count = 0;
+    json_object_foreach(map, key, value) {
+        if (!strcmp(key, "digest"))
+            continue;
+        buffer_printf(out, "%s%s: ", count++ ? ", " : "", key);
+        append_flow(value, out);
+    }
+}
+
+/* Nothing where the map is absent. */
+static void print_members(const char *label, json_t *map, const Cli *cli) {
+    Buffer text;
+    buffer_init(&text, RUN_SPEC_MAX);
+    append_members(map, &text);
+    if (text.size > 0)
+        cli_say_row(cli, label, "%s", text.data);
+    buffer_deinit(&text);
+}
+
+/* Its keys of train stand beside the others, and the model's classes are those of its data. */
+static void print_item(json_t *item, const Cli *cli) {
+    static const char *const first[] = {"kind", "name", "data"};
+    json_t *line = json_object();
+    for (size_t i = 0; i < sizeof first / sizeof *first; i++)
+        json_object_set(line, first[i], json_object_get(item, first[i]));
+    json_object_update(line, item);
+    json_object_update(line, json_object_get(item, "train"));
+    json_object_del(line, "train");
+    json_object_del(line, "model");
+    print_members("eval", line, cli);
+    json_decref(line);
+}
+
+static int print_measures(const Run *run, const Cli *cli, Error *error) {
+    Buffer text;
+    buffer_init(&text, RUN_SPEC_MAX);
+    int result = run_format(run, &text, error);
+    json_t *root = result ? NULL : json_loadb(text.data, text.size, 0, NULL), *items = json_object_get(root, "eval");
+    print_members("augment", json_object_get(json_object_get(root, "train"), "augment"), cli);
+    print_members("test", json_object_get(root, "test"), cli);
+    for (size_t i = 0; i < json_array_size(items); i++)
+        print_item(json_array_get(items, i), cli);
+    json_decref(root);
+    buffer_deinit(&text);
+    return result;
+}
+
 static void print_trainer(const Run *run, const Cli *cli) {
     const Simulation *law = &run->simulation;
     if (run->trainer == TRAINER_EXTERNAL)
@@ -86,7 +164,7 @@ static void print_external(const RunRecord *record, const Cli *cli) {
         cli_say_row(cli, "model", "%s: parameters and FLOPs are known when its program has told", record->model);
 }
 
-static void print_record(const RunRecord *record, const Run *run, const Cli *cli) {
+static int print_record(const RunRecord *record, const Run *run, const Cli *cli, Error *error) {
     char text[FORMAT_MAX];
     printf("run %lld: %s%s%s\n", (long long)record->id, run_state_text(record->state), *record->detail ? ", " : "", record->detail);
     cli_say_row(cli, "key", "%s", record->key);
@@ -96,6 +174,7 @@ static void print_record(const RunRecord *record, const Run *run, const Cli *cli
         print_perceptron(record, run, cli);
     print_data(run, cli);
     print_training(run, cli);
+    int result = print_measures(run, cli, error);
     print_trainer(run, cli);
     if (*record->waiting)
         cli_say_row(cli, "waiting", "%s", record->waiting);
@@ -105,6 +184,7 @@ static void print_record(const RunRecord *record, const Run *run, const Cli *cli
         cli_say_row(cli, "GPUs", "%lld", (long long)record->gpus);
     if (record->has_point)
         cli_say_row(cli, "took", "%s of training", format_duration(record->seconds, text));
+    return result;
 }
 
 static int print_attempts(const RunDetail *detail, const Cli *cli, Error *error) {
@@ -163,6 +243,8 @@ static size_t list_measured(const RunDetail *detail, Measured out[POINT_METRICS_
         for (size_t j = 0; j < detail->points[i].metric_count; j++) {
             const char *name = detail->points[i].metrics[j].name;
             size_t k = 0;
+            if (!format_is_metric(name))
+                continue;
             while (k < count && strcmp(out[k].name, name) != 0)
                 k++;
             if (k == POINT_METRICS_MAX)
@@ -275,8 +357,9 @@ int verb_show(const Cli *cli, const Arguments *arguments, Error *error) {
     else if (!result && arguments_flag(arguments, "json"))
         result = print_json(&detail, error);
     else if (!result) {
-        print_record(&detail.record, &detail.spec, cli);
-        result = print_attempts(&detail, cli, error);
+        result = print_record(&detail.record, &detail.spec, cli, error);
+        if (!result)
+            result = print_attempts(&detail, cli, error);
         if (!result)
             result = print_points(&detail, cli, error);
         if (!result)

@@ -292,11 +292,77 @@ static void test_export(void **state) {
     said_clear(&said);
 }
 
+static size_t count_of(const Buffer *text, const char *piece) {
+    size_t count = 0;
+    for (const char *at = text->data; (at = strstr(at, piece)); at++)
+        count++;
+    return count;
+}
+
+/* What an external program tells of its parameters comes with every point, and is the run's. */
+static void test_told_params(void **state) {
+    (void)state;
+    static const char *const ways[][2] = {
+        {"--format=csv", NULL}, {"--format=csv", "--points"}, {"--format=jsonl", NULL}, {"--format=jsonl", "--points"}};
+    Said said;
+    more_metric = "params";
+    make_study(2);
+    more_metric = NULL;
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+        sweepctl_expect(&said, CLI_OK, "export", "study", ways[i][0], ways[i][1]);
+        if (i >= 2)
+            said.out.data[strcspn(said.out.data, "\n")] = '\0';
+        assert_int_equal(count_of(&said.out, i < 2 ? ",params," : "\"params\":"), 1);
+        said_clear(&said);
+    }
+    sweepctl_expect(&said, CLI_OK, "show", "1");
+    assert_says(&said.out, "train_error");
+    assert_null(strstr(said.out.data, "params"));
+    said_clear(&said);
+}
+
+static const char measures[] = "  augment: {crop: {scale: [0.5, 1]}, flip: true, mixup: 0.4}\n"
+                               "test: {crops: 5, flip: true, mean: softmax}\n"
+                               "eval: [{kind: linear, data: {name: fashion-mnist, validation: 100}, name: own, epochs: 3},\n"
+                               "  {kind: finetune, data: {name: fashion-mnist}, test: {crops: 2, flip: true}}]\nfit:";
+
+static void test_show(void **state) {
+    (void)state;
+    char text[2048];
+    Said said;
+    make_study(2);
+    sweepctl_expect(&said, CLI_OK, "show", "1");
+    assert_null(strstr(said.out.data, "augment"));
+    assert_null(strstr(said.out.data, "eval "));
+    said_clear(&said);
+    text_copy(text, sizeof text, study_file);
+    replace(text, sizeof text, "fit:", measures);
+    make_study_of(text, 2);
+    sweepctl_expect(&said, CLI_OK, "show", "1");
+    assert_says(&said.out, "  augment    crop: {ratio: [0.75, 1.33333], scale: [0.5, 1]}, flip: true, mixup: 0.4\n");
+    assert_says(&said.out, "  test       crops: 5, flip: true, mean: softmax\n");
+    assert_says(
+        &said.out,
+        "  eval       kind: linear, name: own, data: {name: fashion-mnist, validation: 100}, examples: 59900, batch: 128, epochs: 3, ");
+    assert_says(&said.out, "  eval       kind: finetune, name: fashion-mnist, ");
+    assert_says(&said.out, "body_lr: 0.001");
+    assert_says(&said.out, "test: {crops: 2, flip: true}");
+    said_clear(&said);
+    sweepctl_expect(&said, CLI_OK, "show", "1", "--json");
+    json_t *root = said_json(&said), *spec = json_object_get(json_object_get(root, "run"), "spec");
+    assert_int_equal(json_array_size(json_object_get(spec, "eval")), 2);
+    assert_non_null(json_object_get(json_object_get(spec, "train"), "augment"));
+    assert_int_equal(json_integer_value(json_object_get(json_object_get(spec, "test"), "crops")), 5);
+    json_decref(root);
+    said_clear(&said);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_fit),           cmocka_unit_test(test_unknown_metric), cmocka_unit_test(test_mixed),
         cmocka_unit_test(test_missing_cells), cmocka_unit_test(test_cancelled),      cmocka_unit_test(test_where),
         cmocka_unit_test(test_tuned),         cmocka_unit_test(test_predict),        cmocka_unit_test(test_export),
+        cmocka_unit_test(test_told_params),   cmocka_unit_test(test_show),
     };
     int result = cmocka_run_group_tests(tests, NULL, NULL);
     harness_clean();
