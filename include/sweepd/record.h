@@ -142,3 +142,6 @@ typedef struct SubmitRecord {
     int64_t shared;  /* already there, from this sweep or another */
     int64_t removed; /* were in the sweep and are not in this file */
 } SubmitRecord;
+
+/* Says why a run's directory has no log. name: as a person asked for it; home: whose workers would have written it. Negative. */
+int run_without_log(const RunRecord *run, const char *name, const char *home, Error *error);

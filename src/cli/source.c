@@ -337,8 +337,7 @@ static int log_from_home(Source *source, const char *name, int64_t bytes, Buffer
         return -1;
     FILE *file = fopen(path, "re");
     if (!file && errno == ENOENT)
-        return error_set(error, "run %s has no log here, as one that is over at once; this machine's workers write to %s/workers.log", name,
-                         source->home);
+        return run_without_log(&run, name, source->home, error);
     if (!file)
         return error_set_errno(error, errno, "the log of run %s", name);
     if (fseeko(file, -(off_t)bytes, SEEK_END) < 0)

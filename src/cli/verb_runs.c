@@ -12,6 +12,7 @@ typedef struct Listing {
     Study study;
     size_t at;             /* into the study's runs: the next */
     SettingNames settings; /* that differ between the sweep's runs */
+    FitSettings fit;       /* whose metric has a column */
 } Listing;
 
 static const char *state_color(RunState state) {
@@ -28,6 +29,7 @@ static int add_row(void *context, const RunRecord *run, Error *error) {
     Listing *listing = context;
     Table *table = listing->table;
     const StudyRun *known = study_run_after(&listing->study, &listing->at, run->id);
+    const char *metric = listing->fit.metric;
     char text[FORMAT_MAX], value[SETTING_TEXT_MAX];
     table_cell(table, "%lld", (long long)run->id);
     table_cell(table, "%s", run_state_text(run->state));
@@ -41,7 +43,7 @@ static int add_row(void *context, const RunRecord *run, Error *error) {
         if (has_column(listing->settings.names[i]))
             table_cell(table, "%s", known ? settings_value(&listing->study, known, listing->settings.names[i], value) : "-");
     table_cell(table, "%s", format_known_scaled(run->flops.exact, "FLOP", text));
-    table_cell(table, "%s", run->has_point ? format_metric("test_error", point_metric(&run->last, "test_error"), text) : "-");
+    table_cell(table, "%s", run->has_point ? format_metric(metric, point_metric(&run->last, metric), text) : "-");
     table_cell(table, "%s", run->has_point ? format_duration(run->seconds, text) : "-");
     table_cell(table, "%lld", (long long)run->attempts);
     table_cell(table, "%.12s", run->key);
@@ -103,7 +105,7 @@ static void add_columns(const Listing *listing) {
         if (has_column(listing->settings.names[i]))
             table_column(table, listing->settings.names[i], TABLE_RIGHT, 1);
     table_column(table, "FLOPs", TABLE_RIGHT, 2);
-    table_column(table, "Test error", TABLE_RIGHT, 0);
+    table_column(table, listing->fit.metric, TABLE_RIGHT, 0);
     table_column(table, "Training", TABLE_RIGHT, 3);
     table_column(table, "Attempts", TABLE_RIGHT, 5);
     table_column(table, "Key", TABLE_LEFT, 6);
@@ -111,8 +113,10 @@ static void add_columns(const Listing *listing) {
 }
 
 static int list_table(Source *source, Listing *listing, int state, const Cli *cli, Error *error) {
+    Error ignored = {0};
     if (table_new(&listing->table, cli, error) < 0)
         return -1;
+    source_fit_settings(source, &listing->study.sweep, &listing->fit, &ignored); /* else the defaults */
     add_columns(listing);
     int result = source_runs(source, &listing->study.sweep, state, add_row, listing, error);
     if (!result)

@@ -177,8 +177,7 @@ int route_run_log(Daemon *daemon, const Call *call, HttpResponse *response, Erro
         return -1;
     int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (file < 0) {
-        error_set(error, "run %s has no log here, as one that is over at once; this machine's workers write to %s/workers.log",
-                  call->argument, daemon->options.home);
+        run_without_log(&record, call->argument, daemon->options.home, error);
         return 404;
     }
     response->content_type = "text/plain; charset=utf-8";

@@ -121,3 +121,12 @@ int point_parse_metrics(Point *point, const char *json, size_t size, Error *erro
     json_decref(metrics);
     return result;
 }
+
+int run_without_log(const RunRecord *run, const char *name, const char *home, Error *error) {
+    if (run->attempts == 0 && run->state == RUN_PENDING)
+        return error_set(error, "run %s has not begun, so it has no log yet", name);
+    if (run->attempts == 0)
+        return error_set(error, "run %s has no log: it is %s and never began", name, run_state_text(run->state));
+    return error_set(error, "run %s has no log here, as one that is over at once; this machine's workers write to %s/workers.log", name,
+                     home);
+}

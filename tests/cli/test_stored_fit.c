@@ -357,12 +357,53 @@ static void test_show(void **state) {
     said_clear(&said);
 }
 
+/* The column is of what the sweep is fitted to. */
+static void test_runs_metric(void **state) {
+    (void)state;
+    char text[2048];
+    Said said;
+    make_study(2);
+    sweepctl_expect(&said, CLI_OK, "runs", "study");
+    assert_says(&said.out, " validation_error ");
+    assert_null(strstr(said.out.data, "test_error"));
+    assert_null(strstr(said.out.data, "Test error"));
+    said_clear(&said);
+    text_copy(text, sizeof text, study_file);
+    replace(text, sizeof text, "fit: {metric: validation_error, ", "fit: {");
+    make_study_of(text, 2);
+    sweepctl_expect(&said, CLI_OK, "runs", "study");
+    assert_says(&said.out, " test_error ");
+    said_clear(&said);
+}
+
+static void test_logs(void **state) {
+    (void)state;
+    Said said;
+    Store *store;
+    Error error = {0};
+    int64_t changed;
+    make_study(1);
+    sweepctl_expect(&said, CLI_FAILED, "logs", "1");
+    assert_says(&said.err, "run 1 has no log here, as one that is over at once; ");
+    said_clear(&said);
+    sweepctl_expect(&said, CLI_FAILED, "logs", "2");
+    assert_says(&said.err, "run 2 has not begun, so it has no log yet\n");
+    said_clear(&said);
+    check(store_open(&store, harness_home(), STORE_WRITE, &error), &error);
+    check(store_run_cancel(store, 2, now, &changed, &error), &error);
+    store_free(store);
+    sweepctl_expect(&said, CLI_FAILED, "logs", "2");
+    assert_says(&said.err, "run 2 has no log: it is cancelled and never began\n");
+    said_clear(&said);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_fit),           cmocka_unit_test(test_unknown_metric), cmocka_unit_test(test_mixed),
         cmocka_unit_test(test_missing_cells), cmocka_unit_test(test_cancelled),      cmocka_unit_test(test_where),
         cmocka_unit_test(test_tuned),         cmocka_unit_test(test_predict),        cmocka_unit_test(test_export),
-        cmocka_unit_test(test_told_params),   cmocka_unit_test(test_show),
+        cmocka_unit_test(test_told_params),   cmocka_unit_test(test_show),           cmocka_unit_test(test_runs_metric),
+        cmocka_unit_test(test_logs),
     };
     int result = cmocka_run_group_tests(tests, NULL, NULL);
     harness_clean();
