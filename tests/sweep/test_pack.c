@@ -274,6 +274,27 @@ static void a_stored_name_keeps_its_sizes(void **state) {
     sweep_free(sweep);
 }
 
+/* A design leaves out what the data are too few for, so that their number decides which runs it has: that of published data is known. */
+static void a_stored_design_is_of_the_published_size(void **state) {
+    (void)state;
+    static const char text[] = "version: 1\nname: t\ndata: {name: cifar10, validation: 5000}\nmodel: {kind: bmlp}\n"
+                               "grid: {depth: 1, width: {from: 8, to: 256, points: 20}}\n"
+                               "design: {kind: isoflop, budgets: {from: 1e11, to: 1e13, points: 4}, sizes: 5}\ntrain:\n" TRAIN;
+    Sweep *sweep = parsed(text);
+    Run *runs = sweep_all(sweep);
+    bool scarce = false;
+    const Design *design = sweep_design(sweep);
+    for (size_t i = 0; i < design->budget_count; i++)
+        for (size_t j = 0; j < design->model_count; j++)
+            scarce = scarce || design->budgets[i].cells[j].verdict == DESIGN_TOO_MANY;
+    assert_true(scarce);
+    for (int64_t i = 0; i < sweep_run_count(sweep); i++)
+        memset(runs[i].data_digest, 'a', sizeof runs[i].data_digest - 1); /* of the pack that there was */
+    expect_stored(text, sweep, runs);
+    free(runs);
+    sweep_free(sweep);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_header_says_what_the_data_are),
@@ -284,6 +305,7 @@ int main(void) {
         cmocka_unit_test(a_stored_name_needs_no_pack),
         cmocka_unit_test(a_stored_name_is_not_the_pack_that_is_there),
         cmocka_unit_test(a_stored_name_keeps_its_sizes),
+        cmocka_unit_test(a_stored_design_is_of_the_published_size),
     };
     return cmocka_run_group_tests_name("pack", tests, set_up, scratch_teardown);
 }
