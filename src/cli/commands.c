@@ -43,6 +43,7 @@ static const Option run_options[] = {
     {"workers", INTEGER("N", 1, 1024), "how many workers the daemon may start (default: one a core)"},
     {"out", VALUE(ARGUMENT_DIRECTORY, "DIR"), "where the figures go (default: ./SWEEP-plots)"},
     {"no-plot", FLAG, "draw no figures"},
+    {"retry", FLAG, "try the sweep's failed runs again, as 'retry SWEEP' does"},
     {0},
 };
 
@@ -171,7 +172,7 @@ static const Option data_options[] = {
     {"url", VALUE(ARGUMENT_TEXT, "URL"), "fetch: from here, a mirror, instead of the known address"},
     {"md5", VALUE(ARGUMENT_TEXT, "HEX"), "fetch: what the file's MD5 must be (default: as known)"},
     {"sha256", VALUE(ARGUMENT_TEXT, "HEX"), "fetch: what the file's SHA-256 must be"},
-    {"json", FLAG, "list, show: one JSON object"},
+    {"json", FLAG, "list, pack, show: one JSON object"},
     {0},
 };
 
