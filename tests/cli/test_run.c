@@ -238,6 +238,27 @@ static void test_a_run_that_never_fits_is_not_waited_for(void **state) {
     output_free(&wait);
 }
 
+/* The daemon of `run` stays for a sweep that nothing here can run, and it is said which and why. */
+static void test_what_the_daemon_stays_for_is_told(void **state) {
+    (void)state;
+    static const char file[] = "version: 1\nname: never\ndata: {inputs: 4, classes: 2, examples: 100}\nmodel: {name: toy}\n"
+                               "trainer: {kind: external, command: [\"true\"], params: 5, flops: 100, steps: 1}\n"
+                               "resources: {memory: 6.8e13}\ngrid: {depth: 1, width: 8, examples: 100}\n"
+                               "train: {epochs: 1, batch: 100, optimizer: {name: sgd, lr: 0.1}}\n";
+    char path[PATH_TEXT_MAX];
+    pid_t daemon = site_start_daemon("1", NULL);
+    site_write("never.yaml", file);
+    site_path(path, "never.yaml");
+    site_expect(CLI_OK, "sweepctl", "submit", path, NULL);
+    kill(daemon, SIGTERM);
+    site_wait(daemon);
+    sweep_file(path, "after", "[8]", 2);
+    Output output = site_run("sweepctl", "run", path, "--no-plot", NULL);
+    assert_says_once(&output, CLI_OK, "sweep never waits: run 1 needs ");
+    assert_null(strstr(output.err, "other sweeps are under way"));
+    output_free(&output);
+}
+
 static void test_waiting_for_memory_is_told(void **state) {
     (void)state;
     char path[PATH_TEXT_MAX];
@@ -379,6 +400,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_stopped_daemon_is_replaced, site_set_up, site_tear_down),
         cmocka_unit_test_setup_teardown(test_daemon_stays_for_others, site_set_up, site_tear_down),
         cmocka_unit_test_setup_teardown(test_a_run_that_never_fits_is_not_waited_for, site_set_up, site_tear_down),
+        cmocka_unit_test_setup_teardown(test_what_the_daemon_stays_for_is_told, site_set_up, site_tear_down),
         cmocka_unit_test_setup_teardown(test_waiting_for_memory_is_told, site_set_up, site_tear_down),
         cmocka_unit_test_setup_teardown(test_a_full_disk_is_told_while_runs_run, site_set_up, site_tear_down),
         cmocka_unit_test_setup_teardown(test_run_tries_failed_runs_again, site_set_up, site_tear_down),
