@@ -94,7 +94,7 @@ typedef struct PackReport {
     const char *format; /* "CIFAR-10", "image folder", ...; static */
     PackSkip *skips;    /* [skip_count], in the order of their names, owned */
     size_t skip_count;
-    PackLeft left[PACK_LEFT_MAX]; /* [left_count], in the order of their first file; what is beyond is in the last */
+    PackLeft left[PACK_LEFT_MAX]; /* [left_count], in the order of their first file; what is beyond is in "others" */
     size_t left_count;
     int64_t empty_count;              /* folders train/CLASS/ without an image that is taken */
     char empty_class[PACK_CLASS_MAX]; /* the first of them */

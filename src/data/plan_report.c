@@ -20,10 +20,17 @@ static void ending_of(const char *name, char out[PACK_ENDING_MAX]) {
         *at = (char)tolower((unsigned char)*at);
 }
 
-static void left_add(PackReport *report, const char *ending) {
+static size_t left_find(const PackReport *report, const char *ending) {
     size_t i = 0;
     while (i < report->left_count && strcmp(report->left[i].ending, ending) != 0)
         i++;
+    return i;
+}
+
+static void left_add(PackReport *report, const char *ending) {
+    size_t i = left_find(report, ending);
+    if (i == PACK_LEFT_MAX)
+        i = left_find(report, "others");
     if (i == PACK_LEFT_MAX)
         text_copy(report->left[--i].ending, PACK_ENDING_MAX, "others");
     else if (i == report->left_count)

@@ -5,18 +5,6 @@
 
 static const PackOptions plain = {.name = "made", .threads = 3};
 
-static DatasetMap *pack_and_map(const char *source, const PackOptions *options, PackReport *report) {
-    DatasetMap *data;
-    Error error = {0};
-    const char *out = scratch_path("out.pack");
-    remove(out);
-    if (dataset_pack(report, source, out, options, &error))
-        fail_msg("%s: %s", source, error.text);
-    if (dataset_map(&data, out, true, &error))
-        fail_msg("%s", error.text);
-    return data;
-}
-
 /* The image of each row; image folders order rows by class and name, of which no class has more than two, the others as the files do. */
 static int row_image(DataSection section, int row, bool by_class) {
     int count = section == DATA_TRAIN ? 15 : TEST_RECORDS, first = section == DATA_TRAIN ? 0 : 100;
@@ -419,73 +407,6 @@ static void test_skips(void **state) {
         free(files.items[i].bytes);
 }
 
-/* ---- what is not taken ---- */
-
-static const PackOptions small_options = {.name = "made", .height = 8, .width = 8};
-
-static void expect_refused(TestFiles *files, const char *part) {
-    PackReport report;
-    Error error = {0};
-    const char *path = files_write(files, AS_ZIP, false, "source");
-    assert_int_equal(dataset_pack(&report, path, scratch_path("o.pack"), &small_options, &error), DATA_REFUSED);
-    if (!strstr(error.text, part))
-        fail_msg("\"%s\" is not in: %s", part, error.text);
-}
-
-static int64_t left_of(const PackReport *report, const char *ending) {
-    for (size_t i = 0; i < report->left_count; i++)
-        if (!strcmp(report->left[i].ending, ending))
-            return report->left[i].count;
-    return 0;
-}
-
-static void test_what_is_not_taken_is_told(void **state) {
-    (void)state;
-    TestFiles files = {.count = 0};
-    PackReport report;
-    char whole[SHA256_HEX_MAX];
-    make_folders(&files);
-    digest_of(&files, whole);
-    files_add_text(&files, "set/train/n0/a.BMP", "x");
-    files_add_text(&files, "set/train/n0/b.bmp", "x");
-    files_add_text(&files, "set/train/alone/c.webp", "x");
-    files_add_text(&files, "set/readme", "x");
-    files_add_jpeg(&files, "set/train/.hidden/1.jpg", 3, 64);
-    files_add_jpeg(&files, "set/train/n0/.ipynb_checkpoints/1.jpg", 3, 64);
-    files_add_jpeg(&files, "set/train/n0/._1.jpg", 3, 64);
-    DatasetMap *data = pack_and_map(files_write(&files, AS_FOLDER, false, "left"), &small_options, &report);
-    assert_string_equal(dataset_info(data)->digest, whole);
-    assert_int_equal(left_of(&report, ".bmp"), 2);
-    assert_int_equal(left_of(&report, ".webp"), 1);
-    assert_int_equal(left_of(&report, "others"), 1);
-    assert_int_equal(left_of(&report, "hidden"), 3);
-    assert_int_equal(left_of(&report, ".txt"), 1);
-    assert_int_equal(report.left_count, 5);
-    assert_int_equal(report.empty_count, 1);
-    assert_string_equal(report.empty_class, "alone");
-    dataset_free(data);
-    pack_report_deinit(&report);
-    files_free(&files);
-}
-
-static void test_two_formats_are_refused(void **state) {
-    (void)state;
-    TestFiles files = {.count = 0};
-    make_cifar10(&files);
-    files_add_jpeg(&files, "train/n0/1.jpg", 3, 64);
-    expect_refused(&files, "of CIFAR-10, but train/n0/1.jpg of image folders: two data sets; leave one");
-    files_free(&files);
-}
-
-static void test_a_missing_half_is_named(void **state) {
-    (void)state;
-    TestFiles files = {.count = 0};
-    files_add_jpeg(&files, "train/n0/1.jpg", 3, 64);
-    files_add_jpeg(&files, "train/n1/1.jpg", 3, 64);
-    expect_refused(&files, "there are images in train/CLASS/, but val/CLASS/ or test/CLASS/ is missing");
-    files_free(&files);
-}
-
 static int setup(void **state) {
     return scratch_setup(state);
 }
@@ -499,20 +420,10 @@ int main(void) {
     if (!fashion_load())
         return 77; /* skipped: the package dataset-fashion-mnist is not there */
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_cifar10),
-        cmocka_unit_test(test_cifar100),
-        cmocka_unit_test(test_stl10),
-        cmocka_unit_test(test_tiny_imagenet),
-        cmocka_unit_test(test_image_folders),
-        cmocka_unit_test(test_decoded_bytes),
-        cmocka_unit_test(test_measures),
-        cmocka_unit_test(test_some_classes),
-        cmocka_unit_test(test_idx_folder),
-        cmocka_unit_test(test_skips),
-        cmocka_unit_test(test_links),
-        cmocka_unit_test(test_what_is_not_taken_is_told),
-        cmocka_unit_test(test_two_formats_are_refused),
-        cmocka_unit_test(test_a_missing_half_is_named),
+        cmocka_unit_test(test_cifar10),       cmocka_unit_test(test_cifar100),      cmocka_unit_test(test_stl10),
+        cmocka_unit_test(test_tiny_imagenet), cmocka_unit_test(test_image_folders), cmocka_unit_test(test_decoded_bytes),
+        cmocka_unit_test(test_measures),      cmocka_unit_test(test_some_classes),  cmocka_unit_test(test_idx_folder),
+        cmocka_unit_test(test_skips),         cmocka_unit_test(test_links),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
