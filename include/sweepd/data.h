@@ -69,6 +69,8 @@ const DataInfo *dataset_info(const DatasetMap *data); /* the map's */
 const char *dataset_class_name(const DatasetMap *data, int64_t label);
 /* 1 to 63 letters, digits, '-', '_' and '.', the first a letter or digit. */
 bool dataset_name_is_plain(const char *name, size_t size);
+/* Of a data set that is packed from its published files when a run needs it: a pack of another kind under its name is not looked for. */
+bool dataset_name_is_own(const char *name);
 /* What the header says, without looking at the rest. 0, DATA_REFUSED when there is no such file or it is no pack, -1. */
 int dataset_header_read(const char *path, DataInfo *out, Error *error);
 
@@ -79,11 +81,23 @@ typedef struct PackSkip {
     char *reason; /* owned */
 } PackSkip;
 
+enum { PACK_ENDING_MAX = 16, PACK_LEFT_MAX = 16, PACK_CLASS_MAX = 256 };
+
+/* Files of the source that no format takes. */
+typedef struct PackLeft {
+    char ending[PACK_ENDING_MAX]; /* ".bmp", in small letters; "hidden", "others" */
+    int64_t count;
+} PackLeft;
+
 typedef struct PackReport {
     DataInfo info;
     const char *format; /* "CIFAR-10", "image folder", ...; static */
     PackSkip *skips;    /* [skip_count], in the order of their names, owned */
     size_t skip_count;
+    PackLeft left[PACK_LEFT_MAX]; /* [left_count], in the order of their first file; what is beyond is in "others" */
+    size_t left_count;
+    int64_t empty_count;              /* folders train/CLASS/ without an image that is taken */
+    char empty_class[PACK_CLASS_MAX]; /* the first of them */
 } PackReport;
 
 typedef struct PackOptions {

@@ -141,6 +141,9 @@ typedef struct SubmitRecord {
     int64_t added;   /* new to the store */
     int64_t shared;  /* already there, from this sweep or another */
     int64_t removed; /* were in the sweep and are not in this file */
+    /* Results among the shared that an external program in another directory gave, the first such directory, and this file's. */
+    int64_t elsewhere;
+    char elsewhere_directory[PROGRAM_DIRECTORY_MAX], directory[PROGRAM_DIRECTORY_MAX];
 } SubmitRecord;
 
 /* Says why a run's directory has no log. name: as a person asked for it; home: whose workers would have written it. Negative. */

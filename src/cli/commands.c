@@ -43,6 +43,7 @@ static const Option run_options[] = {
     {"workers", INTEGER("N", 1, 1024), "how many workers the daemon may start (default: one a core)"},
     {"out", VALUE(ARGUMENT_DIRECTORY, "DIR"), "where the figures go (default: ./SWEEP-plots)"},
     {"no-plot", FLAG, "draw no figures"},
+    {"retry", FLAG, "try the sweep's failed runs again, as 'retry SWEEP' does"},
     {0},
 };
 
@@ -171,7 +172,7 @@ static const Option data_options[] = {
     {"url", VALUE(ARGUMENT_TEXT, "URL"), "fetch: from here, a mirror, instead of the known address"},
     {"md5", VALUE(ARGUMENT_TEXT, "HEX"), "fetch: what the file's MD5 must be (default: as known)"},
     {"sha256", VALUE(ARGUMENT_TEXT, "HEX"), "fetch: what the file's SHA-256 must be"},
-    {"json", FLAG, "list, show: one JSON object"},
+    {"json", FLAG, "list, pack, show: one JSON object"},
     {0},
 };
 
@@ -255,7 +256,8 @@ const Command cli_commands[] = {
      "pack SOURCE OUT: makes a pack from a folder, tar or zip, or from a NAME that was fetched: CIFAR-10 and CIFAR-100 (binary), STL-10 "
      "(binary), Tiny ImageNet, IDX, or train/CLASS/ and val/CLASS/ of JPEG and PNG images. OUT is a name, for HOME/data/OUT.pack, which "
      "sweep "
-     "files then call `data: {name: OUT}`, or a file's path with a '/'. Images that cannot be read are listed and left out.\n"
+     "files then call `data: {name: OUT}`, or a file's path with a '/'. Images that cannot be read are listed and left out; files that no "
+     "format takes are counted.\n"
      "verify [NAME|FILE]: checks a pack's header and bytes against its digest, or those of all packs of the home.\n"
      "show NAME|FILE: shapes, counts, classes, digest."},
     {"doctor", verb_doctor, "check that everything needed is in place", FLAG, NULL,

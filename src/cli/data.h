@@ -12,6 +12,9 @@ int data_pack_path(const Cli *cli, const char *text, char out[PATH_TEXT_MAX], Er
 /* Where what is fetched under a name lies: a known set under its own file's name, any other as NAME.fetched. */
 int data_download_path(const Cli *cli, const char *name, char out[PATH_TEXT_MAX], Error *error);
 
+/* {"name":..., without the closing brace. */
+void data_info_json(const DataInfo *info, const char *path, Buffer *out);
+
 int data_fetch(const Cli *cli, const Arguments *arguments, Error *error);
 int data_pack(const Cli *cli, const Arguments *arguments, Error *error);
 

@@ -165,8 +165,54 @@ static int pack_classes(const char *text, bool classes[DATA_CLASSES_MAX], Error 
     return cli_usage(error, "--classes %.80s: a list of classes from 0 to %d is wanted, as in 0-4,7", text, DATA_CLASSES_MAX - 1);
 }
 
+static void left_append(const PackReport *report, Buffer *out) {
+    for (size_t i = 0; i < report->left_count; i++)
+        buffer_printf(out, "%s%lld %s", i ? ", " : "", (long long)report->left[i].count, report->left[i].ending);
+}
+
+static void left_print(const PackReport *report) {
+    long long files = 0, empty = (long long)report->empty_count;
+    Buffer text;
+    for (size_t i = 0; i < report->left_count; i++)
+        files += report->left[i].count;
+    buffer_init(&text, ERROR_TEXT_MAX);
+    left_append(report, &text);
+    if (files)
+        cli_note("%lld file%s of the source %s not taken: %s", files, files == 1 ? "" : "s", files == 1 ? "was" : "were", text.data);
+    if (empty)
+        cli_note("%lld class folder%s without an image that can be packed, the first %s", empty, empty == 1 ? " is" : "s are",
+                 report->empty_class);
+    buffer_deinit(&text);
+}
+
+static int report_json(const PackReport *report, const char *path, Error *error) {
+    Buffer out;
+    buffer_init(&out, 1 << 26);
+    buffer_append_text(&out, "{\"schema_version\":1,\"pack\":");
+    data_info_json(&report->info, path, &out);
+    buffer_append_text(&out, "},\"left_out\":[");
+    for (size_t i = 0; i < report->skip_count; i++) {
+        buffer_append_text(&out, i ? ",{\"name\":" : "{\"name\":");
+        buffer_append_json(&out, report->skips[i].name);
+        buffer_append_text(&out, ",\"reason\":");
+        buffer_append_json(&out, report->skips[i].reason);
+        buffer_append_text(&out, "}");
+    }
+    buffer_append_text(&out, "],\"not_taken\":{");
+    for (size_t i = 0; i < report->left_count; i++) {
+        buffer_append_text(&out, i ? "," : "");
+        buffer_append_json(&out, report->left[i].ending);
+        buffer_printf(&out, ":%lld", (long long)report->left[i].count);
+    }
+    buffer_printf(&out, "},\"empty_classes\":%lld}\n", (long long)report->empty_count);
+    int result = cli_print(&out, error);
+    buffer_deinit(&out);
+    return result;
+}
+
 static void report_print(const PackReport *report, const char *path) {
     const DataInfo *info = &report->info;
+    left_print(report);
     for (size_t i = 0; i < report->skip_count && i < SKIPS_SHOWN; i++)
         cli_note("left out %s: %s", report->skips[i].name, report->skips[i].reason);
     if (report->skip_count > SKIPS_SHOWN)
@@ -182,8 +228,45 @@ static int pack_channels(const Arguments *arguments, int64_t *out, Error *error)
     return grey && colour ? cli_usage(error, "data pack takes --grey or --colour, not both") : 0;
 }
 
+/* What the program makes by itself it looks for under the digest that it knows, and not under a pack's name. */
+static int pack_check_own(const char *text, Error *error) {
+    size_t size = strlen(text), ending = strlen(".pack");
+    char name[PATH_TEXT_MAX];
+    if (size > ending && !strcmp(text + size - ending, ".pack"))
+        size -= ending;
+    snprintf(name, sizeof name, "%.*s", (int)size, text);
+    if (!dataset_name_is_own(name))
+        return 0;
+    error_set(error, "%s is a data set that sweepd packs by itself: a pack of that name would not be looked for; choose another OUT", name);
+    return CLI_FAILED;
+}
+
+/* Where it goes, and the digest of a pack that is there already; "": none. */
+static int pack_target(const Cli *cli, const char *text, char path[PATH_TEXT_MAX], char digest[SHA256_HEX_MAX], Error *error) {
+    DataInfo info;
+    Error ignored = {0};
+    int result = pack_check_own(text, error);
+    if (result)
+        return result;
+    if (data_pack_path(cli, text, path, error))
+        return -1;
+    *digest = '\0';
+    if (file_exists(path) && !dataset_header_read(path, &info, &ignored))
+        text_copy(digest, SHA256_HEX_MAX, info.digest);
+    return 0;
+}
+
+static int report_tell(const Arguments *arguments, const PackReport *report, const char *path, const char *replaced, Error *error) {
+    if (*replaced && strcmp(replaced, report->info.digest) != 0)
+        cli_note("%s was another pack before, of digest %s; now it is %s", path, replaced, report->info.digest);
+    if (arguments_flag(arguments, "json"))
+        return report_json(report, path, error);
+    report_print(report, path);
+    return 0;
+}
+
 int data_pack(const Cli *cli, const Arguments *arguments, Error *error) {
-    char source[PATH_TEXT_MAX], path[PATH_TEXT_MAX], name[64];
+    char source[PATH_TEXT_MAX], path[PATH_TEXT_MAX], name[64], replaced[SHA256_HEX_MAX];
     PackReport report;
     Meter meter;
     if (arguments->more_count != 2)
@@ -198,10 +281,10 @@ int data_pack(const Cli *cli, const Arguments *arguments, Error *error) {
         result = pack_classes(list, classes, error);
     if (!result)
         result = pack_source(cli, arguments->more[0], source, error);
+    if (!result)
+        result = pack_target(cli, arguments->more[1], path, replaced, error);
     if (result)
         return result;
-    if (data_pack_path(cli, arguments->more[1], path, error))
-        return -1;
     meter_init(&meter, "packed", "");
     interrupt_catch();
     int64_t size = (int64_t)arguments_number(arguments, "size", 0);
@@ -217,7 +300,7 @@ int data_pack(const Cli *cli, const Arguments *arguments, Error *error) {
     result = dataset_pack(&report, source, path, &options, error);
     meter_end(&meter);
     if (!result)
-        report_print(&report, path);
+        result = report_tell(arguments, &report, path, replaced, error);
     pack_report_deinit(&report);
     if (result == DATA_STOPPED)
         cli_note("stopped; nothing was written");

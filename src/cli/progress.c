@@ -7,7 +7,8 @@
 
 enum { RATE_SAMPLES = 64, BAR_WIDTH = 28, RUNNING_SHOWN = 4 };
 
-static const double poll_seconds = 0.5, plain_line_seconds = 10.0, rate_window_seconds = 30.0;
+const char progress_problem[] = "the daemon has a problem: ";
+static const double problem_seconds = 2.0, poll_seconds = 0.5, plain_line_seconds = 10.0, rate_window_seconds = 30.0;
 
 /* ---- one look ---- */
 
@@ -77,7 +78,9 @@ int progress_exit(Source *source, const SweepRecord *sweep, Error *error) {
     }
     bool known = source_runs_first(source, sweep, RUN_FAILED, 1, &first, &count, &ignored) == 0 && count == 1 && *first.detail;
     error_set(error,
-              "%lld run%s failed%s%s; see 'sweepctl runs %s --state failed'; 'sweepctl daemon start' and 'sweepctl retry %s' try again",
+              "%lld run%s failed%s%s; see 'sweepctl runs %s --state failed'; 'sweepctl run FILE --retry', or 'sweepctl retry %s' while a "
+              "daemon runs, "
+              "tries again",
               failed, failed == 1 ? "" : "s",
               known && failed > 1 ? ", the first with: "
               : known             ? ": "
@@ -223,10 +226,13 @@ bool progress_tell(Source *source, const SweepRecord *sweep, ProgressTold *told)
     bool idle = sweep->by_state[RUN_PENDING] > 0 && sweep->by_state[RUN_RUNNING] == 0, any = false;
     if (!source_is_daemon(source))
         return false;
-    if (idle && source_status(source, &status, &ignored) == 0)
-        any = tell_once("the daemon has a problem: ", status.problem, told->problem, sizeof told->problem);
-    /* How much is free changes often; which run it is that waits does not. */
     double now = clock_monotonic();
+    if (idle || (!progress_finished(sweep) && now - told->problem_at >= problem_seconds)) {
+        told->problem_at = now;
+        if (source_status(source, &status, &ignored) == 0)
+            any = tell_once(progress_problem, status.problem, told->problem, sizeof told->problem);
+    }
+    /* How much is free changes often; which run it is that waits does not. */
     bool due = told->waiting_at == 0 || now - told->waiting_at >= plain_line_seconds;
     if ((idle || sweep->oversized > 0) && due && tell_once("", sweep->waiting, told->waiting, sizeof told->waiting)) {
         told->waiting_at = now;

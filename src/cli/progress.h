@@ -24,14 +24,17 @@ int progress_exit(Source *source, const SweepRecord *sweep, Error *error);
 /* "41 of 80 runs, 2 running, 1 failed; 1.23 of 2.34 TFLOP; 45.1 GFLOP/s; 40 s left" */
 void progress_line(const Progress *progress, Buffer *out);
 
+/* "the daemon has a problem: " */
+extern const char progress_problem[];
+
 /* What has been told of what stands in the way. */
 typedef struct ProgressTold {
     char problem[ERROR_TEXT_MAX], waiting[RECORD_TEXT_MAX];
-    double waiting_at;
+    double waiting_at, problem_at; /* monotonic; when it was told, when it was asked for */
 } ProgressTold;
 
-/* Why nothing of the sweep runs although something is to be run, and which run no machine has memory for, as the daemon sees it: on stderr,
- * each reason once. Whether anything was told. */
+/* What the daemon's problem is, why nothing of the sweep runs although something is to be run, and which run no machine has memory for, as
+ * the daemon sees it: on stderr, each reason once. Whether anything was told. */
 bool progress_tell(Source *source, const SweepRecord *sweep, ProgressTold *told);
 
 /* Shows the sweep on stdout until it has finished or is stuck: a block that is drawn anew on a terminal, a line at most every ten seconds

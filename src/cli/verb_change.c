@@ -1,5 +1,5 @@
 /* cancel, retry, pause, resume: four verbs that tell the daemon to change a sweep (or a run) and say how many runs that changed. */
-#include "source.h"
+#include "change.h"
 
 #include <jansson.h>
 #include <string.h>
@@ -10,6 +10,19 @@ static int changed_count(const Buffer *answer, int64_t *changed, Error *error) {
     int result = json_is_integer(value) ? 0 : error_set(error, "the daemon's answer: changed: must be an integer");
     *changed = json_integer_value(value);
     json_decref(root);
+    return result;
+}
+
+int change_ask(Source *source, const char *path, int64_t *changed, Error *error) {
+    Buffer body, answer;
+    buffer_init(&body, 16);
+    buffer_init(&answer, WIRE_BODY_MAX);
+    buffer_append_text(&body, "{}");
+    int result = source_call(source, path, &body, 60, &answer, error);
+    if (!result)
+        result = changed_count(&answer, changed, error);
+    buffer_deinit(&body);
+    buffer_deinit(&answer);
     return result;
 }
 
@@ -48,25 +61,17 @@ static int change(const Cli *cli, const Arguments *arguments, const char *action
     const char *run = cli_option_find(arguments->command, "run") ? arguments_text(arguments, "run", NULL) : NULL;
     const char *name = run ? run : arguments->positional;
     Source *source = NULL;
-    Buffer body, answer;
     char path[PATH_TEXT_MAX];
     int64_t changed = 0;
     if (!name || (run && arguments->positional))
         return cli_usage(error, "%s takes either a sweep or --run RUN", arguments->command->name);
-    buffer_init(&body, 16);
-    buffer_init(&answer, WIRE_BODY_MAX);
-    buffer_append_text(&body, "{}");
     int result = source_open(&source, cli, SOURCE_DAEMON, error);
     if (!result)
         result = source_path(path, run ? "/v1/runs/" : "/v1/sweeps/", name, action, error);
-    if (!result && (result = source_call(source, path, &body, 60, &answer, error)) == CLI_FAILED)
+    if (!result && (result = change_ask(source, path, &changed, error)) == CLI_FAILED)
         explain(source, name, run, arguments->command->run == verb_retry, error);
     if (!result)
-        result = changed_count(&answer, &changed, error);
-    if (!result)
         print_changed(source, name, run != NULL, past, counted, changed);
-    buffer_deinit(&body);
-    buffer_deinit(&answer);
     source_free(source);
     return result;
 }

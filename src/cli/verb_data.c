@@ -45,7 +45,7 @@ static int packs_find(const Cli *cli, glob_t *out, Error *error) {
     return result && result != GLOB_NOMATCH ? error_set(error, "cannot read %s", folder) : 0;
 }
 
-static void info_json(const DataInfo *info, const char *path, Buffer *out) {
+void data_info_json(const DataInfo *info, const char *path, Buffer *out) {
     buffer_append_text(out, "{\"name\":");
     buffer_append_json(out, info->name);
     buffer_append_text(out, ",\"file\":");
@@ -125,7 +125,7 @@ static void list_json(const glob_t *packs, const glob_t *fetched, Buffer *out) {
         if (dataset_header_read(packs->gl_pathv[i], &info, &ignored))
             continue;
         buffer_append_text(out, comma);
-        info_json(&info, packs->gl_pathv[i], out);
+        data_info_json(&info, packs->gl_pathv[i], out);
         buffer_append_text(out, "}");
         comma = ",";
     }
@@ -221,7 +221,7 @@ static int data_list(const Cli *cli, bool json, Error *error) {
 static void show_json(const DatasetMap *data, const char *path, Buffer *out) {
     const DataInfo *info = dataset_info(data);
     buffer_append_text(out, "{\"schema_version\":1,\"pack\":");
-    info_json(info, path, out);
+    data_info_json(info, path, out);
     buffer_append_text(out, ",\"class_names\":[");
     for (int64_t i = 0; i < info->classes && *dataset_class_name(data, 0); i++) {
         buffer_append_text(out, i ? "," : "");

@@ -1,12 +1,16 @@
 /* The whole way in one command: a daemon if there is none, the sweep, its progress, its results, its law, its figures. A daemon that was
  * started here is stopped here, on every way out, unless others use it by then. One that goes while it is needed, whoever started it, is
  * replaced: every call may be made twice, so the work goes on at the call that failed. */
+#include "change.h"
 #include "figures.h"
 #include "holdouts.h"
 #include "progress.h"
 #include "service.h"
 #include "submit.h"
 #include "sweep_file.h"
+
+#include <stdlib.h>
+#include <string.h>
 
 enum { RESTARTS_MAX = 5 };
 
@@ -55,6 +59,19 @@ static int session_submit(Session *session, Error *error) {
     while (!result && (result = submit_sweep(session->source, path, &session->text, &session->submitted, error)) == CLI_FAILED &&
            !service_serves(session->home) && session->restarts < RESTARTS_MAX)
         result = session_revive(session, error);
+    return result;
+}
+
+static int session_retry(Session *session, Error *error) {
+    char path[PATH_TEXT_MAX];
+    int64_t changed = 0;
+    if (!arguments_flag(session->arguments, "retry"))
+        return 0;
+    int result = source_path(path, "/v1/sweeps/", session->submitted.name, "/retry", error);
+    if (!result)
+        result = change_ask(session->source, path, &changed, error);
+    if (!result)
+        printf("%lld run%s to be tried again\n", (long long)changed, changed == 1 ? " is" : "s are");
     return result;
 }
 
@@ -114,11 +131,38 @@ static int session_run(Session *session, Error *error) {
     if (result)
         return result;
     submit_print(&session->submitted);
+    submit_tell(&session->submitted);
+    result = session_retry(session, error);
     fflush(stdout);
-    result = progress_follow(session->source, session->cli, session->submitted.name, &session->last, error);
+    if (!result)
+        result = progress_follow(session->source, session->cli, session->submitted.name, &session->last, error);
     if (!result)
         result = show_study(session, error);
     return result ? result : progress_exit(session->source, &session->last, error);
+}
+
+/* Why the daemon stays: others' runs; or such as no machine has room for, which it does not wait for for ever. */
+static void tell_stays(const Session *session) {
+    SweepRecord *sweeps = NULL;
+    const SweepRecord *waits = NULL;
+    size_t count = 0;
+    bool under_way = false;
+    Error ignored = {0};
+    if (source_sweeps(session->source, &sweeps, &count, &ignored))
+        count = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (!strcmp(sweeps[i].name, sweep_name(session->sweep)) || progress_finished(&sweeps[i]))
+            continue;
+        if (progress_stuck(&sweeps[i]))
+            waits = &sweeps[i];
+        else
+            under_way = under_way || !strcmp(sweeps[i].state, "active") || sweeps[i].by_state[RUN_RUNNING] > 0;
+    }
+    if (waits && !under_way)
+        cli_note("sweep %s waits: %s; nothing else is left to be done, so the daemon leaves in some seconds", waits->name, waits->waiting);
+    else
+        cli_note("other sweeps are under way: the daemon stays until they have finished, then leaves");
+    free(sweeps);
 }
 
 /* 0, SERVICE_STAYS, or negative. */
@@ -130,7 +174,7 @@ static int session_stop(const Session *session, bool interrupted, Error *error) 
     source_set_revive(session->source, NULL, NULL);
     int result = service_stop(session->source, session->daemon, sweep_name(session->sweep), error);
     if (result == SERVICE_STAYS)
-        cli_note("other sweeps are under way: the daemon stays until they have finished, then leaves");
+        tell_stays(session);
     return result;
 }
 

@@ -70,10 +70,16 @@ static int print_all(const SweepRecord *sweeps, size_t count, const Cli *cli, Er
     return result;
 }
 
-static int print_all_json(const SweepRecord *sweeps, size_t count, bool daemon, Error *error) {
+static void json_begin(Source *source, const char *problem, Buffer *out) {
+    buffer_printf(out, "{\"schema_version\":1,\"daemon\":%s,\"problem\":", source_is_daemon(source) ? "true" : "false");
+    buffer_append_json(out, problem);
+}
+
+static int print_all_json(Source *source, const char *problem, const SweepRecord *sweeps, size_t count, Error *error) {
     Buffer out;
     buffer_init(&out, 1 << 28);
-    buffer_printf(&out, "{\"schema_version\":1,\"daemon\":%s,\"sweeps\":[", daemon ? "true" : "false");
+    json_begin(source, problem, &out);
+    buffer_append_text(&out, ",\"sweeps\":[");
     for (size_t i = 0; i < count; i++) {
         if (i)
             buffer_append_text(&out, ",");
@@ -85,12 +91,12 @@ static int print_all_json(const SweepRecord *sweeps, size_t count, bool daemon, 
     return result;
 }
 
-static int status_all(Source *source, const Cli *cli, bool json, Error *error) {
+static int status_all(Source *source, const char *problem, const Cli *cli, bool json, Error *error) {
     SweepRecord *sweeps;
     size_t count;
     int result = source_sweeps(source, &sweeps, &count, error);
     if (!result)
-        result = json ? print_all_json(sweeps, count, source_is_daemon(source), error) : print_all(sweeps, count, cli, error);
+        result = json ? print_all_json(source, problem, sweeps, count, error) : print_all(sweeps, count, cli, error);
     free(sweeps);
     return result;
 }
@@ -156,10 +162,11 @@ static int print_one(const Progress *progress, const Cli *cli, Error *error) {
     return print_running(progress, cli, error);
 }
 
-static int print_one_json(const Progress *progress, bool daemon, Error *error) {
+static int print_one_json(Source *source, const char *problem, const Progress *progress, Error *error) {
     Buffer out;
     buffer_init(&out, 1 << 24);
-    buffer_printf(&out, "{\"schema_version\":1,\"daemon\":%s,\"sweep\":", daemon ? "true" : "false");
+    json_begin(source, problem, &out);
+    buffer_append_text(&out, ",\"sweep\":");
     sweep_record_encode(&progress->sweep, &out);
     buffer_printf(&out, ",\"finished\":%s,\"flops_per_second\":", progress_finished(&progress->sweep) ? "true" : "false");
     buffer_append_double(&out, progress->flops_per_second);
@@ -177,17 +184,26 @@ static int print_one_json(const Progress *progress, bool daemon, Error *error) {
     return result;
 }
 
-int verb_status(const Cli *cli, const Arguments *arguments, Error *error) {
-    Source *source;
+static int status_one(Source *source, const char *name, const char *problem, const Cli *cli, bool json, Error *error) {
     Progress progress;
-    bool json = arguments_flag(arguments, "json");
-    int result = source_open(&source, cli, SOURCE_ANY, error);
+    int result = progress_read(&progress, source, name, error);
     if (result)
         return result;
-    if (!arguments->positional)
-        result = status_all(source, cli, json, error);
-    else if (!(result = progress_read(&progress, source, arguments->positional, error)))
-        result = json ? print_one_json(&progress, source_is_daemon(source), error) : print_one(&progress, cli, error);
+    return json ? print_one_json(source, problem, &progress, error) : print_one(&progress, cli, error);
+}
+
+int verb_status(const Cli *cli, const Arguments *arguments, Error *error) {
+    Source *source;
+    StatusRecord status = {0};
+    bool json = arguments_flag(arguments, "json");
+    const char *name = arguments->positional;
+    int result = source_open(&source, cli, SOURCE_ANY, error);
+    if (!result && source_is_daemon(source))
+        result = source_status(source, &status, error);
+    if (!result && !json && *status.problem)
+        cli_note("%s%s", progress_problem, status.problem);
+    if (!result)
+        result = name ? status_one(source, name, status.problem, cli, json, error) : status_all(source, status.problem, cli, json, error);
     source_free(source);
     return result;
 }

@@ -37,6 +37,16 @@ void submit_print(const SubmitRecord *record) {
     putchar('\n');
 }
 
+void submit_tell(const SubmitRecord *record) {
+    static const char none[] = "the run's directory";
+    if (!record->elsewhere)
+        return;
+    fflush(stdout);
+    cli_note("%lld of the shared results %s of the program in %s; yours is in %s: set trainer.version where the two differ",
+             (long long)record->elsewhere, record->elsewhere == 1 ? "is" : "are",
+             *record->elsewhere_directory ? record->elsewhere_directory : none, *record->directory ? record->directory : none);
+}
+
 static int print_json(const SubmitRecord *record, Error *error) {
     Buffer out;
     buffer_init(&out, 65536);
@@ -76,6 +86,8 @@ int verb_submit(const Cli *cli, const Arguments *arguments, Error *error) {
         result = print_json(&record, error);
     else if (!result)
         submit_print(&record);
+    if (!result)
+        submit_tell(&record);
 out:
     source_free(source);
     sweep_free(sweep);

@@ -13,21 +13,38 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { DRAIN_SECONDS = 20, IDLE_SECONDS = 10, STALL_SECONDS = 3, HEADER_MAX = 16384, REQUEST_SECONDS = 30, CONNECTIONS_MAX = 512 };
+enum {
+    DRAIN_SECONDS = 20,
+    IDLE_SECONDS = 10,
+    STALL_SECONDS = 3,
+    PROBLEM_SECONDS = 60,
+    HEADER_MAX = 16384,
+    REQUEST_SECONDS = 30,
+    CONNECTIONS_MAX = 512
+};
 
 static const struct timeval turn_interval = {.tv_sec = 1};
 
 /* ---- the loop's turns ---- */
 
-/* What keeps the daemon going has failed; the next turn tries again. */
-static void complain(const Error *error) {
+/* The next turn tries again. */
+void daemon_complain(Daemon *daemon, const Error *error) {
     log_write(LOG_ERROR, "%s", error->text);
+    text_copy(daemon->problem, sizeof daemon->problem, error->text);
+    daemon->problem_at = clock_monotonic();
+}
+
+/* A commit that went well says little: it may have had nothing to write. So a failure is told until none has come for a while. */
+const char *daemon_problem(const Daemon *daemon) {
+    if (daemon->fleet.problem[0] != '\0')
+        return daemon->fleet.problem;
+    return clock_monotonic() - daemon->problem_at < PROBLEM_SECONDS ? daemon->problem : "";
 }
 
 static void look_after_fleet(Daemon *daemon) {
     Error error = {0};
     if (fleet_supply(daemon, &error) != 0)
-        complain(&error);
+        daemon_complain(daemon, &error);
     if (daemon->draining && daemon->fleet.count == 0 && orphans_leaving(daemon) == 0) {
         struct timeval last_answers = {.tv_usec = 100000};
         event_base_loopexit(daemon->base, &last_answers);
@@ -51,7 +68,7 @@ void daemon_commit(Daemon *daemon) {
     daemon->batch_open = false;
     bool kept = store_batch_end(daemon->store, &error) == 0;
     if (!kept)
-        complain(&error);
+        daemon_complain(daemon, &error);
     http_server_settle(daemon->server, kept);
 }
 
@@ -74,7 +91,7 @@ static void expire_leases(Daemon *daemon) {
     if (stalled)
         log_write(LOG_WARNING, "%.1f s have passed between two turns; every lease begins anew", gap);
     if ((stalled ? queue_extend(daemon->queue, now, &error) : queue_expire(daemon->queue, now, &error)) < 0)
-        complain(&error);
+        daemon_complain(daemon, &error);
 }
 
 /* Runs that no machine has room for do not keep it: they stay pending for the next daemon. */
@@ -85,7 +102,7 @@ static void leave_if_idle(Daemon *daemon) {
     if (!daemon->leave_when_idle || daemon->draining || clock_monotonic() - daemon->heard_at < IDLE_SECONDS)
         return;
     if (store_pending_count(daemon->store, 1, &pending, &running, &error) != 0 || queue_can_go_on(daemon->queue, &can_go_on, &error) != 0)
-        complain(&error);
+        daemon_complain(daemon, &error);
     else if (running == 0 && (pending == 0 || !can_go_on))
         daemon_drain(daemon, "the last run");
 }
@@ -97,7 +114,7 @@ static void on_timer(evutil_socket_t socket, short events, void *context) {
     Error error = {0};
     expire_leases(daemon);
     if (fleet_reap(daemon, &error) != 0)
-        complain(&error);
+        daemon_complain(daemon, &error);
     leave_if_idle(daemon);
     look_after_fleet(daemon);
 }
@@ -108,7 +125,7 @@ static void on_child(evutil_socket_t number, short events, void *context) {
     Daemon *daemon = context;
     Error error = {0};
     if (fleet_reap(daemon, &error) != 0)
-        complain(&error);
+        daemon_complain(daemon, &error);
     look_after_fleet(daemon);
 }
 
@@ -133,7 +150,7 @@ void daemon_drain(Daemon *daemon, const char *reason) {
     queue_drain(daemon->queue);
     fleet_stop(&daemon->fleet);
     if (orphans_stop(daemon, &error) != 0)
-        complain(&error);
+        daemon_complain(daemon, &error);
     event_add(daemon->patience, &patience);
 }
 

@@ -95,6 +95,8 @@ struct Daemon {
     bool leave_when_idle; /* who asked it to stop had to leave it to others */
     double heard_at;      /* monotonic; the last request */
     bool second_signal;
+    char problem[ERROR_TEXT_MAX]; /* what failed last of what keeps the daemon going, */
+    double problem_at;            /* monotonic; and when */
     char socket_path[PATH_TEXT_MAX], pid_path[PATH_TEXT_MAX];
 };
 
@@ -106,6 +108,10 @@ int daemon_run(Daemon *daemon);
 void daemon_drain(Daemon *daemon, const char *reason);
 /* Opens the batch that this turn's writes share. */
 int daemon_batch(Daemon *daemon, Error *error);
+/* What keeps it going has failed: the log and, for a while, the status say so. */
+void daemon_complain(Daemon *daemon, const Error *error);
+/* Why no worker works, else the last failure where it is recent, else "". */
+const char *daemon_problem(const Daemon *daemon);
 /* Commits it before its turn, and lets the answers go that wait for it. */
 void daemon_commit(Daemon *daemon);
 

@@ -95,6 +95,11 @@ static int call_route(Daemon *daemon, const Route *route, const Call *call, Http
     return route->handler(daemon, call, response, error);
 }
 
+/* What workers ask: nothing goes on when it fails. */
+static bool is_of_work(const Route *route) {
+    return route->handler == route_lease || route->handler == route_reports;
+}
+
 void routes_handle(void *context, const HttpRequest *request, HttpResponse *response) {
     Daemon *daemon = context;
     daemon->heard_at = clock_monotonic();
@@ -109,8 +114,12 @@ void routes_handle(void *context, const HttpRequest *request, HttpResponse *resp
     int status = call_route(daemon, route, &call, response, &error);
     response->provisional = daemon->batch_open;
     if (status < 0) {
-        log_write(LOG_ERROR, "%s %s: %s", request->method, request->path, error.text);
         answer_error(response, 500, error.text);
+        error_prefix(&error, "%s %s", request->method, request->path);
+        if (is_of_work(route))
+            daemon_complain(daemon, &error);
+        else
+            log_write(LOG_ERROR, "%s", error.text);
     } else if (status > 0 && response->body.size == 0) {
         answer_error(response, status, error.text);
     } else if (status > 0) {
@@ -172,7 +181,7 @@ int route_status(Daemon *daemon, const Call *call, HttpResponse *response, Error
                            .stopping = daemon->draining};
     snprintf(record.version, sizeof record.version, "%s (%s)", version_text(), version_commit());
     text_copy(record.home, sizeof record.home, daemon->options.home);
-    text_copy(record.problem, sizeof record.problem, daemon->fleet.problem);
+    text_copy(record.problem, sizeof record.problem, daemon_problem(daemon));
     if (store_pending_count(daemon->store, INT64_MAX, &record.pending, &record.running, error) != 0)
         return -1;
     status_record_encode(&record, &response->body);

@@ -19,7 +19,8 @@ struct Container {
     struct archive *archive;
     struct archive_entry *entry;
     bool is_folder, inside; /* inside: there is a current file */
-    Stream *stream;         /* NULL: not compressed */
+    bool gives_folders;
+    Stream *stream; /* NULL: not compressed */
     char name[CONTAINER_NAME_MAX], link[CONTAINER_NAME_MAX];
     int64_t size, place; /* of the current file */
 };
@@ -101,6 +102,10 @@ void container_free(Container *container) {
 
 bool container_is_folder(const Container *container) {
     return container->is_folder;
+}
+
+void container_give_folders(Container *container) {
+    container->gives_folders = true;
 }
 
 /* ---- the end ---- */
@@ -249,7 +254,15 @@ static int entry_take(Container *container, ContainerEntry *out, Error *error) {
         if (container->size < 0)
             return refuse(container, error, "its size is negative");
     }
-    *out = (ContainerEntry){container->name, *container->link ? container->link : NULL, container->size};
+    *out = (ContainerEntry){.name = container->name, .link = *container->link ? container->link : NULL, .size = container->size};
+    return 0;
+}
+
+/* A tar ends its name with a slash. */
+static int folder_take(Container *container, ContainerEntry *out) {
+    for (size_t size = strlen(container->name); size && container->name[size - 1] == '/'; size--)
+        container->name[size - 1] = '\0';
+    *out = (ContainerEntry){.name = container->name, .is_folder = true};
     return 0;
 }
 
@@ -268,6 +281,8 @@ int container_next(Container *container, ContainerEntry *out, Error *error) {
         if (container->is_folder && archive_read_disk_can_descend(container->archive))
             archive_read_disk_descend(container->archive);
         mode_t type = archive_entry_filetype(container->entry);
+        if (type == AE_IFDIR && container->gives_folders && name_take(container))
+            return folder_take(container, out);
         if (type == AE_IFREG || type == AE_IFLNK || archive_entry_hardlink(container->entry))
             return entry_take(container, out, error);
     }

@@ -7,16 +7,20 @@ enum { CONTAINER_END = 3, CONTAINER_NAME_MAX = 4096 };
 
 typedef struct Container Container;
 
+/* A folder has neither link nor bytes. */
 typedef struct ContainerEntry {
     const char *name; /* below the folder or as the archive has it, without a leading "./"; until the next call */
     const char *link; /* NULL: a file; else the name that it is another name of, or leads to. Its bytes are to be had there only */
     int64_t size;
+    bool is_folder;
 } ContainerEntry;
 
 /* 0, DATA_REFUSED, -1. */
 int container_open(Container **out, const char *path, Error *error);
 void container_free(Container *container);
 bool container_is_folder(const Container *container);
+/* From now on folders are given, too, where the container names them. */
+void container_give_folders(Container *container);
 /* The next file or link: 0, CONTAINER_END, DATA_REFUSED, -1. */
 int container_next(Container *container, ContainerEntry *out, Error *error);
 /* The next bytes of the current file: fewer than size only at its end. */

@@ -386,7 +386,7 @@ static int info_fill(const Plan *plan, const PackOptions *options, DataInfo *inf
     if (options->channels || !info->channels)
         info->channels = options->channels ? options->channels : 3;
     if (!info->height || !info->width)
-        return data_refuse(error, "%s: images in folders may be of any size; state the one to pack them in", plan->source);
+        return data_refuse(error, "%s: images in folders may be of any size; --size N states the one to pack them in", plan->source);
     if ((info->channels != 1 && info->channels != 3) || info->height > IMAGE_SIDE_MAX || info->width > IMAGE_SIDE_MAX ||
         info->height * info->width * info->channels > PACK_INPUTS_MAX)
         return data_refuse(error, "%lld x %lld pixels of %lld channels: expected 1 or 3 channels and at most %d values",
@@ -465,6 +465,7 @@ int dataset_pack(PackReport *report, const char *source, const char *out_path, c
     packer.thread_count = packer.thread_count > THREADS_MAX ? THREADS_MAX : packer.thread_count;
     packer.total = plan.info.train_count + plan.info.test_count;
     report->format = plan.format;
+    plan_report(&plan, report);
     result = info_fill(&plan, options, &info, error);
     if (!result)
         result = classes_choose(&packer, &plan, &info.classes, error);

@@ -46,12 +46,19 @@ int plan_names_read(Plan *plan, const PlanNote *note, int64_t count, Error *erro
 
 /* ---- the look ---- */
 
+bool plan_is_hidden(const char *name) {
+    for (const char *at = name; at; at = strchr(at, '/') ? strchr(at, '/') + 1 : NULL)
+        if (*at == '.' && strspn(at, ".") != strcspn(at, "/"))
+            return true;
+    return false;
+}
+
 bool plan_is_note(const char *name) {
     static const char *const notes[] = {"batches.meta.txt", "fine_label_names.txt", "class_names.txt",
                                         "train_y.bin",      "test_y.bin",           "val_annotations.txt"};
     for (size_t i = 0; i < sizeof notes / sizeof *notes; i++)
         if (!strcmp(plan_base_name(name), notes[i]))
-            return true;
+            return !plan_is_hidden(name);
     return false;
 }
 
@@ -86,12 +93,31 @@ static int note_take(Plan *plan, Container *container, const char *name, Error *
     return container_take_all(container, NOTE_BYTES_MAX, &note->bytes, error);
 }
 
+static int folder_add(Plan *plan, const char *name, Error *error) {
+    if (plan->folder_count == plan->folder_capacity) {
+        size_t capacity = plan->folder_capacity ? 2 * plan->folder_capacity : 64;
+        char **folders = realloc(plan->folders, capacity * sizeof *folders);
+        if (!folders)
+            return error_set_memory(error, "%s: no memory for the names of %zu folders", plan->source, plan->folder_count);
+        plan->folders = folders;
+        plan->folder_capacity = capacity;
+    }
+    plan->folders[plan->folder_count] = text_duplicate(name, error);
+    return plan->folders[plan->folder_count] ? (plan->folder_count++, 0) : -1;
+}
+
 static int files_look(Plan *plan, Container *container, Error *error) {
     for (;;) {
         ContainerEntry entry;
         int result = container_next(container, &entry, error);
         if (result)
             return result == CONTAINER_END ? 0 : result;
+        if (entry.is_folder) {
+            result = plan_is_class(entry.name) ? folder_add(plan, entry.name, error) : 0;
+            if (result)
+                return result;
+            continue;
+        }
         result = file_add(plan, &entry, error);
         if (!result && !entry.link && plan_is_note(entry.name))
             result = note_take(plan, container, plan->files[plan->file_count - 1].name, error);
@@ -113,12 +139,13 @@ static int idx_find(Plan *plan, char paths[PACK_IMAGE_PARTS][PATH_TEXT_MAX], Err
         *paths[i] = '\0';
         for (size_t j = 0; j < plan->file_count; j++) {
             const char *name = plan->files[j].name, *base = plan_base_name(name);
-            if (!strstr(base, parts[i][0]) && !strstr(base, parts[i][1]))
+            if ((!strstr(base, parts[i][0]) && !strstr(base, parts[i][1])) || plan_is_hidden(name))
                 continue;
             if (*paths[i])
                 return data_refuse(error, "%s: %s and %s are both there; leave one", plan->source, plan_base_name(paths[i]), base);
             if (path_format(paths[i], error, "%s/%s", plan->source, name))
                 return -1;
+            plan->files[j].role = ROLE_RECORDS;
             found++;
         }
     }
@@ -152,6 +179,8 @@ int plan_make(Plan *out, const char *source, Error *error) {
     *out = (Plan){.source = source};
     int result = container_open(&container, source, error);
     if (!result)
+        container_give_folders(container);
+    if (!result)
         result = files_look(out, container, error);
     if (!result)
         result = plan_links(out, error);
@@ -159,7 +188,9 @@ int plan_make(Plan *out, const char *source, Error *error) {
         result = plan_idx(out, container_is_folder(container), error);
     if (result == PLAN_OTHER)
         result = plan_records(out, error);
-    if (result == PLAN_OTHER)
+    if (!result)
+        result = plan_images_refuse(out, error);
+    else if (result == PLAN_OTHER)
         result = plan_images(out, error);
     container_free(container);
     if (result == PLAN_OTHER)
@@ -181,6 +212,9 @@ void plan_deinit(Plan *plan) {
         free(plan->files[i].link);
     }
     free(plan->files);
+    for (size_t i = 0; i < plan->folder_count; i++)
+        free(plan->folders[i]);
+    free(plan->folders);
     for (size_t i = 0; i < plan->note_count; i++) {
         free(plan->notes[i].name);
         buffer_deinit(&plan->notes[i].bytes);

@@ -41,6 +41,10 @@ typedef struct Plan {
     DataInfo info; /* shape 0: not fixed by the format */
     char **names;  /* [info.classes] or NULL; owned */
     RecordForm form;
+    char **folders; /* [folder_count] train/CLASS of the source; owned */
+    size_t folder_count, folder_capacity;
+    int64_t empty_count; /* of those without an image, and the first of them */
+    char empty_class[PACK_CLASS_MAX];
     const PlanNote *labels[DATA_SECTIONS]; /* with form.label -1 */
     bool is_idx;
     IdxData idx;
@@ -53,6 +57,15 @@ void plan_deinit(Plan *plan);
 enum { PLAN_OTHER = 4 };
 int plan_records(Plan *plan, Error *error);
 int plan_images(Plan *plan, Error *error);
+
+/* A folder train/CLASS. */
+bool plan_is_class(const char *name);
+/* Images in train/CLASS/ or the like beside what another format has taken: which is meant nobody can tell here. */
+int plan_images_refuse(const Plan *plan, Error *error);
+/* The file or a folder on its way has a name that begins with a dot: no data under any format. */
+bool plan_is_hidden(const char *name);
+/* What of the source is not taken. */
+void plan_report(const Plan *plan, PackReport *report);
 
 const char *plan_base_name(const char *name);
 /* The one note of that name; NULL: none. Two are refused, as neither can be told to be the right one. */

@@ -3,6 +3,7 @@
  * container nor the order in it matters. */
 #include "plan.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
 
@@ -18,7 +19,7 @@ typedef struct Place {
 static bool is_image(const char *name) {
     static const char *const endings[] = {".jpg", ".jpeg", ".png"};
     const char *base = plan_base_name(name), *dot = strrchr(base, '.');
-    if (*base == '.' || !dot)
+    if (!dot || plan_is_hidden(name))
         return false;
     for (size_t i = 0; i < sizeof endings / sizeof *endings; i++)
         if (!strcasecmp(dot, endings[i]))
@@ -45,14 +46,43 @@ static bool place_find(const char *name, const char *held_out, Place *out) {
     return false;
 }
 
+static const char *const held_out_names[] = {"val", "validation", "test"};
+enum { HELD_OUT_NAMES = sizeof held_out_names / sizeof *held_out_names };
+
+bool plan_is_class(const char *name) {
+    char inside[CONTAINER_NAME_MAX + 2];
+    Place place;
+    snprintf(inside, sizeof inside, "%s/x", name);
+    return !plan_is_hidden(name) && place_find(inside, "", &place) && !strcmp(place.class + place.class_size, "/x");
+}
+
+/* The first image in a place of a class, under train/ or what is held out. */
+static const PlanFile *image_find(const Plan *plan, const char *held_out) {
+    Place place;
+    for (size_t i = 0; i < plan->file_count; i++)
+        if (is_image(plan->files[i].name) && place_find(plan->files[i].name, held_out, &place))
+            return &plan->files[i];
+    return NULL;
+}
+
+int plan_images_refuse(const Plan *plan, Error *error) {
+    const PlanFile *image = NULL, *record = plan->files;
+    for (size_t i = 0; i < HELD_OUT_NAMES && !image; i++)
+        image = image_find(plan, held_out_names[i]);
+    while (image && record->role == ROLE_NONE)
+        record++;
+    return image ? data_refuse(error, "%s: %s is of %s, but %s of image folders: two data sets; leave one", plan->source, record->name,
+                               plan->format, image->name)
+                 : 0;
+}
+
 /* Some images below a folder of this name: "val" goes before "test", which in the published sets has no labels. */
 static const char *held_out_find(const Plan *plan) {
-    static const char *const names[] = {"val", "validation", "test"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+    for (size_t i = 0; i < HELD_OUT_NAMES; i++)
         for (size_t j = 0; j < plan->file_count; j++) {
             Place place;
-            if (is_image(plan->files[j].name) && place_find(plan->files[j].name, names[i], &place) && place.is_test)
-                return names[i];
+            if (is_image(plan->files[j].name) && place_find(plan->files[j].name, held_out_names[i], &place) && place.is_test)
+                return held_out_names[i];
         }
     return NULL;
 }
@@ -218,10 +248,22 @@ static int items_collect(Plan *plan, const char *held_out, const Annotations *an
     return 0;
 }
 
+static void empty_find(Plan *plan) {
+    for (size_t i = 0; i < plan->folder_count; i++) {
+        const char *class = plan_base_name(plan->folders[i]);
+        if (plan->names && bsearch(&class, plan->names, (size_t)plan->info.classes, sizeof class, name_compare))
+            continue;
+        if (plan->empty_count++ == 0)
+            text_copy(plan->empty_class, sizeof plan->empty_class, class);
+    }
+}
+
 int plan_images(Plan *plan, Error *error) {
     const char *held_out = held_out_find(plan);
     const PlanNote *note;
     Annotations annotations = {0};
+    if (!held_out && image_find(plan, ""))
+        return data_refuse(error, "%s: there are images in train/CLASS/, but val/CLASS/ or test/CLASS/ is missing", plan->source);
     if (!held_out)
         return PLAN_OTHER;
     int result = plan_note(plan, "val_annotations.txt", &note, error);
@@ -240,6 +282,8 @@ int plan_images(Plan *plan, Error *error) {
         result = items_number(plan, items, count, error);
     if (!result && !plan->info.train_count)
         result = data_refuse(error, "%s: no images in train/CLASS/", plan->source);
+    if (!result)
+        empty_find(plan);
     free(annotations.items);
     free(items);
     return result;

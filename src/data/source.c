@@ -27,6 +27,10 @@ static const Source *source_find(const char *name) {
     return NULL;
 }
 
+bool dataset_name_is_own(const char *name) {
+    return source_find(name) != NULL;
+}
+
 static int source_pack(const Source *source, const char *digest, const char *out_path, Error *error) {
     char text[PACK_IMAGE_PARTS][PATH_TEXT_MAX];
     const char *paths[PACK_IMAGE_PARTS];

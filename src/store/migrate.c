@@ -57,6 +57,8 @@ int migrate_apply(Store *store, Error *error) {
         return error_set(error, "%s was written by a newer sweepd (schema %lld, this one knows %d); use that version", store->path,
                          (long long)version, migrate_latest());
     }
+    if (tables == 0 && version == 0 && store->mode == STORE_READ_ONLY)
+        return error_set(error, "%s is empty: it holds no sweep; a daemon that is started makes a new database of it", store->path);
     if (version < migrate_latest() && store->mode == STORE_READ_ONLY) {
         return error_set(error, "%s has the older schema %lld (this sweepd has %d); start the daemon once to bring it up to date",
                          store->path, (long long)version, migrate_latest());

@@ -51,12 +51,37 @@ static int submit_insert_run(Submission *submission, const Run *run, const char 
                integer(run->resources.gpus)));
 }
 
-/* The run is in the store: one that was cancelled is wanted again, and what it may take is as this file says. */
+/* An external program's directory is no part of the key: whoever shares results of another's is to know. */
+static int submit_compare_directory(Submission *submission, const Run *run, int64_t run_id, Error *error) {
+    SubmitRecord *record = submission->record;
+    sqlite3_stmt *row;
+    if (run->trainer != TRAINER_EXTERNAL)
+        return 0;
+    if (statement_query(submission->store, error, &row,
+                        "SELECT coalesce(json_extract(spec, '$.trainer.directory'), '') AS own FROM runs "
+                        "WHERE id = ?1 AND state IN ('running', 'done', 'diverged') AND own <> ?2",
+                        VALUES(integer(run_id), text(run->program.directory))) < 0)
+        return -1;
+    int result = statement_next(submission->store, row, error);
+    if (result <= 0)
+        return result;
+    if (record->elsewhere++ == 0) {
+        column_copy(row, 0, record->elsewhere_directory, sizeof record->elsewhere_directory);
+        text_copy(record->directory, sizeof record->directory, run->program.directory);
+    }
+    statement_reset(row);
+    return 0;
+}
+
+/* The run is in the store: one that was cancelled is wanted again, and what it may take is as this file says. One that has its result
+ * keeps the text that it was trained by. */
 static int submit_share_run(Submission *submission, const Run *run, const char *key, int64_t *run_id, Error *error) {
     if (statement_integer(submission->store, error, run_id, "SELECT id FROM runs WHERE key = ?", VALUES(text(key))) != 0 ||
+        submit_compare_directory(submission, run, *run_id, error) < 0 ||
         statement_run(submission->store, error, NULL,
                       "UPDATE runs SET spec = ?2, tensor_bytes = ?3, memory_bytes = coalesce((SELECT memory_bytes FROM memory_peaks WHERE "
-                      "tensor_bytes = ?3), ?4), gpus = ?5 WHERE id = ?1 AND spec <> ?2",
+                      "tensor_bytes = ?3), ?4), gpus = ?5 WHERE id = ?1 AND spec <> ?2 "
+                      "AND state NOT IN ('done', 'diverged')",
                       VALUES(integer(*run_id), text(submission->spec.data), integer((int64_t)run_tensor_bytes(run)),
                              integer((int64_t)run_memory_bytes(run)), integer(run->resources.gpus))) < 0)
         return -1;

@@ -329,7 +329,7 @@ static int check_settings(Reader *reader) {
     double ratio = pow(settings->to / settings->from, 1 / (double)(settings->points - 1));
     if (!(ratio >= budgets_apart))
         return node_refuse(&reader->tree, reader->nodes[FIELD_BUDGETS_TO], AT_VALUE,
-                           "found budgets less than 2 %% apart; expected to well above from, or fewer points");
+                           "found budgets less than 2 %% apart; expected budgets.to well above budgets.from, or fewer points");
     for (size_t i = 0; i < sizeof alone / sizeof *alone; i++) {
         const Axis *axis = grid_axis(sweep, &schema_fields[alone[i]]);
         if (axis && axis->count > 1)

@@ -255,6 +255,15 @@ static Mark mark_of_byte(const char *text, size_t size, size_t offset) {
     return mark;
 }
 
+/* libyaml's mark counts characters; a tab before the first of a line's words is what matters, and stands behind ASCII alone. */
+static bool is_tab(const Builder *builder, Mark mark) {
+    size_t at = 0;
+    for (size_t line = 1; line < mark.line && at < builder->size; at++)
+        line += builder->text[at] == '\n';
+    at += mark.column - 1;
+    return at < builder->size && builder->text[at] == '\t';
+}
+
 /* libyaml gives a place for what it cannot parse, and a byte for what it cannot decode. */
 static int refuse_yaml(const Builder *builder, const yaml_parser_t *parser) {
     const Tree *tree = builder->tree;
@@ -265,6 +274,10 @@ static int refuse_yaml(const Builder *builder, const yaml_parser_t *parser) {
     Mark mark = mark_of(parser->problem_mark);
     if (parser->error == YAML_READER_ERROR)
         mark = mark_of_byte(builder->text, builder->size, parser->problem_offset);
+    if (parser->error == YAML_SCANNER_ERROR && is_tab(builder, mark)) {
+        error_set(tree->error, "%s:%zu:%zu: found a tab; YAML is indented by spaces", tree->path, mark.line, mark.column);
+        return SWEEP_INVALID;
+    }
     error_set(tree->error, "%s:%zu:%zu: not YAML: %s%s%s", tree->path, mark.line, mark.column, problem, context ? " " : "",
               context ? context : "");
     return SWEEP_INVALID;

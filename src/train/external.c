@@ -229,8 +229,9 @@ static int session_run(Session *session, Error *error) {
 /* That memory ran out, a program can tell by words alone: they are CUDA's and Python's. */
 static int session_fail(const Session *session, const char *how, Error *error) {
     const Trainer *trainer = &session->external->base;
-    error_set(error, "the program ended at step %lld of %lld: %s%s%s", (long long)trainer->step, (long long)trainer->steps, how,
-              *session->tail ? ": " : "", session->tail);
+    bool silent = WIFEXITED(session->process.status) && WEXITSTATUS(session->process.status) == 0 && trainer->step < trainer->steps;
+    error_set(error, "the program ended at step %lld of %lld: %s%s%s%s", (long long)trainer->step, (long long)trainer->steps, how,
+              silent ? ", but it printed no point for the last step" : "", *session->tail ? ": " : "", session->tail);
     if (error && (strstr(session->tail, "out of memory") || strstr(session->tail, "MemoryError")))
         error->memory = true;
     int code = WIFEXITED(session->process.status) ? WEXITSTATUS(session->process.status) : -1;

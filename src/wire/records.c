@@ -79,13 +79,11 @@ const CodecField codec_run_record_fields[] = {
 };
 
 static const CodecField submit_record_fields[] = {
-    CODEC_MEMBER(SubmitRecord, sweep_id, CODEC_INTEGER),
-    CODEC_MEMBER(SubmitRecord, name, CODEC_TEXT),
-    CODEC_MEMBER(SubmitRecord, runs, CODEC_INTEGER),
-    CODEC_MEMBER(SubmitRecord, added, CODEC_INTEGER),
-    CODEC_MEMBER(SubmitRecord, shared, CODEC_INTEGER),
-    CODEC_MEMBER(SubmitRecord, removed, CODEC_INTEGER),
-    CODEC_END,
+    CODEC_MEMBER(SubmitRecord, sweep_id, CODEC_INTEGER),  CODEC_MEMBER(SubmitRecord, name, CODEC_TEXT),
+    CODEC_MEMBER(SubmitRecord, runs, CODEC_INTEGER),      CODEC_MEMBER(SubmitRecord, added, CODEC_INTEGER),
+    CODEC_MEMBER(SubmitRecord, shared, CODEC_INTEGER),    CODEC_MEMBER(SubmitRecord, removed, CODEC_INTEGER),
+    CODEC_MEMBER(SubmitRecord, elsewhere, CODEC_INTEGER), CODEC_MEMBER(SubmitRecord, elsewhere_directory, CODEC_TEXT),
+    CODEC_MEMBER(SubmitRecord, directory, CODEC_TEXT),    CODEC_END,
 };
 
 /* Decodes the list under `name` of an object. */

@@ -76,6 +76,35 @@ static void test_pack_and_show(void **state) {
     said_clear(&said);
 }
 
+/* What of the source is left, what a pack replaces, and a name that nothing looks for. */
+static void test_pack_tells(void **state) {
+    (void)state;
+    Said said;
+    Error error;
+    sweepctl_expect(&said, CLI_OK, "data", "pack", inside("idx"), "told", "--size", "2");
+    assert_null(strstr(said.err.data ? said.err.data : "", "not taken"));
+    said_clear(&said);
+    assert_int_equal(file_write_atomic(inside("idx/notes.txt"), "x", 1, 0644, &error), 0);
+    sweepctl_expect(&said, CLI_OK, "data", "pack", inside("idx"), "told", "--size", "2");
+    assert_says(&said.err, "1 file of the source was not taken: 1 .txt");
+    assert_null(strstr(said.err.data, "another pack"));
+    said_clear(&said);
+    sweepctl_expect(&said, CLI_OK, "data", "pack", inside("idx"), "told", "--size", "3", "--json");
+    assert_says(&said.err, "told.pack was another pack before, of digest ");
+    json_t *root = said_json(&said);
+    assert_int_equal(json_integer_value(json_object_get(json_object_get(root, "not_taken"), ".txt")), 1);
+    assert_int_equal(json_integer_value(json_object_get(json_object_get(root, "pack"), "width")), 3);
+    json_decref(root);
+    said_clear(&said);
+    assert_int_equal(unlink(inside("idx/notes.txt")), 0);
+    sweepctl_expect(&said, CLI_FAILED, "data", "pack", inside("idx"), "fashion-mnist");
+    assert_says(&said.err, "fashion-mnist is a data set that sweepd packs by itself");
+    said_clear(&said);
+    char path[PATH_TEXT_MAX];
+    snprintf(path, sizeof path, "%s/data/told.pack", harness_home());
+    assert_int_equal(unlink(path), 0);
+}
+
 /* A sweep takes shapes from the pack by its name. */
 static void test_sweep_of_a_pack(void **state) {
     (void)state;
@@ -297,9 +326,9 @@ static void test_mistakes(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_pack_and_show), cmocka_unit_test(test_sweep_of_a_pack), cmocka_unit_test(test_pack_in_colour),
-        cmocka_unit_test(test_headers),       cmocka_unit_test(test_verify),          cmocka_unit_test(test_fetch),
-        cmocka_unit_test(test_fetch_by_name), cmocka_unit_test(test_mistakes),
+        cmocka_unit_test(test_pack_and_show),  cmocka_unit_test(test_pack_tells),    cmocka_unit_test(test_sweep_of_a_pack),
+        cmocka_unit_test(test_pack_in_colour), cmocka_unit_test(test_headers),       cmocka_unit_test(test_verify),
+        cmocka_unit_test(test_fetch),          cmocka_unit_test(test_fetch_by_name), cmocka_unit_test(test_mistakes),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

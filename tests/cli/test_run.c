@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -237,6 +238,27 @@ static void test_a_run_that_never_fits_is_not_waited_for(void **state) {
     output_free(&wait);
 }
 
+/* The daemon of `run` stays for a sweep that nothing here can run, and it is said which and why. */
+static void test_what_the_daemon_stays_for_is_told(void **state) {
+    (void)state;
+    static const char file[] = "version: 1\nname: never\ndata: {inputs: 4, classes: 2, examples: 100}\nmodel: {name: toy}\n"
+                               "trainer: {kind: external, command: [\"true\"], params: 5, flops: 100, steps: 1}\n"
+                               "resources: {memory: 6.8e13}\ngrid: {depth: 1, width: 8, examples: 100}\n"
+                               "train: {epochs: 1, batch: 100, optimizer: {name: sgd, lr: 0.1}}\n";
+    char path[PATH_TEXT_MAX];
+    pid_t daemon = site_start_daemon("1", NULL);
+    site_write("never.yaml", file);
+    site_path(path, "never.yaml");
+    site_expect(CLI_OK, "sweepctl", "submit", path, NULL);
+    kill(daemon, SIGTERM);
+    site_wait(daemon);
+    sweep_file(path, "after", "[8]", 2);
+    Output output = site_run("sweepctl", "run", path, "--no-plot", NULL);
+    assert_says_once(&output, CLI_OK, "sweep never waits: run 1 needs ");
+    assert_null(strstr(output.err, "other sweeps are under way"));
+    output_free(&output);
+}
+
 static void test_waiting_for_memory_is_told(void **state) {
     (void)state;
     char path[PATH_TEXT_MAX];
@@ -251,6 +273,83 @@ static void test_waiting_for_memory_is_told(void **state) {
     output_free(&wait);
     site_thaw(worker, SIGCONT);
     site_expect(0, "sweepctl", "wait", "second", NULL);
+}
+
+/* ---- a full disk ---- */
+
+static bool status_tells(void *context) {
+    Output output = site_run("sweepctl", "status", "full", NULL);
+    bool tells = output.code == 0 && strstr(output.err, context);
+    output_free(&output);
+    return tells;
+}
+
+/* It comes while a run is running, and the daemon can write no more. */
+static void test_a_full_disk_is_told_while_runs_run(void **state) {
+    (void)state;
+    static char problem[] = "the daemon has a problem: ";
+    char path[PATH_TEXT_MAX];
+    struct rlimit full = {4096, RLIM_INFINITY};
+    signal(SIGXFSZ, SIG_IGN);
+    pid_t daemon = site_start_daemon("1", NULL);
+    sweep_file(path, "full", "[32]", LONG_EPOCHS);
+    site_expect(CLI_OK, "sweepctl", "submit", path, NULL);
+    pid_t worker = site_freeze(site_run_of_width("full", 32));
+    assert_int_equal(prlimit(daemon, RLIMIT_FSIZE, &full, NULL), 0);
+    Output pause = site_run("sweepctl", "pause", "full", NULL);
+    assert_int_not_equal(pause.code, CLI_OK);
+    output_free(&pause);
+    site_until(status_tells, problem, "the status tells of the daemon's problem");
+    Output wait = site_run("sweepctl", "wait", "full", "--timeout", "0.5", NULL);
+    assert_says_once(&wait, CLI_TIMED_OUT, problem);
+    output_free(&wait);
+    kill(daemon, SIGKILL);
+    kill(worker, SIGKILL);
+    signal(SIGXFSZ, SIG_DFL);
+}
+
+/* ---- failed runs, tried again ---- */
+
+static void test_run_tries_failed_runs_again(void **state) {
+    (void)state;
+    static const char file[] = "version: 1\nname: mended\ndata: {inputs: 4, classes: 2, examples: 100}\nmodel: {name: toy}\n"
+                               "trainer: {kind: external, command: [sh, program], directory: %s, params: 5, flops: 100, steps: 1}\n"
+                               "grid: {depth: 1, width: [8, 16], examples: 100}\n"
+                               "train: {epochs: 1, batch: 100, optimizer: {name: sgd, lr: 0.1}}\n";
+    char text[PATH_TEXT_MAX + 1024], directory[PATH_TEXT_MAX], path[PATH_TEXT_MAX];
+    site_path(directory, ".");
+    site_path(path, "mended.yaml");
+    snprintf(text, sizeof text, file, directory);
+    site_write("mended.yaml", text);
+    site_write("program", "exit 78\n");
+    Output output = site_run("sweepctl", "run", path, "--no-plot", NULL);
+    assert_says_once(&output, CLI_RUNS_FAILED, "'sweepctl run FILE --retry'");
+    output_free(&output);
+    site_write("program", "echo '{\"step\": 1, \"test_error\": 0.5}'\n");
+    site_expect(CLI_RUNS_FAILED, "sweepctl", "run", path, "--no-plot", NULL);
+    site_expect(CLI_OK, "sweepctl", "run", path, "--no-plot", "--retry", NULL);
+    assert_int_equal(site_count("mended", "done"), 2);
+}
+
+/* Results of the program in another directory are shared, which is said. */
+static void test_shared_results_of_another_program_are_told(void **state) {
+    (void)state;
+    static const char file[] = "version: 1\nname: %s\ndata: {inputs: 4, classes: 2, examples: 100}\nmodel: {name: toy}\n"
+                               "trainer: {kind: external, command: [sh, -c, 'echo \"{{\\\"step\\\": 1, \\\"test_error\\\": 0.5}}\"'], "
+                               "directory: %s, params: 5, flops: 100, steps: 1}\n"
+                               "grid: {depth: 1, width: [8, 16], examples: 100}\n"
+                               "train: {epochs: 1, batch: 100, optimizer: {name: sgd, lr: 0.1}}\n";
+    char text[1024], path[PATH_TEXT_MAX];
+    site_path(path, "a.yaml");
+    snprintf(text, sizeof text, file, "a", "/tmp");
+    site_write("a.yaml", text);
+    site_expect(CLI_OK, "sweepctl", "run", path, "--no-plot", NULL);
+    site_path(path, "b.yaml");
+    snprintf(text, sizeof text, file, "b", "/");
+    site_write("b.yaml", text);
+    Output output = site_run("sweepctl", "run", path, "--no-plot", NULL);
+    assert_says_once(&output, CLI_OK, "2 of the shared results are of the program in /tmp; yours is in /: set trainer.version");
+    output_free(&output);
 }
 
 /* ---- what others decided ---- */
@@ -301,7 +400,11 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_stopped_daemon_is_replaced, site_set_up, site_tear_down),
         cmocka_unit_test_setup_teardown(test_daemon_stays_for_others, site_set_up, site_tear_down),
         cmocka_unit_test_setup_teardown(test_a_run_that_never_fits_is_not_waited_for, site_set_up, site_tear_down),
+        cmocka_unit_test_setup_teardown(test_what_the_daemon_stays_for_is_told, site_set_up, site_tear_down),
         cmocka_unit_test_setup_teardown(test_waiting_for_memory_is_told, site_set_up, site_tear_down),
+        cmocka_unit_test_setup_teardown(test_a_full_disk_is_told_while_runs_run, site_set_up, site_tear_down),
+        cmocka_unit_test_setup_teardown(test_run_tries_failed_runs_again, site_set_up, site_tear_down),
+        cmocka_unit_test_setup_teardown(test_shared_results_of_another_program_are_told, site_set_up, site_tear_down),
         cmocka_unit_test_setup_teardown(test_cancelled_is_no_success, site_set_up, site_tear_down),
         cmocka_unit_test_setup_teardown(test_done_run_is_not_retried, site_set_up, site_tear_down),
     };

@@ -74,6 +74,8 @@ static void test_full_disk(void **state) {
     assert_in_range(acknowledged, 1, 3999);
     assert_int_equal(harness->status, 503);
     harness_expect(harness, "/v1/health", NULL, 200);
+    harness_expect(harness, "/v1/status", NULL, 200);
+    assert_false(harness_answer_has(harness, "\"problem\":\"\""));
     harness_end(harness, SIGKILL);
     harness->file_limit = 0;
     harness_start(harness, no_workers);

@@ -280,3 +280,17 @@ static inline void make_folders(TestFiles *files) {
     }
     files_add_text(files, "set/train/n1/notes.txt", "no image");
 }
+
+/* ---- packing ---- */
+
+static inline DatasetMap *pack_and_map(const char *source, const PackOptions *options, PackReport *report) {
+    DatasetMap *data;
+    Error error = {0};
+    const char *out = scratch_path("out.pack");
+    remove(out);
+    if (dataset_pack(report, source, out, options, &error))
+        fail_msg("%s: %s", source, error.text);
+    if (dataset_map(&data, out, true, &error))
+        fail_msg("%s", error.text);
+    return data;
+}

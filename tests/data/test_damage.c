@@ -376,7 +376,7 @@ static void test_stopped(void **state) {
     stopping.height = 0;
     stopping.width = 0;
     assert_int_equal(dataset_pack(&report, path, scratch_path("out.pack"), &stopping, &error), DATA_REFUSED);
-    assert_non_null(strstr(error.text, "state the one to pack them in"));
+    assert_non_null(strstr(error.text, "--size N states the one to pack them in"));
     assert_int_equal(dataset_pack(&report, path, scratch_path("no/out.pack"), &options, &error), -1);
     files_free(&files);
 }

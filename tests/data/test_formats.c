@@ -5,18 +5,6 @@
 
 static const PackOptions plain = {.name = "made", .threads = 3};
 
-static DatasetMap *pack_and_map(const char *source, const PackOptions *options, PackReport *report) {
-    DatasetMap *data;
-    Error error = {0};
-    const char *out = scratch_path("out.pack");
-    remove(out);
-    if (dataset_pack(report, source, out, options, &error))
-        fail_msg("%s: %s", source, error.text);
-    if (dataset_map(&data, out, true, &error))
-        fail_msg("%s", error.text);
-    return data;
-}
-
 /* The image of each row; image folders order rows by class and name, of which no class has more than two, the others as the files do. */
 static int row_image(DataSection section, int row, bool by_class) {
     int count = section == DATA_TRAIN ? 15 : TEST_RECORDS, first = section == DATA_TRAIN ? 0 : 100;

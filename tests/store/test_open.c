@@ -42,6 +42,10 @@ static void test_reading_needs_a_database(void **state) {
     assert_int_equal(store_open(&store, *state, STORE_READ_ONLY, &error), STORE_NOT_FOUND);
     assert_non_null(strstr(error.text, "no database"));
     assert_null(store);
+    char path[PATH_TEXT_MAX];
+    database_path(*state, path);
+    assert_int_equal(file_write_atomic(path, "", 0, 0600, NULL), 0);
+    expect_error(*state, STORE_READ_ONLY, "is empty: it holds no sweep");
     expect_error("/nonexistent/home", STORE_WRITE, "/nonexistent/home/lock");
 }
 

@@ -199,13 +199,56 @@ static void test_a_sweep_for_planning_is_not_taken(void **state) {
     sweep_free(sweep);
 }
 
+/* ---- external programs ---- */
+
+static SubmitRecord submit_program(Store *store, const char *name, const char *directory, double now) {
+    char file[1024];
+    Sweep *sweep;
+    SubmitRecord record;
+    Error error = {0};
+    snprintf(file, sizeof file,
+             "version: 1\nname: %s\ndata: {inputs: 4, classes: 2, examples: 1000}\nmodel: {name: toy}\n"
+             "trainer: {kind: external, command: [a], directory: %s, params: 5, flops: 2e7, steps: 20}\n"
+             "grid: {depth: 1, width: [8, 16], examples: 100}\ntrain: {epochs: 1, batch: 10, optimizer: {name: sgd, lr: 0.1}}\n",
+             name, directory);
+    if (sweep_parse(&sweep, file, strlen(file), "p.yaml", &error) != 0 ||
+        store_sweep_submit(store, sweep, file, strlen(file), now, &record, &error) != 0)
+        fail_msg("%s", error.text);
+    sweep_free(sweep);
+    return record;
+}
+
+static void test_results_of_a_program_elsewhere_are_told(void **state) {
+    Store *store = *state;
+    submit_program(store, "a", "/one", 100);
+    SubmitRecord other = submit_program(store, "b", "/two", 101);
+    assert_int_equal(other.shared, 2);
+    assert_int_equal(other.elsewhere, 0); /* nothing has been trained: the later file's program does */
+    AttemptRecord attempt = begin_next(store, 'a', 102);
+    finish(store, &attempt, 110);
+    assert_int_equal(submit_program(store, "b", "/two", 111).elsewhere, 0);
+    for (int i = 0; i < 2; i++) { /* the result stays that of its own program */
+        SubmitRecord third = submit_program(store, "c", "/three", 112 + i);
+        assert_int_equal(third.shared, 2);
+        assert_int_equal(third.elsewhere, 1);
+        assert_string_equal(third.elsewhere_directory, "/two");
+        assert_string_equal(third.directory, "/three");
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        STORE_TEST(test_submit_twice_adds_once),     STORE_TEST(test_wider_file_adds_only_new_cells),
-        STORE_TEST(test_sweeps_share_runs),          STORE_TEST(test_smaller_file_removes_cells),
-        STORE_TEST(test_pause_and_cancel),           STORE_TEST(test_retry_and_cancel_a_run),
-        STORE_TEST(test_lists_go_by_pages),          STORE_TEST(test_a_run_is_found_by_id_and_key),
-        STORE_TEST(test_sweeps_are_listed_and_kept), STORE_TEST(test_a_sweep_for_planning_is_not_taken),
+        STORE_TEST(test_submit_twice_adds_once),
+        STORE_TEST(test_wider_file_adds_only_new_cells),
+        STORE_TEST(test_sweeps_share_runs),
+        STORE_TEST(test_smaller_file_removes_cells),
+        STORE_TEST(test_pause_and_cancel),
+        STORE_TEST(test_retry_and_cancel_a_run),
+        STORE_TEST(test_lists_go_by_pages),
+        STORE_TEST(test_a_run_is_found_by_id_and_key),
+        STORE_TEST(test_sweeps_are_listed_and_kept),
+        STORE_TEST(test_a_sweep_for_planning_is_not_taken),
+        STORE_TEST(test_results_of_a_program_elsewhere_are_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -303,6 +303,7 @@ static void wrong_yaml(void **state) {
          "deeper than 16 levels"},
         {"", "---\nversion: 1\n", "f:15:1: found a second document; expected one in a file"},
         {"[1, 2]", "[1, 2", "f:7:8: not YAML: did not find expected ',' or ']' while parsing a flow sequence"},
+        {"  depth: [1, 2]", "\tdepth: [1, 2]", "f:6:1: found a tab; YAML is indented by spaces"},
         {"[1, 2]", "[1,\t\x01]", "f:6:14: not YAML: control characters are not allowed"},
         {"[1, 2]", "[1, \xc3(]", "f:6:15: not YAML: invalid trailing UTF-8 octet"},
     };

@@ -168,7 +168,7 @@ static void test_crashes(void **state) {
     (void)state;
     check_script(POINT(1) "echo first >&2; echo boom >&2; exit 3\n", -1, "the program ended at step 1 of 4: exit code 3: boom");
     check_script("kill -9 $$\n", -1, "ended at step 0 of 4: signal 9 (Killed)");
-    check_script(POINT(3), -1, "ended at step 3 of 4: exit code 0");
+    check_script(POINT(3), -1, "ended at step 3 of 4: exit code 0, but it printed no point for the last step");
     check_script(POINT(4) "exit 1\n", -1, "exit code 1");
     check_script("exit 78\n", TRAIN_REFUSED, "exit code 78");
     char *log = read_file("log");

@@ -183,11 +183,23 @@ static void test_records(void **state) {
     assert_string_equal(back.state, "paused");
     assert_int_equal(back.by_state[RUN_CANCELLED], 6);
 
-    SubmitRecord submitted = {.sweep_id = 1, .name = "a", .runs = 5, .added = 4, .shared = 1, .removed = 2}, read;
+    SubmitRecord submitted = {.sweep_id = 1,
+                              .name = "a",
+                              .runs = 5,
+                              .added = 4,
+                              .shared = 1,
+                              .removed = 2,
+                              .elsewhere = 3,
+                              .elsewhere_directory = "/a",
+                              .directory = "/b"},
+                 read;
     buffer_clear(&text);
     submit_record_encode(&submitted, &text);
     assert_int_equal(submit_record_decode(&read, text.data, text.size, &error), 0);
     assert_int_equal(read.removed, 2);
+    assert_int_equal(read.elsewhere, 3);
+    assert_string_equal(read.elsewhere_directory, "/a");
+    assert_string_equal(read.directory, "/b");
     buffer_deinit(&text);
 }
 

@@ -1,0 +1,110 @@
+/* What `pack` does not take of a source, and sources that it does not take. */
+#include "formats.h"
+
+static const PackOptions small_options = {.name = "made", .height = 8, .width = 8};
+
+static void expect_refused(TestFiles *files, const char *part) {
+    PackReport report;
+    Error error = {0};
+    const char *path = files_write(files, AS_ZIP, false, "source");
+    assert_int_equal(dataset_pack(&report, path, scratch_path("o.pack"), &small_options, &error), DATA_REFUSED);
+    if (!strstr(error.text, part))
+        fail_msg("\"%s\" is not in: %s", part, error.text);
+}
+
+static int64_t left_of(const PackReport *report, const char *ending) {
+    for (size_t i = 0; i < report->left_count; i++)
+        if (!strcmp(report->left[i].ending, ending))
+            return report->left[i].count;
+    return 0;
+}
+
+static void test_what_is_not_taken_is_told(void **state) {
+    (void)state;
+    TestFiles files = {.count = 0};
+    PackReport report;
+    char whole[SHA256_HEX_MAX];
+    make_folders(&files);
+    DatasetMap *data = pack_and_map(files_write(&files, AS_TAR, false, "whole"), &small_options, &report);
+    text_copy(whole, sizeof whole, dataset_info(data)->digest);
+    dataset_free(data);
+    pack_report_deinit(&report);
+    files_add_text(&files, "set/train/n0/a.BMP", "x");
+    files_add_text(&files, "set/train/n0/b.bmp", "x");
+    files_add_text(&files, "set/train/alone/c.webp", "x");
+    files_add_text(&files, "set/readme", "x");
+    files_add_jpeg(&files, "set/train/.hidden/1.jpg", 3, 64);
+    files_add_jpeg(&files, "set/train/n0/.ipynb_checkpoints/1.jpg", 3, 64);
+    files_add_jpeg(&files, "set/train/n0/._1.jpg", 3, 64);
+    data = pack_and_map(files_write(&files, AS_FOLDER, false, "left"), &small_options, &report);
+    assert_string_equal(dataset_info(data)->digest, whole);
+    assert_int_equal(left_of(&report, ".bmp"), 2);
+    assert_int_equal(left_of(&report, ".webp"), 1);
+    assert_int_equal(left_of(&report, "others"), 1);
+    assert_int_equal(left_of(&report, "hidden"), 3);
+    assert_int_equal(left_of(&report, ".txt"), 1);
+    assert_int_equal(report.left_count, 5);
+    assert_int_equal(report.empty_count, 1);
+    assert_string_equal(report.empty_class, "alone");
+    dataset_free(data);
+    pack_report_deinit(&report);
+    files_free(&files);
+}
+
+/* However many endings there are, each file is counted once. */
+static void test_many_endings(void **state) {
+    (void)state;
+    enum { ENDINGS = 20 };
+    TestFiles files = {.count = 0};
+    PackReport report;
+    char name[32];
+    make_folders(&files); /* with a .txt */
+    for (int i = 0; i < ENDINGS; i++) {
+        snprintf(name, sizeof name, "set/a.x%d", i);
+        files_add_text(&files, name, "x");
+    }
+    dataset_free(pack_and_map(files_write(&files, AS_ZIP, false, "many"), &small_options, &report));
+    int64_t sum = 0;
+    for (size_t i = 0; i < report.left_count; i++)
+        sum += report.left[i].count;
+    assert_int_equal(report.left_count, PACK_LEFT_MAX);
+    assert_int_equal(sum, ENDINGS + 1);
+    assert_int_equal(left_of(&report, "others"), ENDINGS + 1 - (PACK_LEFT_MAX - 1));
+    pack_report_deinit(&report);
+    files_free(&files);
+}
+
+static void test_two_formats_are_refused(void **state) {
+    (void)state;
+    TestFiles files = {.count = 0};
+    make_cifar10(&files);
+    files_add_jpeg(&files, "train/n0/1.jpg", 3, 64);
+    expect_refused(&files, "of CIFAR-10, but train/n0/1.jpg of image folders: two data sets; leave one");
+    files_free(&files);
+}
+
+static void test_a_missing_half_is_named(void **state) {
+    (void)state;
+    TestFiles files = {.count = 0};
+    files_add_jpeg(&files, "train/n0/1.jpg", 3, 64);
+    files_add_jpeg(&files, "train/n1/1.jpg", 3, 64);
+    expect_refused(&files, "there are images in train/CLASS/, but val/CLASS/ or test/CLASS/ is missing");
+    files_free(&files);
+}
+
+static int teardown(void **state) {
+    idx_deinit(&fashion);
+    return scratch_teardown(state);
+}
+
+int main(void) {
+    if (!fashion_load())
+        return 77; /* skipped: the package dataset-fashion-mnist is not there */
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_what_is_not_taken_is_told),
+        cmocka_unit_test(test_many_endings),
+        cmocka_unit_test(test_two_formats_are_refused),
+        cmocka_unit_test(test_a_missing_half_is_named),
+    };
+    return cmocka_run_group_tests(tests, scratch_setup, teardown);
+}
