@@ -111,7 +111,10 @@ int fit_make(Fit *out, FitMethod method, const FitPoint *points, size_t count, c
                  .condition = NAN,
                  .flops_lowest = INFINITY};
     FitPoint *usable = choose_points(out, points, count, error);
-    int result = usable == NULL ? -1 : METHODS[method].make(out, usable, out->points, options, error);
+    int result = usable == NULL ? -1
+                 : out->points == 0
+                     ? fit_refuse(out, "no_runs", error, "there are no runs to fit: none has finished with a value of the metric")
+                     : METHODS[method].make(out, usable, out->points, options, error);
     free(usable);
     if (result == 0) {
         result = check_finite(out, error);

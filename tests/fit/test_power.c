@@ -195,7 +195,6 @@ static void test_refuses_and_warns(void **state) {
     const TruePower law = {2000, 3e10, 0.35, 0.08};
     FitPoint points[80];
     Fit fit;
-    refuse("few_winners", NULL, 0);
     refuse("few_winners", points, make_points(&law, points, 4, 1e9, 1e14, 0, 0));
     size_t count = make_points(&law, points, 40, 1e9, 1e14, 0, 0);
     for (size_t i = 0; i < count; i++) {
