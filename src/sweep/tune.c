@@ -76,11 +76,14 @@ static void write_value(const Field *field, Value value, TunedValue *out) {
     buffer_deinit(&text);
 }
 
-/* A rule's rate depends on the width, and so may its place among the others. */
+/* A rule's rate depends on the width, and so may its place among the others: only rules that differ in nothing but their value keep it. */
 static bool has_order(const Axis *axis) {
     bool ordered = axis->field->type != TYPE_CHOICE;
-    for (size_t i = 0; i < axis->count; i++)
-        ordered = ordered && !is_rule(axis, i);
+    for (size_t i = 1; axis->rules && i < axis->count; i++) {
+        const RateRule *a = &axis->rules[0], *b = &axis->rules[i];
+        bool alike = a->base_width == b->base_width && a->power == b->power && a->max == b->max;
+        ordered = ordered && is_rule(axis, 0) == is_rule(axis, i) && (!is_rule(axis, 0) || alike);
+    }
     return ordered;
 }
 
@@ -101,13 +104,15 @@ void sweep_tuned_value(const Sweep *sweep, const Run *run, size_t key, TunedValu
     Value own = value_load(field, run);
     *out = (TunedValue){.count = axis->count, .ordered = has_order(axis)};
     text_copy(out->name, sizeof out->name, field == &schema_fields[FIELD_LR] ? "lr" : strchr(field->file, '.') + 1);
-    write_value(field, own, out);
-    if (!out->ordered)
-        out->index = find_value(axis, run);
+    size_t at = find_value(axis, run);
+    if (is_rule(axis, at))
+        write_rule(&axis->rules[at], out);
     else
+        write_value(field, own, out);
+    if (out->ordered)
         find_limits(field, own, out);
-    if (is_rule(axis, out->index) && !out->ordered)
-        write_rule(&axis->rules[out->index], out);
+    else
+        out->index = at;
     for (size_t i = 0; out->ordered && i < axis->count; i++)
         out->index += is_less(field, value_at(axis, i, run->model.width), own);
 }

@@ -96,6 +96,8 @@ static void rules_are_tuned_too(void **state) {
         assert_int_equal(sweep_tuned_setting(sweep, &runs[i]), i % 2);
         sweep_tuned_value(sweep, &runs[i], 0, &value);
         assert_int_equal(value.index, 1 - i % 2);
+        assert_true(value.ordered);
+        assert_string_equal(value.text, i % 2 ? "0.001 (width / 8)^-1" : "0.002 (width / 8)^-1");
         sweep_untune(sweep, &runs[i]);
         assert_true(runs[i].optimizer.lr == rates[(i >= 4) * 2]);
     }
