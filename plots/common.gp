@@ -33,5 +33,12 @@ LABEL_HEIGHT = 0.44 + 0.14 * FLOPS_ROWS
 set xlabel X_LABEL noenhanced offset 0,0.3
 # Margins in inches, so that the page below the axes belongs to the legend alone.
 SIDES = "set lmargin at screen 0.52 / WIDTH; set rmargin at screen 1 - 0.1 / WIDTH"
-# A logarithmic axis of less than two decades needs marks between its powers of ten.
-MARK_AXIS = "if (HIGH / LOW < 100) { set ytics (); do for [e = floor(log10(LOW)):ceil(log10(HIGH))] { do for [m in (HIGH / LOW < 2.5 ? '1 1.2 1.4 1.6 1.8 2 2.25 2.5 3 3.5 4 4.5 5 6 7 8 9' : HIGH / LOW < 6 ? '1 1.5 2 3 4 5 7' : '1 2 5')] { MARK = m * 10.0**e; if (MARK >= LOW && MARK <= HIGH) { set ytics add (sprintf('%g', MARK) MARK) } } } }"
+# A logarithmic axis of less than two decades needs marks between its powers of ten: mark_axis('x', from, to) and eval. Counts of a
+# thousand and more are written with k, M, G as in the legends, so that they do not meet.
+mark_steps(span) = span < 2.5 ? '1 1.2 1.4 1.6 1.8 2 2.25 2.5 3 3.5 4 4.5 5 6 7 8 9' : span < 6 ? '1 1.5 2 3 4 5 7' : '1 2 5'
+mark_text(value) = value < 1e3 ? sprintf('%g', value) : value < 1e6 ? sprintf('%g k', value / 1e3) : value < 1e9 ? sprintf('%g M', value / 1e6) : value < 1e12 ? sprintf('%g G', value / 1e9) : gprintf('%.1t*10^{%T}', value)
+MARK_STEPS = "do for [e = floor(log10(MARK_LOW)):ceil(log10(MARK_HIGH))] { do for [m in mark_steps(MARK_HIGH / MARK_LOW)] { MARK = m * 10.0**e; if (MARK >= MARK_LOW && MARK <= MARK_HIGH) { set %stics add (mark_text(MARK) MARK) } } }"
+mark_axis(axis, low, high) = sprintf("if (%.17g / %.17g < 100) { set %stics (); MARK_LOW = %.17g; MARK_HIGH = %.17g; ", high, low, axis, low, high).sprintf(MARK_STEPS, axis)." } else { set ".axis."tics auto }"
+MARK_AXIS = "eval mark_axis('y', LOW, HIGH)"
+# A label along the y axis must not be longer than the axis: smaller type where it is, down to half.
+label_font(text, inches) = sprintf('DejaVu Sans,%.2g', 8 * (strlen(text) * 0.054 <= inches ? 1 : strlen(text) * 0.054 >= 2 * inches ? 0.5 : inches / (strlen(text) * 0.054)))

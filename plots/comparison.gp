@@ -38,7 +38,7 @@ if (LOSSES) {
     set yrange [LOW:HIGH]
     eval MARK_AXIS
     set key at screen 0.03, screen 1 - (TOP + PANEL + 0.25) / HEIGHT top left
-    set ylabel METRIC_LABEL noenhanced offset Y_SHIFT + 0.5,0
+    set ylabel METRIC_LABEL noenhanced font label_font(METRIC_LABEL, PANEL) offset Y_SHIFT + 0.5,0
     eval "plot ".band(9)."for [i = 1:SERIES] STEM.'-runs.tsv' using (int($1) == i ? $4 : NaN):5 skip 1 with points pointtype MARKS[i] pointsize 0.3 linewidth 0.5 linecolor rgb COLOURS[i] notitle, ".lines(9, '', 1)."NaN with points pointtype 7 pointsize 0.3 linecolor rgb '#7f7f7f' title 'points: runs; lines: the lowest by the fitted law'"
     unset title
     set ytics auto

@@ -13,6 +13,8 @@ stats STEM.'.tsv' using 2 skip 1 nooutput
 set xrange [FIRST / 1.3:LAST * 1.3]
 set yrange [STATS_min / 1.3:STATS_max * 1.3]
 set format y '10^{%T}'
+eval mark_axis('x', FIRST / 1.3, LAST * 1.3)
+eval mark_axis('y', STATS_min / 1.3, STATS_max * 1.3)
 set title TITLE
 set xlabel 'model size P [parameters]' offset 0,0.3
 set ylabel 'data N [examples]' offset Y_SHIFT,0

@@ -18,7 +18,7 @@ set xrange [FIRST / 1.4:LAST * 1.4]
 set yrange [LOW:HIGH]
 eval MARK_AXIS
 set title TITLE
-set ylabel METRIC_LABEL noenhanced offset Y_SHIFT + 0.5,0
+set ylabel METRIC_LABEL noenhanced font label_font(METRIC_LABEL, 2.1) offset Y_SHIFT + 0.5,0
 set key at screen 0.03, screen KEY_HEIGHT / HEIGHT top left vertical maxcols 1 Left reverse
 plot STEM.'.tsv' using (int($1) == 0 ? $4 : NaN):5 skip 1 with lines linewidth 0.4 linecolor rgb '#c4c4c4' title 'runs; thick: the best of '.SHOWN, \
     for [i = 1:SERIES] STEM.'.tsv' using (int($1) == i ? $4 : NaN):5 skip 1 with linespoints linewidth 1 pointtype MARKS[i] pointsize 0.35 pointinterval EVERY linecolor palette cb shade(i) notitle

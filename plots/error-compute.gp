@@ -29,7 +29,7 @@ set xrange [FIRST / 1.4:LAST * 1.4]
 set yrange [LOW:HIGH]
 eval MARK_AXIS
 set title TITLE
-set ylabel METRIC_LABEL noenhanced offset Y_SHIFT + 0.5,0
+set ylabel METRIC_LABEL noenhanced font label_font(METRIC_LABEL, 2.1) offset Y_SHIFT + 0.5,0
 # The lines are named first; the sizes have a legend of their own, below.
 set key at screen 0.03, screen KEY_HEIGHT / HEIGHT top left vertical maxcols 1 Left reverse
 COMMAND = "plot "

@@ -11,10 +11,10 @@ set xrange [LOW:HIGH]
 set yrange [LOW:HIGH]
 set format x '%g'
 eval MARK_AXIS
-set xtics (); do for [e = floor(log10(LOW)):ceil(log10(HIGH))] { do for [m in (HIGH / LOW < 2.5 ? '1 1.2 1.4 1.6 1.8 2 2.5 3 3.5 4 5 6 7 8' : HIGH / LOW < 6 ? '1 1.5 2 3 4 5 7' : '1 2 5')] { MARK = m * 10.0**e; if (MARK >= LOW && MARK <= HIGH) { set xtics add (sprintf('%g', MARK) MARK) } } }
+eval mark_axis('x', LOW, HIGH)
 set title TITLE
-set xlabel 'measured '.METRIC_LABEL noenhanced offset 0,0.3
-set ylabel 'predicted '.METRIC_LABEL noenhanced offset Y_SHIFT + 0.5,0
+set xlabel 'measured '.METRIC_LABEL noenhanced font label_font('measured '.METRIC_LABEL, 2.6) offset 0,0.3
+set ylabel 'predicted '.METRIC_LABEL noenhanced font label_font('predicted '.METRIC_LABEL, 2.6) offset Y_SHIFT + 0.5,0
 set key at screen 0.03, screen KEY_HEIGHT / HEIGHT top left vertical maxcols 1 Left reverse
 COMMAND = "plot x with lines linewidth 0.7 linecolor rgb BLACK title 'prediction = truth', "
 if (FITTED > 0) { COMMAND = COMMAND."STEM.'-fitted.tsv' using 4:5 skip 1 with points pointtype 6 pointsize 0.3 linewidth 0.6 linecolor rgb GREY title FITTED_TITLE, " }

@@ -20,9 +20,10 @@ LOW = STATS_min / 1.03; HIGH = STATS_max * 1.03
 set xrange [FIRST / 1.3:LAST * 1.3]
 set yrange [LOW:HIGH]
 eval MARK_AXIS
+eval mark_axis('x', FIRST / 1.3, LAST * 1.3)
 set title TITLE
 set xlabel 'model size P [parameters]' offset 0,0.3
-set ylabel METRIC_LABEL noenhanced offset Y_SHIFT + 0.5,0
+set ylabel METRIC_LABEL noenhanced font label_font(METRIC_LABEL, 2.4) offset Y_SHIFT + 0.5,0
 set key at screen 0.03, screen KEY_HEIGHT / HEIGHT top left vertical maxcols 1 Left reverse
 hue(i, flops) = SERIES > 0 ? shade(i) : (DEAREST > CHEAPEST ? log(flops / CHEAPEST) / log(DEAREST / CHEAPEST) : 0)
 mark(i) = SERIES > 0 ? MARKS[i] : 6

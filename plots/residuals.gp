@@ -27,6 +27,7 @@ do for [i = 1:3] {
     set bmargin at screen 1 - (TOP + PANEL) / HEIGHT
     set xlabel LABELS[i] noenhanced offset 0,0.3
     set xrange [FIRST[i] / 1.3:LAST[i] * 1.3]
+    eval mark_axis('x', FIRST[i] / 1.3, LAST[i] * 1.3)
     if (i == 3) { set key at screen 0.03, screen KEY_HEIGHT / HEIGHT top left vertical maxcols 1 Left reverse } else { unset key }
     plot 0 with lines linewidth 0.7 linecolor rgb BLACK notitle, \
         STEM.'.tsv' using i:5 skip 1 with points pointtype 6 pointsize 0.35 linewidth 0.7 linecolor rgb ISOFLOP_COLOUR title 'predicted above measured, of each run', \

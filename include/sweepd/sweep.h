@@ -280,9 +280,10 @@ enum { SWEEP_TUNED_MAX = 8 };
 
 typedef struct TunedValue {
     char name[SWEEP_NAME_MAX]; /* of the key, as it stands below train; "lr" is short for "optimizer.lr" */
-    char text[SWEEP_NAME_MAX]; /* the run's value: "0.003", "cosine" */
+    char text[SWEEP_NAME_MAX]; /* the run's value: "0.003", "cosine"; of a rule, the rule */
     size_t index, count;       /* where it stands among the key's values: [0, count), ascending when `ordered` */
-    bool ordered;              /* numbers: the first and the last are the edges of what was tried; words are not */
+    bool ordered;         /* numbers: the first and the last are the edges of what was tried; words are not, nor are rules of other bases */
+    bool lowest, highest; /* the key allows no number below, or above */
 } TunedValue;
 
 size_t sweep_tuned_count(const Sweep *sweep); /* of keys; 0: nothing is tuned */

@@ -97,7 +97,8 @@ static const Option one_run_options[] = {
         {"where", VALUE(ARGUMENT_TEXT, "EXPR"),                                                                                            \
          "only runs, or rows, with these fields: comparisons (= != < <= > >=) joined by 'and', as in 'depth = 1 and lr < 0.01'"},          \
         {"drop-first-share", SHARE, "leave out this share of the runs, those of least compute (default: the sweep file's, else 0)"},       \
-        {"loss", CHOICE("WHICH", "huber|mse|asymmetric"), "of log residuals; asymmetric: for under-tuned runs (default: huber)"},          \
+        {"loss", CHOICE("WHICH", "huber|mse|asymmetric"),                                                                                  \
+         "of log residuals; asymmetric: for under-tuned runs (default: the sweep file's, else huber)"},                                    \
         {"bootstrap", INTEGER("N", 0, 100000), "resamples for the intervals, 0 for none (default: the sweep file's, else 1000)"}, {        \
         "seed", INTEGER("N", 0, 9007199254740991), "of the resampling (default 0)"                                                         \
     }

@@ -33,7 +33,7 @@ void meter_update(void *context, int64_t done, int64_t total) {
     if (speed > 0)
         fprintf(stderr, ", %s/s", format_scaled(speed, meter->unit, rate));
     if (speed > 0 && total > done)
-        fprintf(stderr, ", %s left", format_duration((double)(total - done) / speed, left));
+        fprintf(stderr, ", %s left", format_left((double)(total - done) / speed, left));
     fflush(stderr);
 }
 

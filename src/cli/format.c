@@ -7,6 +7,9 @@
 #include <string.h>
 #include <time.h>
 
+/* From here on a metric is written with an exponent. */
+static const double METRIC_PLAIN_MAX = 1e6;
+
 const char *format_scaled(double value, const char *unit, char out[FORMAT_MAX]) {
     static const char *const prefixes[] = {"", "k", "M", "G", "T", "P", "E", "Z", "Y"};
     size_t prefix = 0;
@@ -48,6 +51,10 @@ const char *format_duration(double seconds, char out[FORMAT_MAX]) {
     else
         snprintf(out, FORMAT_MAX, "%lld d %02lld h", whole / 86400, whole / 3600 % 24);
     return out;
+}
+
+const char *format_left(double seconds, char out[FORMAT_MAX]) {
+    return seconds >= 0 && seconds < 1 ? strcpy(out, "under a second") : format_duration(seconds, out);
 }
 
 const char *format_count(int64_t value, char out[FORMAT_MAX]) {
@@ -94,13 +101,26 @@ bool format_is_metric(const char *name) {
     return strcmp(name, "params") != 0;
 }
 
+/* 2.64e27: no reader counts 28 digits. */
+static void format_large(double value, char out[FORMAT_MAX]) {
+    int exponent = (int)floor(log10(fabs(value)));
+    double mantissa = value / pow(10, exponent);
+    if (fabs(mantissa) >= 9.995) {
+        mantissa /= 10;
+        exponent++;
+    }
+    snprintf(out, FORMAT_MAX, "%.2fe%d", mantissa, exponent);
+}
+
 const char *format_metric(const char *name, double value, char out[FORMAT_MAX]) {
     bool share = strstr(name, "error") || strstr(name, "accuracy");
     if (!isfinite(value))
         return strcpy(out, "-");
     if (metric_is_count(name, value))
         return format_count((int64_t)value, out);
-    if (share)
+    if (fabs(value) >= METRIC_PLAIN_MAX)
+        format_large(value, out);
+    else if (share)
         snprintf(out, FORMAT_MAX, "%.2f %%", 100 * value);
     else
         snprintf(out, FORMAT_MAX, "%.4f", value);

@@ -9,6 +9,7 @@ enum { FORMAT_MAX = 48 };
 const char *format_scaled(double value, const char *unit, char out[FORMAT_MAX]);
 /* "3.2 ms", "0.12 s", "8.1 s", "42 s", "2 min 05 s", "3 h 07 min", "2 d 04 h"; "-" for NaN. */
 const char *format_duration(double seconds, char out[FORMAT_MAX]);
+const char *format_left(double seconds, char out[FORMAT_MAX]); /* the same of time left, which is an estimate: "under a second" */
 /* "11,801,680". */
 const char *format_count(int64_t value, char out[FORMAT_MAX]);
 /* Both of what is above 0 as soon as it is known, such as an external program's parameters: "?" until then. */

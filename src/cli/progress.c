@@ -110,7 +110,7 @@ static void append_compute(const Progress *progress, const char *gap, Buffer *ou
         return;
     if (isfinite(progress->seconds_left))
         buffer_printf(out, "%s%s%s%s left", gap, format_scaled(progress->flops_per_second, "FLOP/s", rate), gap,
-                      format_duration(progress->seconds_left, left));
+                      format_left(progress->seconds_left, left));
     else
         buffer_printf(out, "%stime left not known yet", gap);
 }

@@ -1,6 +1,7 @@
-/* The results of a study as one table: a row for each model and each of the settings that differ within a model, a column for each number
- * of examples, so that in a cell the runs differ in their seed alone; the cell is their mean, with their standard deviation. When the
- * columns do not fit side by side the table goes on below, with the models repeated. */
+/* The results of a study as one table. Of a design: its budgets one after the other, a row for each model, the best of each marked. Else: a
+ * row for each model and each of the settings that differ within a model, a column for each number of examples, so that in a cell the runs
+ * differ in their seed alone; the cell is their mean, with their standard deviation. When the columns do not fit side by side the table
+ * goes on below, with the models repeated. */
 #include "format.h"
 #include "settings.h"
 #include "table.h"
@@ -122,6 +123,7 @@ static int layout_make(Layout *out, const Study *study, Error *error) {
             measured = run;
         }
     }
+    settings_drop_decided(study, &out->settings);
     for (size_t i = 0; i < out->settings.count; i++)
         out->settings_width += strlen(out->settings.names[i]) + CELL_WIDTH / 2;
     return 0;
@@ -162,24 +164,120 @@ static int print_block(const Study *study, const Cli *cli, const Layout *layout,
     return result;
 }
 
-int study_print(const Study *study, const Cli *cli, Error *error) {
-    Layout layout;
-    if (layout_make(&layout, study, error))
+/* ---- by budget ---- */
+
+/* Runs that differ in their seed alone: [first, last) of the sorted ones. */
+typedef struct Group {
+    size_t first, last;
+    Cell cell;
+} Group;
+
+static Group group_at(const Study *study, const Layout *layout, size_t first) {
+    Group group = {.first = first, .last = first};
+    while (group.last < study->run_count && !compare_runs(&layout->sorted[first], &layout->sorted[group.last]))
+        cell_add(&group.cell, layout->sorted[group.last++]);
+    return group;
+}
+
+static bool budget_has(const Design *design, const DesignBudget *budget, const StudyRun *run) {
+    for (size_t i = 0; i < design->model_count; i++) {
+        const DesignCell *cell = &budget->cells[i];
+        if (cell->verdict == DESIGN_TAKEN && cell->depth == run->depth && cell->width == run->width && cell->examples == run->examples)
+            return true;
+    }
+    return false;
+}
+
+/* budget NULL: the runs of none, which the file includes besides. */
+static bool is_of_budget(const Design *design, const DesignBudget *budget, const StudyRun *run) {
+    if (budget)
+        return budget_has(design, budget, run);
+    for (size_t i = 0; i < design->budget_count; i++)
+        if (budget_has(design, &design->budgets[i], run))
+            return false;
+    return true;
+}
+
+static double best_of_budget(const Study *study, const Layout *layout, const Design *design, const DesignBudget *budget) {
+    bool highest = strstr(study->options.metric, "accuracy") != NULL;
+    double best = NAN;
+    for (size_t i = 0; i < study->run_count;) {
+        Group group = group_at(study, layout, i);
+        i = group.last;
+        if (group.cell.finished && is_of_budget(design, budget, layout->sorted[group.first]))
+            best = highest ? fmax(best, group.cell.mean) : fmin(best, group.cell.mean);
+    }
+    return best;
+}
+
+static void budget_rows(Table *table, const Study *study, const Layout *layout, const Design *design, const DesignBudget *budget) {
+    char text[FORMAT_MAX];
+    double best = budget ? best_of_budget(study, layout, design, budget) : NAN;
+    bool first = true;
+    for (size_t i = 0; i < study->run_count;) {
+        Group group = group_at(study, layout, i);
+        const StudyRun *run = layout->sorted[group.first];
+        i = group.last;
+        if (!is_of_budget(design, budget, run))
+            continue;
+        table_cell(table, "%s", !first ? "" : budget ? format_scaled(budget->flops, "FLOP", text) : "none");
+        row_print(table, study, layout, run);
+        table_cell(table, "%s", format_count(run->examples, text));
+        cell_print(table, &group.cell, study->options.metric, study->settings != NULL);
+        table_cell(table, "%s", group.cell.finished && group.cell.mean == best ? "best" : "");
+        first = false;
+    }
+}
+
+static int print_budgets(const Study *study, const Cli *cli, const Layout *layout, const Design *design, Error *error) {
+    Table *table;
+    if (table_new(&table, cli, error) < 0)
         return -1;
-    size_t label = LABEL_WIDTH + layout.settings_width, columns = COLUMNS_MAX;
-    size_t width = CELL_WIDTH + (layout.means && study->settings ? SPREAD_WIDTH : 0);
+    table_column(table, "Budget", TABLE_RIGHT, 0);
+    table_column(table, "Model", TABLE_LEFT, 0);
+    table_column(table, "Parameters", TABLE_RIGHT, 0);
+    for (size_t i = 0; i < layout->settings.count; i++)
+        table_column(table, layout->settings.names[i], TABLE_RIGHT, 0);
+    table_column(table, "Examples", TABLE_RIGHT, 0);
+    table_column(table, study->options.metric, TABLE_RIGHT, 0);
+    table_column(table, "Of its budget", TABLE_LEFT, 1);
+    for (size_t i = 0; i < design->budget_count; i++)
+        budget_rows(table, study, layout, design, &design->budgets[i]);
+    budget_rows(table, study, layout, design, NULL);
+    int result = table_print(table, error);
+    table_free(table);
+    putchar('\n');
+    return result;
+}
+
+/* ---- all ---- */
+
+/* A column for each number of examples, as many side by side as fit. */
+static int print_sizes(const Study *study, const Cli *cli, const Layout *layout, Error *error) {
+    size_t label = LABEL_WIDTH + layout->settings_width, columns = COLUMNS_MAX;
+    size_t width = CELL_WIDTH + (layout->means && study->settings ? SPREAD_WIDTH : 0);
     if (cli->width)
         columns = (size_t)cli->width > label + width ? ((size_t)cli->width - label) / width : 1;
     columns = columns < COLUMNS_MAX ? columns : COLUMNS_MAX;
     /* Without the settings a cell may hold more than seeds. */
-    const char *mean = !layout.means ? "" : study->settings ? ", mean over seeds (standard deviation)" : ", mean over all runs of a cell";
-    printf("%s by model%s and number of training examples%s\n\n", study->options.metric, layout.settings.count ? ", settings" : "", mean);
     int result = 0;
-    for (size_t first = 0; first < layout.size_count && !result; first += columns) {
-        size_t last = first + columns < layout.size_count ? first + columns : layout.size_count;
-        result = print_block(study, cli, &layout, first, last, error);
+    for (size_t first = 0; first < layout->size_count && !result; first += columns) {
+        size_t last = first + columns < layout->size_count ? first + columns : layout->size_count;
+        result = print_block(study, cli, layout, first, last, error);
         putchar('\n');
     }
+    return result;
+}
+
+int study_print(const Study *study, const Cli *cli, Error *error) {
+    Layout layout;
+    if (layout_make(&layout, study, error))
+        return -1;
+    const Design *design = study->file ? sweep_design(study->file) : NULL;
+    const char *mean = !layout.means ? "" : study->settings ? ", mean over seeds (standard deviation)" : ", mean over all runs of a cell";
+    printf("%s by %s%s%s%s\n\n", study->options.metric, design ? "budget and model" : "model", layout.settings.count ? ", settings" : "",
+           design ? "" : " and number of training examples", mean);
+    int result = design ? print_budgets(study, cli, &layout, design, error) : print_sizes(study, cli, &layout, error);
     free(layout.sorted);
     return result;
 }

@@ -156,6 +156,38 @@ void settings_compare(const Study *study, const StudyRun *left, const StudyRun *
         compare_settings(study, left->setting, right->setting, out);
 }
 
+/* Whether wherever two settings have the same choice (a word) they have the same value, too. */
+static bool decides(const Study *study, const char *choice, const char *name) {
+    size_t count = json_array_size(study->settings);
+    for (size_t i = 0; i < count; i++) {
+        const json_t *a = json_array_get(study->settings, i), *word = json_object_get(a, choice), *value = json_object_get(a, name);
+        if (!json_is_string(word) || json_is_string(value))
+            return false;
+        for (size_t j = 0; j < i; j++) {
+            const json_t *b = json_array_get(study->settings, j), *other = json_object_get(b, name);
+            bool same = value ? json_equal(value, other) : !other;
+            if (json_equal(word, json_object_get(b, choice)) && !same)
+                return false;
+        }
+    }
+    return true;
+}
+
+void settings_drop_decided(const Study *study, SettingNames *names) {
+    enum { SETTINGS_LOOKED_AT = 500 }; /* each is held against each */
+    size_t kept = 0;
+    if (json_array_size(study->settings) > SETTINGS_LOOKED_AT)
+        return;
+    bool decided[SETTINGS_NAMES_MAX] = {0};
+    for (size_t i = 0; i < names->count; i++)
+        for (size_t j = 0; j < names->count; j++)
+            decided[i] = decided[i] || (i != j && decides(study, names->names[j], names->names[i]));
+    for (size_t i = 0; i < names->count; i++)
+        if (!decided[i])
+            memmove(names->names[kept++], names->names[i], SETTING_NAME_MAX);
+    names->count = kept;
+}
+
 void settings_differing(const Study *study, SettingNames *out) {
     *out = (SettingNames){0};
     for (size_t i = 1; i < json_array_size(study->settings); i++)

@@ -17,6 +17,8 @@ typedef struct SettingNames {
 int settings_load(Study *study, Source *source, Error *error);
 /* Adds the names of what differs between the settings of two runs. */
 void settings_compare(const Study *study, const StudyRun *left, const StudyRun *right, SettingNames *out);
+/* Leaves out numbers that a shown choice decides, as the optimizer's name decides beta1 where no run states another. */
+void settings_drop_decided(const Study *study, SettingNames *names);
 /* The names of all that differs between any two runs of the study. */
 void settings_differing(const Study *study, SettingNames *out);
 /* A run's value, NULL when it has no setting of that name; the study's. */

@@ -43,9 +43,6 @@ static int add_win(Tuning *tuning, const TunedValue *value, Error *error) {
         tuning->wins[tuning->count++] = (TunedWin){.value = *value};
     }
     TunedWin *win = &tuning->wins[i];
-    /* A rate that follows the width is another number in each cell. */
-    if (strcmp(win->value.text, value->text) != 0)
-        snprintf(win->value.text, sizeof win->value.text, "no. %zu of %zu", value->index + 1, value->count);
     win->cells++;
     return 0;
 }
@@ -94,9 +91,11 @@ int tuning_select(Study *study, Error *error) {
 
 /* ---- telling ---- */
 
+/* Beyond what was tried there is more that the key allows. */
 static bool at_edge(const TunedWin *win) {
     const TunedValue *value = &win->value;
-    return value->ordered && value->count > 1 && (value->index == 0 || value->index + 1 == value->count);
+    bool low = value->index == 0 && !value->lowest, high = value->index + 1 == value->count && !value->highest;
+    return value->ordered && value->count > 1 && (low || high);
 }
 
 void tuning_warn(const Study *study, FitWarnings *out) {

@@ -156,7 +156,7 @@ static int print_one(const Progress *progress, const Cli *cli, Error *error) {
                format_duration(sweep->last_ended_at - sweep->first_started_at, text));
     else if (isfinite(progress->seconds_left))
         printf("  rate     %s, %s left\n", format_scaled(progress->flops_per_second, "FLOP/s", text),
-               format_duration(progress->seconds_left, other));
+               format_left(progress->seconds_left, other));
     if (*sweep->waiting)
         cli_say(cli, "  waiting  %s", sweep->waiting);
     return print_running(progress, cli, error);

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <locale.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -109,6 +110,19 @@ static int note_header(Reader *reader, const Field *field) {
     return 0;
 }
 
+/* With the columns that there are, as far as they go: "Params" is easily taken for "params". */
+static int missing_column(Reader *reader, int column) {
+    enum { NAMES_SHOWN = 240 };
+    char names[NAMES_SHOWN];
+    size_t used = 0;
+    for (int i = 0; i < reader->fields && used < sizeof names; i++) {
+        used += (size_t)snprintf(names + used, sizeof names - used, "%s\"%.40s\"", i > 0 ? ", " : "", reader->names[i].text);
+    }
+    error_set(reader->error, "%s:%zu: no column \"%s\" among %s%s: the header line needs params, examples and loss, and may have flops",
+              reader->path, reader->line, COLUMN_NAMES[column], names, used >= sizeof names ? "..." : "");
+    return FIT_CSV_INVALID;
+}
+
 static int read_header(Reader *reader) {
     if (reader->end - reader->at >= 3 && memcmp(reader->at, "\xef\xbb\xbf", 3) == 0) {
         reader->at += 3;
@@ -133,9 +147,7 @@ static int read_header(Reader *reader) {
     }
     for (int column = 0; column <= COLUMN_LOSS; column++) {
         if (reader->field_of[column] < 0) {
-            error_set(reader->error, "%s:%zu: no column \"%s\": the header line needs params, examples and loss, and may have flops",
-                      reader->path, reader->line, COLUMN_NAMES[column]);
-            return FIT_CSV_INVALID;
+            return missing_column(reader, column);
         }
     }
     skip_line_end(reader);

@@ -83,6 +83,23 @@ static FitPoint *choose_points(Fit *out, const FitPoint *points, size_t count, E
     return usable;
 }
 
+/* Whatever a method came to, no number that is none leaves here as an estimate. */
+static int check_finite(Fit *fit, Error *error) {
+    bool finite = true;
+    for (size_t i = 0; i < fit->parameter_count; i++) {
+        finite = finite && isfinite(fit->parameters[i].estimate.value);
+    }
+    for (size_t i = 0; fit->residuals != NULL && i < fit->points; i++) {
+        finite = finite && isfinite(fit->residuals[i]);
+    }
+    if (finite) {
+        return 0;
+    }
+    return fit_refuse(fit, "not_finite", error,
+                      "the %s fit led to numbers that are too large to write: run more compute, or take another method",
+                      fit_method_text(fit->method));
+}
+
 int fit_make(Fit *out, FitMethod method, const FitPoint *points, size_t count, const FitOptions *options, Error *error) {
     const FitFrontier none = {fit_estimate(NAN), fit_estimate(NAN)};
     *out = (Fit){.method = method,
@@ -94,8 +111,14 @@ int fit_make(Fit *out, FitMethod method, const FitPoint *points, size_t count, c
                  .condition = NAN,
                  .flops_lowest = INFINITY};
     FitPoint *usable = choose_points(out, points, count, error);
-    int result = usable == NULL ? -1 : METHODS[method].make(out, usable, out->points, options, error);
+    int result = usable == NULL ? -1
+                 : out->points == 0
+                     ? fit_refuse(out, "no_runs", error, "there are no runs to fit: none has finished with a value of the metric")
+                     : METHODS[method].make(out, usable, out->points, options, error);
     free(usable);
+    if (result == 0) {
+        result = check_finite(out, error);
+    }
     if (result != 0) {
         Fit refused = {.method = method, .warnings = out->warnings};
         text_copy(refused.refusal, sizeof refused.refusal, out->refusal);

@@ -139,6 +139,13 @@ static int score(FitHoldout *out, const Side *all, double level, Error *error) {
         return FIT_REFUSED;
     }
     summarise(out);
+    if (!isfinite(out->error)) {
+        error_set(error,
+                  "the law below %g FLOPs predicts losses above it that are no finite numbers: run more compute below it, or hold "
+                  "out less",
+                  out->budget);
+        return FIT_REFUSED;
+    }
     return 0;
 }
 

@@ -138,7 +138,7 @@ static bool refit(const void *context, const double *group_weights, void *scratc
         }
     }
     draw_set(plan, best, draw);
-    return isfinite(lowest) && isfinite(draw[POWER_A]);
+    return isfinite(lowest) && isfinite(draw[POWER_A]) && isfinite(draw[POWER_B]);
 }
 
 /* ---- the fit ---- */
@@ -240,6 +240,26 @@ static void publish_parameters(Fit *fit, const double draw[], double flops_lowes
     fit->parameters[POWER_ALPHA].at_bound = draw[POWER_ALPHA] < 0.02 || draw[POWER_ALPHA] > 2;
 }
 
+/* Where the minimum lies at a bound of alpha or b, which the points do not tell then; 0 elsewhere. */
+static int refuse_at_bound(Fit *fit, const PowerProblem *problem, const double *variables, const double draw[], Error *error) {
+    static const struct {
+        int variable, parameter;
+        const char *name;
+    } bounded[] = {{POWER_S, POWER_ALPHA, "alpha"}, {POWER_Q, POWER_B, "b"}};
+    const double near = 1e-3;
+    const PowerBounds bounds = power_bounds(problem);
+    for (size_t i = 0; i < sizeof bounded / sizeof *bounded; i++) {
+        int at = bounded[i].variable;
+        if (variables[at] > bounds.high[at] - near || (at == POWER_S && variables[at] < bounds.low[at] + near)) {
+            return fit_refuse(fit, "no_power_law", error,
+                              "the losses do not level off like a power law: %s runs off to %.3g, its bound. Run more compute, until the "
+                              "lowest losses level off, or take another method",
+                              bounded[i].name, draw[bounded[i].parameter]);
+        }
+    }
+    return 0;
+}
+
 static int fit_plan(Fit *fit, PowerPlan *plan, void *scratch, Error *error) {
     Winners winners = winners_in(plan, scratch);
     find_winners(plan, NULL, &winners);
@@ -253,6 +273,9 @@ static int fit_plan(Fit *fit, PowerPlan *plan, void *scratch, Error *error) {
                           "no start of the power law led to a finite objective: look at the points' weights and losses");
     }
     draw_set(plan, plan->estimate, draw);
+    if (refuse_at_bound(fit, &problem, plan->estimate, draw, error) != 0) {
+        return FIT_REFUSED;
+    }
     const Cell *first = &plan->cells[winners.indices[0]], *last = &plan->cells[winners.indices[winners.count - 1]];
     publish_parameters(fit, draw, first->flops, last->loss);
     const bool bound[POWER_VARIABLES] = {[POWER_Q] = fit->parameters[POWER_B].at_bound, [POWER_R] = fit->parameters[POWER_E_INF].at_bound};

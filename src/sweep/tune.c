@@ -12,6 +12,10 @@ static const Axis *tuned_axis(const Sweep *sweep, size_t key) {
     return NULL;
 }
 
+static bool is_rule(const Axis *axis, size_t i) {
+    return axis->rules && axis->rules[i].value > 0;
+}
+
 size_t sweep_tuned_count(const Sweep *sweep) {
     size_t count = 0;
     while (tuned_axis(sweep, count))
@@ -33,7 +37,7 @@ const RateRule *grid_tune(const Sweep *sweep, int64_t setting, Run *run) {
         size_t at = (size_t)(setting % (int64_t)axis->count);
         setting /= (int64_t)axis->count;
         value_store(axis->field, axis->values[at], run);
-        if (axis->rules && axis->rules[at].value > 0)
+        if (is_rule(axis, at))
             rule = &axis->rules[at];
     }
     return rule;
@@ -42,7 +46,7 @@ const RateRule *grid_tune(const Sweep *sweep, int64_t setting, Run *run) {
 /* An axis's value as a run of this width has it. */
 static Value value_at(const Axis *axis, size_t i, int64_t width) {
     Value value = axis->values[i];
-    if (axis->rules && axis->rules[i].value > 0)
+    if (is_rule(axis, i))
         value.number = rule_rate(&axis->rules[i], width);
     return value;
 }
@@ -72,15 +76,43 @@ static void write_value(const Field *field, Value value, TunedValue *out) {
     buffer_deinit(&text);
 }
 
+/* A rule's rate depends on the width, and so may its place among the others: only rules that differ in nothing but their value keep it. */
+static bool has_order(const Axis *axis) {
+    bool ordered = axis->field->type != TYPE_CHOICE;
+    for (size_t i = 1; axis->rules && i < axis->count; i++) {
+        const RateRule *a = &axis->rules[0], *b = &axis->rules[i];
+        bool alike = a->base_width == b->base_width && a->power == b->power && a->max == b->max;
+        ordered = ordered && is_rule(axis, 0) == is_rule(axis, i) && (!is_rule(axis, 0) || alike);
+    }
+    return ordered;
+}
+
+static void write_rule(const RateRule *rule, TunedValue *out) {
+    int used = snprintf(out->text, sizeof out->text, "%.4g (width / %" PRId64 ")^%.4g", rule->value, rule->base_width, rule->power);
+    if (rule->max < schema_fields[FIELD_RULE_MAX].high && used > 0 && (size_t)used < sizeof out->text)
+        snprintf(out->text + used, sizeof out->text - (size_t)used, " up to %.4g", rule->max);
+}
+
+static void find_limits(const Field *field, Value own, TunedValue *out) {
+    out->lowest = field->type == TYPE_NUMBER ? own.number <= field->low : own.integer <= field->least;
+    out->highest = field->type == TYPE_NUMBER ? own.number >= field->high : own.integer >= field->most;
+}
+
 void sweep_tuned_value(const Sweep *sweep, const Run *run, size_t key, TunedValue *out) {
     const Axis *axis = tuned_axis(sweep, key);
     const Field *field = axis->field;
     Value own = value_load(field, run);
-    *out = (TunedValue){.count = axis->count, .ordered = field->type != TYPE_CHOICE};
+    *out = (TunedValue){.count = axis->count, .ordered = has_order(axis)};
     text_copy(out->name, sizeof out->name, field == &schema_fields[FIELD_LR] ? "lr" : strchr(field->file, '.') + 1);
-    write_value(field, own, out);
-    if (!out->ordered)
-        out->index = find_value(axis, run);
+    size_t at = find_value(axis, run);
+    if (is_rule(axis, at))
+        write_rule(&axis->rules[at], out);
+    else
+        write_value(field, own, out);
+    if (out->ordered)
+        find_limits(field, own, out);
+    else
+        out->index = at;
     for (size_t i = 0; out->ordered && i < axis->count; i++)
         out->index += is_less(field, value_at(axis, i, run->model.width), own);
 }

@@ -27,6 +27,9 @@ static void test_duration(void **state) {
     char text[FORMAT_MAX];
     assert_string_equal(format_duration(0.0032, text), "3.2 ms");
     assert_string_equal(format_duration(0.5, text), "0.50 s");
+    assert_string_equal(format_left(0.019, text), "under a second");
+    assert_string_equal(format_left(8.12, text), "8.1 s");
+    assert_string_equal(format_left(NAN, text), "-");
     assert_string_equal(format_duration(8.12, text), "8.1 s");
     assert_string_equal(format_duration(9.96, text), "10 s");
     assert_string_equal(format_duration(59.6, text), "1 min 00 s");
@@ -50,6 +53,8 @@ static void test_others(void **state) {
     assert_string_equal(format_metric("test_error", 0.1234, text), "12.34 %");
     assert_string_equal(format_metric("test_loss", 0.43214, text), "0.4321");
     assert_string_equal(format_metric("test_loss", 1, text), "1.0000");
+    assert_string_equal(format_metric("test_loss", 2641364851201945067593924608.0, text), "2.64e27");
+    assert_string_equal(format_metric("test_loss", 9.999e9, text), "1.00e10");
     assert_string_equal(format_metric("linear.c100.flops", 7771895, text), "7,771,895");
     assert_string_equal(format_metric("perplexity", 12.5, text), "12.5000");
     assert_string_equal(format_metric("test_loss", NAN, text), "-");

@@ -223,6 +223,46 @@ static void test_results(void **state) {
     buffer_deinit(&text);
 }
 
+/* A design has a row for each model at each budget, and the best of each is marked. */
+static void test_results_of_a_design(void **state) {
+    (void)state;
+    Buffer text;
+    buffer_init(&text, 1 << 20);
+    all_well = true;
+    make_study_of("version: 1\nname: study\ndata: {inputs: 784, classes: 10, examples: 100000}\nmodel: {kind: bmlp}\n"
+                  "grid: {depth: 1, width: [8, 12, 16, 24, 32, 48]}\n"
+                  "design: {kind: isoflop, budgets: {from: 1.0e+10, to: 1.0e+11, points: 2}, sizes: 3}\n"
+                  "train: {epochs: 20, batch: 128, optimizer: {name: lion, lr: 1.0e-3}}\n"
+                  "trainer: {kind: simulated, law: {E: 1, A: 1, alpha: 1, B: 1, beta: 1}}\nfit: {metric: validation_error}\n",
+                  6);
+    all_well = false;
+    print_results(&text);
+    assert_says(&text, "validation_error by budget and model, settings\n");
+    assert_says(&text, "Budget");
+    assert_says(&text, "10.0 GFLOP  B_1-");
+    assert_says(&text, "100 GFLOP  B_1-");
+    assert_null(strstr(text.data, "none"));
+    size_t best = 0;
+    for (const char *at = text.data; (at = strstr(at, "best")) != NULL; at++)
+        best++;
+    assert_int_equal(best, 2);
+    buffer_deinit(&text);
+}
+
+/* An axis of optimizers brings their constants, which its name decides: no columns of them. */
+static void test_results_without_decided_settings(void **state) {
+    (void)state;
+    Buffer text;
+    buffer_init(&text, 1 << 20);
+    make_study_along("optimizer.name: [lion, adamw]", "name: lion, ");
+    print_results(&text);
+    assert_says(&text, "Model      Parameters  optimizer");
+    static const char *const decided[] = {"beta1", "beta2", "epsilon", "momentum"};
+    for (size_t i = 0; i < sizeof decided / sizeof *decided; i++)
+        assert_null(strstr(text.data, decided[i]));
+    buffer_deinit(&text);
+}
+
 /* A line never is wider than the terminal says, at the two widths that people have. */
 static void test_widths(void **state) {
     (void)state;
@@ -352,6 +392,8 @@ int main(void) {
         cmocka_unit_test(test_show),
         cmocka_unit_test(test_many_metrics),
         cmocka_unit_test(test_results),
+        cmocka_unit_test(test_results_without_decided_settings),
+        cmocka_unit_test(test_results_of_a_design),
         cmocka_unit_test(test_widths),
         cmocka_unit_test(test_doctor),
         cmocka_unit_test(test_wrong_names),

@@ -72,6 +72,7 @@ static void test_names_the_place(void **state) {
         const char *text, *error;
     } cases[] = {
         {"", "runs.csv:1: no column \"params\""},
+        {"Params,Examples,Loss\n1,2,3\n", "runs.csv:1: no column \"params\" among \"Params\", \"Examples\", \"Loss\": the header"},
         {"params,loss\n1,2\n", "runs.csv:1: no column \"examples\""},
         {"params,examples,loss\n", "runs.csv:2: no points"},
         {"params,examples,loss,loss\n1,2,3,4\n", "runs.csv:1: column \"loss\" appears twice"},

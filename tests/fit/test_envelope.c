@@ -100,7 +100,7 @@ static void refuse(const char *code, const char *text, const FitPoint *points, s
 static void test_refuses(void **state) {
     (void)state;
     FitPoint points[100];
-    refuse("few_sizes", "has 0", NULL, 0);
+    refuse("no_runs", "no runs to fit", NULL, 0);
     refuse("few_sizes", "has 4", points, law_grid(&LAW, points, 4, SIZES_RANGE, 10, EXAMPLES_RANGE, 0, 0));
     /* One number of examples: no size is known over a range of compute. */
     for (size_t i = 0; i < 9; i++) {

@@ -15,7 +15,7 @@ static void test_refuses(void **state) {
     (void)state;
     FitPoint points[75];
     Error error;
-    assert_int_equal(refusal("few_sizes", NULL, 0, &error), FIT_REFUSED);
+    assert_int_equal(refusal("no_runs", NULL, 0, &error), FIT_REFUSED);
     assert_int_equal(refusal("few_budgets", points, budgets_make(&BIASED, points, 2, 15, 4, 1), &error), FIT_REFUSED);
     assert_non_null(strstr(error.text, "more budgets"));
     /* The optimum lies outside the sizes, on either side. */

@@ -137,6 +137,7 @@ static void test_refuses(void **state) {
     FitOptions options = plain_options();
     Fit fit;
     assert_int_equal(fit_make(&fit, method, NULL, 0, &options, NULL), FIT_REFUSED);
+    assert_true(fit.warnings.count == 0 && strcmp(fit.refusal, "no_runs") == 0);
 }
 
 static bool warns(const TrueLaw *law, size_t sizes, double size_ratio, double noise, const char *code) {

@@ -195,7 +195,6 @@ static void test_refuses_and_warns(void **state) {
     const TruePower law = {2000, 3e10, 0.35, 0.08};
     FitPoint points[80];
     Fit fit;
-    refuse("few_winners", NULL, 0);
     refuse("few_winners", points, make_points(&law, points, 4, 1e9, 1e14, 0, 0));
     size_t count = make_points(&law, points, 40, 1e9, 1e14, 0, 0);
     for (size_t i = 0; i < count; i++) {
@@ -223,13 +222,20 @@ static void test_warns_when_starts_disagree(void **state) {
     const TruePower law = {2000, 3e10, 0.35, 0.08};
     FitPoint points[10];
     int disagreed = 0, agreed = 0;
-    for (uint64_t seed = 0; seed < 60; seed++) {
+    for (uint64_t seed = 60; seed < 120; seed++) {
         size_t count = make_points(&law, points, 5, 1e9, 1e15, 0.27, seed);
         for (size_t i = 2; i < count; i++) {
             points[i].loss = fmin(points[i].loss, 0.999 * points[i - 2].loss);
         }
+        const FitOptions options = options_with(FIT_LOSS_HUBER, 0);
         Fit fit;
-        fit_points(&fit, points, count, FIT_LOSS_HUBER, 0);
+        int result = fit_make(&fit, FIT_POWER, points, count, &options, NULL);
+        if (result == FIT_REFUSED) {
+            assert_string_equal(fit.refusal, "no_power_law");
+            fit_deinit(&fit);
+            continue;
+        }
+        assert_int_equal(result, 0);
         bool few = fit.starts_at_optimum * 20 < fit.starts_tried;
         assert_true(law_warned(&fit.warnings, "starts_disagree") == few);
         disagreed += few;
@@ -306,6 +312,55 @@ static void test_large_tables_are_bounded(void **state) {
     free(points);
 }
 
+/* Losses that fall faster and faster: once alpha = 2e13, b = 2e22 and a = inf, at exit code 0. */
+static void test_refuses_what_does_not_level_off(void **state) {
+    (void)state;
+    static const double losses[] = {0.9, 0.85, 0.8, 0.7, 0.55, 0.3};
+    enum { COUNT = sizeof losses / sizeof *losses };
+    FitPoint points[COUNT];
+    for (int i = 0; i < COUNT; i++) {
+        points[i] = (FitPoint){1, 1, 1e8 * (i + 1), losses[i], 0, i};
+    }
+    for (FitLoss loss = 0; loss < FIT_LOSSES; loss++) {
+        const FitOptions options = options_with(loss, 0);
+        Fit fit;
+        Error error = {0};
+        assert_int_equal(fit_make(&fit, FIT_POWER, points, COUNT, &options, &error), FIT_REFUSED);
+        assert_string_equal(fit.refusal, "no_power_law");
+        assert_non_null(strstr(error.text, "the losses do not level off like a power law"));
+        fit_deinit(&fit);
+    }
+}
+
+/* However the losses run, a fit is refused or finite, and so is what it predicts. */
+static void test_any_losses_give_numbers_or_a_refusal(void **state) {
+    (void)state;
+    enum { COUNT = 12 };
+    const FitOptions options = options_with(FIT_LOSS_HUBER, 0);
+    Rng rng;
+    rng_init(&rng, 3, 3);
+    for (int trial = 0; trial < 60; trial++) {
+        FitPoint points[COUNT];
+        double loss = 1, step = pow(10, 1 - 3 * rng_uniform(&rng));
+        for (int i = 0; i < COUNT; i++) {
+            loss *= 1 - step * rng_uniform(&rng) / (1 + step);
+            points[i] = (FitPoint){1, 1, 1e9 * pow(1 + step, i), loss, 0, i};
+        }
+        Fit fit;
+        int result = fit_make(&fit, FIT_POWER, points, COUNT, &options, NULL);
+        assert_true(result == 0 || result == FIT_REFUSED);
+        for (size_t i = 0; i < fit.parameter_count; i++) {
+            assert_true(isfinite(fit.parameters[i].estimate.value));
+        }
+        for (double flops = 1; result == 0 && flops < 1e30; flops *= 1e5) {
+            FitPrediction prediction;
+            assert_int_equal(fit_predict(&prediction, &fit, flops, 0.95, NULL), 0);
+            assert_true(isfinite(prediction.loss.value));
+        }
+        fit_deinit(&fit);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_gradient),
@@ -314,6 +369,8 @@ int main(void) {
         cmocka_unit_test(test_winners),
         cmocka_unit_test(test_bounds),
         cmocka_unit_test(test_refuses_and_warns),
+        cmocka_unit_test(test_refuses_what_does_not_level_off),
+        cmocka_unit_test(test_any_losses_give_numbers_or_a_refusal),
         cmocka_unit_test(test_warns_when_starts_disagree),
         cmocka_unit_test(test_starts_fail_where_nothing_is_finite),
         cmocka_unit_test(test_seeds_are_averaged),

@@ -69,6 +69,26 @@ static void test_draws_one_run_and_many_sizes(void **state) {
     draw(&study, PLOT_CURVES);
 }
 
+/* Sizes within one decade between two powers of ten: once an axis without a number. */
+static void test_narrow_axes_have_marks(void **state) {
+    (void)state;
+    PlotStudy study = make_study();
+    FitPoint narrow[COUNT];
+    for (size_t i = 0; i < COUNT; i++) {
+        narrow[i] = points[i];
+        narrow[i].params = 13e3 * pow(59.0 / 13, (double)(i / 6) / 6);
+    }
+    study.sweep = "study";
+    study.points = narrow;
+    draw(&study, PLOT_RESIDUALS);
+    draw(&study, PLOT_CONTOURS);
+    static const char *const figures[] = {"-residuals.svg", "-contours.svg"};
+    for (size_t i = 0; i < 2; i++) {
+        assert_figure_says(figures[i], "20 k<", true);
+        assert_figure_says(figures[i], "50 k<", true);
+    }
+}
+
 /* Where the text before `at` begins, from its place in the SVG: <g transform="translate(X,Y)" ...><text>... */
 static double text_begin(const char *svg, const char *at) {
     static const char begin[] = "translate(";
@@ -308,6 +328,7 @@ int main(void) {
         cmocka_unit_test(test_draws_every_kind),
         cmocka_unit_test(test_draws_with_one_fit_or_none),
         cmocka_unit_test(test_draws_one_run_and_many_sizes),
+        cmocka_unit_test(test_narrow_axes_have_marks),
         cmocka_unit_test(test_long_labels_stay_on_the_page),
         cmocka_unit_test(test_naming),
         cmocka_unit_test(test_best_curve_in_front),

@@ -34,6 +34,26 @@ static void every_cell_tries_every_combination(void **state) {
     sweep_free(sweep);
 }
 
+/* Nothing is below a weight decay of 0, and rules of the width stand in no order: neither is an edge beyond which to try. */
+static void limits_and_rules_are_told(void **state) {
+    (void)state;
+    Sweep *sweep = sweep_good(BASE("50") "train: {epochs: 3, batch: 10, optimizer: {name: lion}}\n"
+                                         "tune:\n  lr: [{value: 2e-3, base_width: 16, power: -1, max: 3e-3}, 1e-4]\n"
+                                         "  optimizer.weight_decay: [0, 0.1]\n");
+    Run *runs = sweep_all(sweep);
+    for (int64_t i = 0; i < sweep_run_count(sweep); i++) {
+        TunedValue lr, decay;
+        sweep_tuned_value(sweep, &runs[i], 0, &lr);
+        sweep_tuned_value(sweep, &runs[i], 1, &decay);
+        assert_false(lr.ordered);
+        assert_string_equal(lr.text, lr.index == 0 ? "0.002 (width / 16)^-1 up to 0.003" : "0.0001");
+        assert_true(decay.ordered && !decay.highest);
+        assert_int_equal(decay.lowest, runs[i].optimizer.weight_decay == 0);
+    }
+    free(runs);
+    sweep_free(sweep);
+}
+
 /* A cell's text without its tuned keys is the same for all its settings, also where a tuned optimizer brings settings of its own. */
 static void untuned_runs_of_a_cell_are_one_run(void **state) {
     (void)state;
@@ -76,6 +96,8 @@ static void rules_are_tuned_too(void **state) {
         assert_int_equal(sweep_tuned_setting(sweep, &runs[i]), i % 2);
         sweep_tuned_value(sweep, &runs[i], 0, &value);
         assert_int_equal(value.index, 1 - i % 2);
+        assert_true(value.ordered);
+        assert_string_equal(value.text, i % 2 ? "0.001 (width / 8)^-1" : "0.002 (width / 8)^-1");
         sweep_untune(sweep, &runs[i]);
         assert_true(runs[i].optimizer.lr == rates[(i >= 4) * 2]);
     }
@@ -138,6 +160,7 @@ static void wrong_tunes_are_refused(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_cell_tries_every_combination),
+        cmocka_unit_test(limits_and_rules_are_told),
         cmocka_unit_test(untuned_runs_of_a_cell_are_one_run),
         cmocka_unit_test(rules_are_tuned_too),
         cmocka_unit_test(nothing_is_tuned_by_default),
