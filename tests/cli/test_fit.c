@@ -359,8 +359,24 @@ static void test_table_is_told_as_one(void **state) {
     said_clear(&said);
 }
 
+/* Losses that fall ever faster are refused by the power law, and say why wherever it is asked for. */
+static void test_power_that_runs_off(void **state) {
+    (void)state;
+    const char *path = harness_file("fall.csv", "params,examples,flops,loss\n1,1,1e8,0.9\n1,1,2e8,0.85\n1,1,3e8,0.8\n1,1,4e8,0.7\n"
+                                                "1,1,5e8,0.55\n1,1,6e8,0.3\n");
+    Said said;
+    sweepctl_expect(&said, CLI_FAILED, "fit", "--points", path, "--method=power", "--bootstrap=0");
+    assert_says(&said.out, "Refused: the losses do not level off like a power law");
+    assert_null(strstr(said.out.data, "nan"));
+    said_clear(&said);
+    sweepctl_expect(&said, CLI_FAILED, "predict", "--points", path, "--flops=1e10", "--method=power", "--bootstrap=0");
+    assert_says(&said.err, "do not level off like a power law");
+    said_clear(&said);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_power_that_runs_off),
         cmocka_unit_test(test_table_is_told_as_one),
         cmocka_unit_test(test_parametric),
         cmocka_unit_test(test_both),
