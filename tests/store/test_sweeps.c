@@ -204,7 +204,7 @@ static void test_a_sweep_for_planning_is_not_taken(void **state) {
 static SubmitRecord submit_program(Store *store, const char *name, const char *directory, double now) {
     char file[1024];
     Sweep *sweep;
-    SubmitRecord record;
+    SubmitRecord record = {0};
     Error error = {0};
     snprintf(file, sizeof file,
              "version: 1\nname: %s\ndata: {inputs: 4, classes: 2, examples: 1000}\nmodel: {name: toy}\n"
