@@ -118,7 +118,8 @@ typedef struct SweepRecord {
     int64_t runs;
     int64_t by_state[RUN_STATES];
     double done_flops;    /* exact, executed: running ones as last heard */
-    double planned_flops; /* exact, what done_flops comes to in the end: a run that was cut short counts what it executed */
+    double planned_flops; /* exact, what done_flops comes to in the end: a run that was cut short counts what it executed. 0: not known
+                             while a run to come has not told its own */
     double first_started_at, last_ended_at;
     char waiting[RECORD_TEXT_MAX]; /* why one of its runs finds no room: "run 7 needs ..."; "" when none has to wait for that */
     int64_t oversized;             /* pending runs that need more memory or GPUs than any machine has that workers asked from */

@@ -5,7 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { RATE_SAMPLES = 64, BAR_WIDTH = 28, RUNNING_SHOWN = 4 };
+enum { RATE_SAMPLES = 64, BAR_WIDTH = 28, RUNNING_SHOWN = 4, COUNTED_RUNS = 3 };
 
 const char progress_problem[] = "the daemon has a problem: ";
 static const double problem_seconds = 2.0, poll_seconds = 0.5, plain_line_seconds = 10.0, rate_window_seconds = 30.0;
@@ -18,7 +18,7 @@ static double run_rate(const RunRecord *run, double now) {
     return run->started_at > 0 && now > run->started_at ? run->done_flops / (now - run->started_at) : 0;
 }
 
-/* Runs may be under way with no FLOP of the plan left: it has neither what eval takes nor what an external program has yet to tell. */
+/* Runs may be under way with no FLOP of the plan left: it has not what eval takes, and is 0 while an external program's is not known. */
 static void set_rate(Progress *progress, double rate) {
     double flops = progress->sweep.planned_flops - progress->sweep.done_flops;
     progress->flops_per_second = rate > 0 ? rate : NAN;
@@ -44,6 +44,10 @@ int progress_read(Progress *out, Source *source, const char *sweep, Error *error
     return result;
 }
 
+static int64_t ended(const SweepRecord *sweep) {
+    return sweep->runs - sweep->by_state[RUN_PENDING] - sweep->by_state[RUN_RUNNING];
+}
+
 bool progress_finished(const SweepRecord *sweep) {
     return sweep->by_state[RUN_PENDING] == 0 && sweep->by_state[RUN_RUNNING] == 0;
 }
@@ -51,7 +55,7 @@ bool progress_finished(const SweepRecord *sweep) {
 double progress_share(const SweepRecord *sweep) {
     if (progress_finished(sweep))
         return 1;
-    return sweep->planned_flops > 0 ? fmin(1, sweep->done_flops / sweep->planned_flops) : 0;
+    return sweep->planned_flops > 0 ? fmin(1, sweep->done_flops / sweep->planned_flops) : (double)ended(sweep) / (double)sweep->runs;
 }
 
 bool progress_stuck(const SweepRecord *sweep) {
@@ -91,10 +95,6 @@ int progress_exit(Source *source, const SweepRecord *sweep, Error *error) {
 
 /* ---- words ---- */
 
-static int64_t ended(const SweepRecord *sweep) {
-    return sweep->runs - sweep->by_state[RUN_PENDING] - sweep->by_state[RUN_RUNNING];
-}
-
 static void append_states(const SweepRecord *sweep, Buffer *out) {
     static const RunState shown[] = {RUN_RUNNING, RUN_DIVERGED, RUN_FAILED, RUN_CANCELLED};
     for (size_t i = 0; i < sizeof shown / sizeof *shown; i++)
@@ -108,9 +108,10 @@ static void append_compute(const Progress *progress, const char *gap, Buffer *ou
                   format_known_scaled(progress->sweep.planned_flops, "FLOP", planned));
     if (progress_finished(&progress->sweep))
         return;
+    if (isfinite(progress->flops_per_second) && isfinite(progress->seconds_left))
+        buffer_printf(out, "%s%s", gap, format_scaled(progress->flops_per_second, "FLOP/s", rate));
     if (isfinite(progress->seconds_left))
-        buffer_printf(out, "%s%s%s%s left", gap, format_scaled(progress->flops_per_second, "FLOP/s", rate), gap,
-                      format_left(progress->seconds_left, left));
+        buffer_printf(out, "%s%s left", gap, format_left(progress->seconds_left, left));
     else
         buffer_printf(out, "%stime left not known yet", gap);
 }
@@ -127,16 +128,29 @@ void progress_line(const Progress *progress, Buffer *out) {
 
 /* ---- the rate as it is seen here ---- */
 
-/* The latest looks, in a ring; their ends give a rate that counts everything, evaluation and idle workers included. */
+/* The latest looks, in a ring; their ends give a rate that counts everything, evaluation and idle workers included. While the FLOPs to come
+ * are not known, runs are counted, from the first look on. */
 typedef struct RateWindow {
     struct {
         double time, flops;
     } samples[RATE_SAMPLES];
     size_t count;
+    double began;
+    int64_t ended_before;
 } RateWindow;
+
+static void count_runs(const RateWindow *window, Progress *progress, double now) {
+    int64_t here = ended(&progress->sweep) - window->ended_before, left = progress->sweep.runs - ended(&progress->sweep);
+    if (here >= COUNTED_RUNS)
+        progress->seconds_left = (double)left * (now - window->began) / (double)here;
+}
 
 static void rate_update(RateWindow *window, Progress *progress) {
     double now = clock_monotonic(), flops = progress->sweep.done_flops;
+    if (window->count == 0) {
+        window->began = now;
+        window->ended_before = ended(&progress->sweep);
+    }
     size_t capacity = RATE_SAMPLES;
     if (window->count == capacity || (window->count > 0 && now - window->samples[0].time > rate_window_seconds)) {
         memmove(window->samples, window->samples + 1, (window->count - 1) * sizeof *window->samples);
@@ -147,6 +161,8 @@ static void rate_update(RateWindow *window, Progress *progress) {
     double span = now - window->samples[0].time, gained = flops - window->samples[0].flops;
     if (span >= 2.0 && gained > 0)
         set_rate(progress, gained / span);
+    if (progress->sweep.planned_flops == 0)
+        count_runs(window, progress, now);
 }
 
 /* ---- the block on a terminal ---- */

@@ -14,7 +14,7 @@ typedef struct Progress {
 /* One look. */
 int progress_read(Progress *out, Source *source, const char *sweep, Error *error);
 bool progress_finished(const SweepRecord *sweep);
-/* Of its compute that is done: 1 when it is finished, whatever the sums of FLOPs round to. */
+/* Of its compute that is done, of its runs while their compute is not known: 1 when it is finished, whatever the sums of FLOPs round to. */
 double progress_share(const SweepRecord *sweep);
 /* All that is left are runs that no machine has memory for: they wait until one that has asks for runs. */
 bool progress_stuck(const SweepRecord *sweep);

@@ -7,8 +7,10 @@
 /* ---- reading ---- */
 
 #define SWEEP_COLUMNS                                                                                                                      \
-    "id, name, data, digest, state, submitted_at, runs, pending, running, done, diverged, failed, cancelled, planned_flops, done_flops, "  \
-    "first_started_at, last_ended_at"
+    "id, name, data, digest, state, submitted_at, runs, pending, running, done, diverged, failed, cancelled, "                             \
+    "iif(EXISTS (SELECT 1 FROM sweep_runs WHERE sweep_id = sweeps.id AND state = 'pending' AND flops_exact = 0) OR "                       \
+    "EXISTS (SELECT 1 FROM sweep_runs WHERE sweep_id = sweeps.id AND state = 'running' AND flops_exact = 0), 0, planned_flops), "          \
+    "done_flops, first_started_at, last_ended_at"
 
 static void sweep_read(sqlite3_stmt *row, SweepRecord *out) {
     *out = (SweepRecord){

@@ -175,7 +175,7 @@ static void test_workers_wanted(void **state) {
 /* A run whose FLOPs nobody knows beforehand has those of its last point, and its sweep counts them from then on. */
 static void test_a_program_tells_its_sizes(void **state) {
     static const char text[] = "version: 1\nname: told\ndata: {inputs: 4, classes: 2, examples: 100}\nmodel: {name: toy}\n"
-                               "trainer: {kind: external, command: [prog], steps: 20}\ngrid: {depth: 1, width: 8, examples: 50}\n"
+                               "trainer: {kind: external, command: [prog], steps: 20}\ngrid: {depth: 1, width: 8, examples: [50, 40]}\n"
                                "train: {epochs: 2, batch: 10, optimizer: {name: sgd, lr: 0.1}}\n";
     Fixture *fixture = *state;
     Sweep *sweep;
@@ -200,7 +200,12 @@ static void test_a_program_tells_its_sizes(void **state) {
     RunRecord run = run_of(fixture->store, leased.attempt.run_id);
     assert_int_equal(run.params, 300);
     assert_true(run.flops.exact == 2e7 && run.done_flops == 2e7 && run.flops.nd6 == 6.0 * 300 * 50 * 2);
-    assert_true(sweep_of(fixture->store, "told").planned_flops == 2e7 && sweep_of(fixture->store, "told").done_flops == 2e7);
+    SweepRecord told = sweep_of(fixture->store, "told");
+    assert_true(told.planned_flops == 0 && told.done_flops == 2e7); /* the other run has not told its own */
+    int64_t changed;
+    assert_int_equal(store_sweep_set_state(fixture->store, told.id, "cancelled", 13, &changed, &error), 0);
+    assert_int_equal(changed, 1);
+    assert_true(sweep_of(fixture->store, "told").planned_flops == 2e7);
     assert_sound(fixture->store);
 }
 
