@@ -29,6 +29,9 @@ typedef struct PackHeader {
 
 /* Sets the error's text and is DATA_REFUSED. */
 #define data_refuse(...) (error_set(__VA_ARGS__), DATA_REFUSED)
+/* A file could not be opened or read, and errno says why. DATA_REFUSED when its path is wrong, -1 when this machine hinders it now: a
+ * missing right, a bad disk, too many open files. */
+int data_open_failed(const char *path, Error *error);
 
 /* A label takes one byte up to 256 classes, else two. */
 int pack_label_bytes(const DataInfo *info);

@@ -222,15 +222,22 @@ int pack_header_get(const uint8_t *page, const char *path, PackHeader *header, E
     return result ? result : places_get(page, path, header, error);
 }
 
+int data_open_failed(const char *path, Error *error) {
+    int number = errno;
+    bool is_path = number == ENOENT || number == ENOTDIR || number == ELOOP || number == ENAMETOOLONG;
+    error_set_errno(error, number, "cannot open %s", path);
+    return is_path ? DATA_REFUSED : -1;
+}
+
 int dataset_header_read(const char *path, DataInfo *out, Error *error) {
     uint8_t page[PACK_PAGE];
     struct stat status;
     PackHeader header;
     int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), result;
-    if (descriptor < 0 || fstat(descriptor, &status)) {
-        error_set_errno(error, errno, "cannot open %s", path);
-        result = DATA_REFUSED;
-    } else if (!S_ISREG(status.st_mode) || pread(descriptor, page, sizeof page, 0) != (ssize_t)sizeof page) {
+    ssize_t got = 0;
+    if (descriptor < 0 || fstat(descriptor, &status) || (S_ISREG(status.st_mode) && (got = pread(descriptor, page, sizeof page, 0)) < 0)) {
+        result = data_open_failed(path, error);
+    } else if (got != (ssize_t)sizeof page) {
         result = data_refuse(error, "%s: not a packed data set: no file of at least %d bytes", path, PACK_PAGE);
     } else {
         result = pack_header_get(page, path, &header, error);

@@ -1,6 +1,6 @@
 /* IDX: two zero bytes, the type of a value, the number of dimensions, each dimension as a big-endian 32-bit number, the values.
  * zlib reads gzip and plain files alike; offsets in messages count uncompressed bytes. */
-#include "sweepd/data.h"
+#include "dataset.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -37,14 +37,14 @@ __attribute__((format(printf, 3, 4))) static int refuse(const IdxFile *file, Err
 static int file_open(IdxFile *file, const char *path, Error *error) {
     *file = (IdxFile){.path = path};
     struct stat status;
-    int descriptor = open(path, O_RDONLY | O_CLOEXEC);
+    int result, descriptor = open(path, O_RDONLY | O_CLOEXEC);
     if (descriptor < 0 || fstat(descriptor, &status)) {
-        error_set_errno(error, errno, "cannot open %s", path);
-        goto refused;
+        result = data_open_failed(path, error);
+        goto failed;
     }
     if (!S_ISREG(status.st_mode)) {
-        error_set(error, "%s is not a regular file", path);
-        goto refused;
+        result = data_refuse(error, "%s is not a regular file", path);
+        goto failed;
     }
     file->stream = gzdopen(descriptor, "rb");
     if (!file->stream) {
@@ -55,10 +55,10 @@ static int file_open(IdxFile *file, const char *path, Error *error) {
     if (!gzdirect(file->stream))
         file->limit *= DEFLATE_RATIO_MAX;
     return 0;
-refused:
+failed:
     if (descriptor >= 0)
         close(descriptor);
-    return DATA_REFUSED;
+    return result;
 }
 
 static void file_close(IdxFile *file) {

@@ -113,8 +113,7 @@ static int file_map(DatasetMap *data, const char *path, Error *error) {
     struct stat status;
     int result = 0, descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (descriptor < 0 || fstat(descriptor, &status)) {
-        error_set_errno(error, errno, "cannot open %s", path);
-        result = DATA_REFUSED;
+        result = data_open_failed(path, error);
     } else if (!S_ISREG(status.st_mode) || status.st_size < PACK_PAGE) {
         result = data_refuse(error, "%s: not a packed data set: no file of at least %d bytes", path, PACK_PAGE);
     } else {

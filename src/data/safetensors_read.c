@@ -209,11 +209,8 @@ static int file_read_from(Safetensors *file, int descriptor, Error *error) {
 int safetensors_open(Safetensors **out, const char *path, Error *error) {
     *out = NULL;
     int descriptor = open(path, O_RDONLY | O_CLOEXEC);
-    if (descriptor < 0) {
-        bool is_path = errno == ENOENT || errno == ENOTDIR || errno == EACCES || errno == ELOOP || errno == ENAMETOOLONG;
-        error_set_errno(error, errno, "cannot open %s", path);
-        return is_path ? DATA_REFUSED : -1;
-    }
+    if (descriptor < 0)
+        return data_open_failed(path, error);
     Safetensors *file = calloc(1, sizeof *file);
     int result = file ? 0 : error_set_memory(error, "%s: no memory", path);
     if (file) {

@@ -1,8 +1,11 @@
 #include "fixture.h"
 
+#include "sweepd/safetensors.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -191,11 +194,35 @@ static void test_fashion_mnist(void **state) {
     globfree(&found);
 }
 
+/* What the machine hinders is no fault of the file: a run must not fail by it, and its checkpoint must not be taken for a damaged one. */
+static void test_a_hindered_machine_refuses_nothing(void **state) {
+    (void)state;
+    DatasetMap *data;
+    DataInfo info;
+    Safetensors *tensors;
+    Idx array;
+    Error error = {0};
+    const char *path = fixture_pack("h.pack", labels, TRAIN, TEST), *gone = scratch_path("gone");
+    struct rlimit limit, none;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    none = (struct rlimit){0, limit.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    int header = dataset_header_read(path, &info, &error), map = dataset_map(&data, path, false, &error),
+        idx = idx_read(&array, path, &error), saved = safetensors_open(&tensors, path, &error);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    assert_true(header == -1 && map == -1 && idx == -1 && saved == -1);
+    assert_non_null(strstr(error.text, "Too many open files"));
+    assert_int_equal(dataset_header_read(gone, &info, &error), DATA_REFUSED);
+    assert_int_equal(dataset_map(&data, gone, false, &error), DATA_REFUSED);
+    assert_int_equal(safetensors_open(&tensors, gone, &error), DATA_REFUSED);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_open_refuses),
         cmocka_unit_test(test_open_verifies_the_bytes),
         cmocka_unit_test(test_stamp),
+        cmocka_unit_test(test_a_hindered_machine_refuses_nothing),
         cmocka_unit_test(test_fashion_mnist),
     };
     return cmocka_run_group_tests(tests, scratch_setup, scratch_teardown);
