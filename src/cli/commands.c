@@ -173,7 +173,7 @@ static const Option data_options[] = {
     {"url", VALUE(ARGUMENT_TEXT, "URL"), "fetch: from here, a mirror, instead of the known address"},
     {"md5", VALUE(ARGUMENT_TEXT, "HEX"), "fetch: what the file's MD5 must be (default: as known)"},
     {"sha256", VALUE(ARGUMENT_TEXT, "HEX"), "fetch: what the file's SHA-256 must be"},
-    {"json", FLAG, "list, pack, show: one JSON object"},
+    {"json", FLAG, "one JSON object"},
     {0},
 };
 

@@ -76,6 +76,18 @@ static int fetch_source(const Arguments *arguments, DownloadSource *out, Error *
     return 0;
 }
 
+static int fetched_print(const char *path, bool json, Error *error) {
+    Buffer out;
+    buffer_init(&out, 2 * PATH_TEXT_MAX);
+    buffer_append_text(&out, json ? "{\"schema_version\":1,\"file\":" : path);
+    if (json)
+        buffer_append_json(&out, path);
+    buffer_append_text(&out, json ? "}\n" : "\n");
+    int result = cli_print(&out, error);
+    buffer_deinit(&out);
+    return result;
+}
+
 int data_fetch(const Cli *cli, const Arguments *arguments, Error *error) {
     char path[PATH_TEXT_MAX];
     DownloadSource source;
@@ -103,7 +115,7 @@ int data_fetch(const Cli *cli, const Arguments *arguments, Error *error) {
         return CLI_INTERRUPTED;
     }
     if (!result)
-        printf("%s\n", path);
+        result = fetched_print(path, arguments_flag(arguments, "json"), error);
     return result == DATA_REFUSED ? CLI_FAILED : result;
 }
 

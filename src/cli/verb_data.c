@@ -272,33 +272,32 @@ static int data_show(const Cli *cli, const Arguments *arguments, Error *error) {
     return result;
 }
 
-/* 0, or DATA_REFUSED or -1 with the error. */
-static int verify_one(const char *path, Error *error) {
+/* 0, or DATA_REFUSED or -1 with the error. json: NULL for a line of text when it is good; the error is the caller's to tell. */
+static int verify_one(const char *path, Buffer *json, Error *error) {
     DatasetMap *data;
+    char plain[PATH_TEXT_MAX];
     int result = dataset_map(&data, path, true, error);
-    if (result)
-        return result;
-    printf("ok    %s: %s, digest %s\n", path, dataset_info(data)->name, dataset_info(data)->digest);
-    dataset_free(data);
-    return 0;
+    text_copy_plain(plain, sizeof plain, path);
+    if (!json && !result)
+        printf("ok    %s: %s, digest %s\n", plain, dataset_info(data)->name, dataset_info(data)->digest);
+    if (json) {
+        buffer_append_text(json, json->size ? ",{\"file\":" : "{\"file\":");
+        buffer_append_json(json, path);
+        buffer_append_text(json, result ? ",\"ok\":false,\"problem\":" : ",\"ok\":true,\"digest\":");
+        buffer_append_json(json, result ? error->text : dataset_info(data)->digest);
+        buffer_append_text(json, "}");
+    }
+    if (!result)
+        dataset_free(data);
+    return result;
 }
 
-static int data_verify(const Cli *cli, const Arguments *arguments, Error *error) {
-    char path[PATH_TEXT_MAX];
+static int verify_all(const Cli *cli, Buffer *json, Error *error) {
     glob_t packs = {0};
-    int failed = 0;
-    if (arguments->more_count > 1)
-        return cli_usage(error, "data verify takes one NAME or FILE, or none for all packs of the home");
-    if (arguments->more_count) {
-        if (data_pack_path(cli, arguments->more[0], path, error))
-            return -1;
-        int result = verify_one(path, error);
-        return result == DATA_REFUSED ? CLI_FAILED : result;
-    }
-    int result = packs_find(cli, &packs, error);
+    int failed = 0, result = packs_find(cli, &packs, error);
     for (size_t i = 0; i < packs.gl_pathc && !result; i++) {
         Error problem = {0};
-        if (!verify_one(packs.gl_pathv[i], &problem))
+        if (!verify_one(packs.gl_pathv[i], json, &problem))
             continue;
         cli_note("%s", problem.text);
         failed++;
@@ -307,6 +306,34 @@ static int data_verify(const Cli *cli, const Arguments *arguments, Error *error)
         error_set(error, "%d of %zu packs cannot be used", failed, packs.gl_pathc);
     globfree(&packs);
     return result ? result : failed ? CLI_FAILED : CLI_OK;
+}
+
+static int verify_named(const Cli *cli, const char *name, Buffer *json, Error *error) {
+    char path[PATH_TEXT_MAX];
+    if (data_pack_path(cli, name, path, error))
+        return -1;
+    int result = verify_one(path, json, error);
+    return result == DATA_REFUSED ? CLI_FAILED : result;
+}
+
+/* The JSON has the packs that are bad, too, so it comes whatever the result. */
+static int data_verify(const Cli *cli, const Arguments *arguments, Error *error) {
+    Buffer packs, out;
+    bool json = arguments_flag(arguments, "json");
+    if (arguments->more_count > 1)
+        return cli_usage(error, "data verify takes one NAME or FILE, or none for all packs of the home");
+    buffer_init(&packs, JSON_MAX);
+    buffer_init(&out, JSON_MAX);
+    int result = arguments->more_count ? verify_named(cli, arguments->more[0], json ? &packs : NULL, error)
+                                       : verify_all(cli, json ? &packs : NULL, error);
+    if (json) {
+        buffer_printf(&out, "{\"schema_version\":1,\"packs\":[%s]}\n", packs.data ? packs.data : "");
+        int printed = cli_print(&out, result ? NULL : error);
+        result = result ? result : printed;
+    }
+    buffer_deinit(&packs);
+    buffer_deinit(&out);
+    return result;
 }
 
 int verb_data(const Cli *cli, const Arguments *arguments, Error *error) {

@@ -225,6 +225,17 @@ static void test_verify(void **state) {
     assert_says(&said.out, "sound.pack");
     assert_says(&said.err, "packs cannot be used");
     said_clear(&said);
+    sweepctl_expect(&said, CLI_FAILED, "data", "verify", "--json");
+    json_t *root = json_loads(said.out.data, 0, NULL), *packs = json_object_get(root, "packs"), *pack;
+    size_t i, good = 0, bad = 0;
+    json_array_foreach(packs, i, pack) {
+        bool ok = json_is_true(json_object_get(pack, "ok"));
+        good += ok && strlen(json_string_value(json_object_get(pack, "digest"))) == 64;
+        bad += !ok && strstr(json_string_value(json_object_get(pack, "problem")), "do not have the header's digest");
+    }
+    assert_true(good >= 1 && bad == 1 && good + bad == json_array_size(packs));
+    json_decref(root);
+    said_clear(&said);
     unlink(path);
 }
 
@@ -238,6 +249,10 @@ static void test_fetch(void **state) {
     assert_int_equal(digest_file(DIGEST_MD5, file, md5, &error), 0);
     sweepctl_expect(&said, CLI_OK, "data", "fetch", "set", "--url", url, "--md5", md5);
     assert_says(&said.out, "data/downloads/set.fetched\n");
+    said_clear(&said);
+    sweepctl_expect(&said, CLI_OK, "data", "fetch", "set", "--url", url, "--md5", md5, "--json");
+    assert_says(&said.out, "{\"schema_version\":1,\"file\":\"");
+    assert_says(&said.out, "data/downloads/set.fetched\"}\n");
     said_clear(&said);
     sweepctl_expect(&said, CLI_FAILED, "data", "fetch", "cifar10", "--url", url);
     assert_says(&said.err, "its MD5 is");
