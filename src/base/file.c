@@ -43,6 +43,36 @@ out:
     return result;
 }
 
+int file_read_part(const char *path, int64_t from, size_t bytes, Buffer *out, Error *error) {
+    char chunk[16384];
+    int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (descriptor < 0 && errno == ENOENT)
+        return FILE_MISSING;
+    off_t size = descriptor < 0 ? -1 : lseek(descriptor, 0, SEEK_END), at = from;
+    if (size < 0) {
+        error_set_errno(error, errno, "cannot open %s", path);
+        if (descriptor >= 0)
+            close(descriptor);
+        return -1;
+    }
+    if (from == FILE_END)
+        at = size > (off_t)bytes ? size - (off_t)bytes : 0;
+    ssize_t got = 1;
+    for (size_t left = bytes; left > 0 && got != 0;) {
+        got = pread(descriptor, chunk, left < sizeof chunk ? left : sizeof chunk, at);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            break;
+        buffer_append(out, chunk, (size_t)got);
+        left -= (size_t)got;
+        at += got;
+    }
+    int number = errno;
+    close(descriptor);
+    return got < 0 ? error_set_errno(error, number, "cannot read %s", path) : buffer_check(out, error, path);
+}
+
 static int write_whole(int descriptor, const char *data, size_t size) {
     while (size) {
         ssize_t done = write(descriptor, data, size);

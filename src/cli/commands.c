@@ -72,6 +72,7 @@ static const Option show_options[] = {
 
 static const Option logs_options[] = {
     {"bytes", INTEGER("N", 1, 1048576), "at most the last N bytes (default 65536)"},
+    {"follow", FLAG, "the whole log, and what is added to it until the run has ended"},
     {0},
 };
 
@@ -206,7 +207,8 @@ const Command cli_commands[] = {
     {"show", verb_show, "everything known about one run", RUN, show_options,
      "Its specification, its attempts with the environment of each, its points, and its events. RUN is an id or the first digits of a "
      "key."},
-    {"logs", verb_logs, "the log of one run", RUN, logs_options, NULL},
+    {"logs", verb_logs, "the log of one run", RUN, logs_options,
+     "What the worker says of the run, and an external program on its stderr. With --follow, Ctrl-C stops following, not the run."},
     {"cancel", verb_cancel, "cancel a sweep, or one run", SWEEP(false), one_run_options,
      "Pending runs are cancelled unless another sweep wants them; running ones stop at their next heartbeat. Submitting the file again "
      "brings a sweep back, retry --run a run."},

@@ -327,33 +327,29 @@ int source_run(Source *source, const char *name, RunDetail *out, Error *error) {
 }
 
 /* The worker's file, in the run's directory. */
-static int log_from_home(Source *source, const char *name, int64_t bytes, Buffer *out, Error *error) {
+static int log_from_home(Source *source, const char *name, int64_t from, int64_t bytes, Buffer *out, Error *error) {
     RunRecord run;
-    char path[PATH_TEXT_MAX], part[16384];
+    char path[PATH_TEXT_MAX];
     int result = store_run_find(source->store, name, &run, error);
     if (result)
         return no_run(result, name, error);
     if (path_format(path, error, "%s/runs/%.2s/%s/log", source->home, run.key, run.key) < 0)
         return -1;
-    FILE *file = fopen(path, "re");
-    if (!file && errno == ENOENT)
-        return run_without_log(&run, name, source->home, error);
-    if (!file)
-        return error_set_errno(error, errno, "the log of run %s", name);
-    if (fseeko(file, -(off_t)bytes, SEEK_END) < 0)
-        rewind(file); /* it is shorter than that */
-    for (size_t got; (got = fread(part, 1, sizeof part, file)) > 0;)
-        buffer_append(out, part, got);
-    fclose(file);
-    return buffer_check(out, error, "the log");
+    result = file_read_part(path, from, (size_t)bytes, out, error);
+    if (result != FILE_MISSING)
+        return result;
+    run_without_log(&run, name, source->home, error);
+    return CLI_FAILED;
 }
 
-int source_log(Source *source, const char *name, int64_t bytes, Buffer *out, Error *error) {
-    char path[PATH_TEXT_MAX], tail[48];
+int source_log(Source *source, const char *name, int64_t from, int64_t bytes, Buffer *out, Error *error) {
+    char path[PATH_TEXT_MAX], query[80];
     if (source->store)
-        return log_from_home(source, name, bytes, out, error);
-    snprintf(tail, sizeof tail, "/log?bytes=%lld", (long long)bytes);
-    int result = source_path(path, "/v1/runs/", name, tail, error);
+        return log_from_home(source, name, from, bytes, out, error);
+    int used = snprintf(query, sizeof query, "/log?bytes=%lld", (long long)bytes);
+    if (from != FILE_END)
+        snprintf(query + used, sizeof query - (size_t)used, "&from=%lld", (long long)from);
+    int result = source_path(path, "/v1/runs/", name, query, error);
     return result ? result : source_call(source, path, NULL, call_seconds, out, error);
 }
 

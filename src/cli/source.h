@@ -32,8 +32,9 @@ int source_runs(Source *source, const SweepRecord *sweep, int state, SourceEach 
 /* At most `limit` of them in an array that the caller gives. */
 int source_runs_first(Source *source, const SweepRecord *sweep, int state, size_t limit, RunRecord *out, size_t *count, Error *error);
 int source_run(Source *source, const char *name, RunDetail *out, Error *error);
-/* The end of the run's log, at most `bytes` of it, into an initialised buffer. */
-int source_log(Source *source, const char *name, int64_t bytes, Buffer *out, Error *error);
+/* Of the run's log, from byte `from` on or with FILE_END its end, at most `bytes`, into an initialised buffer. CLI_FAILED also when it has
+ * none. */
+int source_log(Source *source, const char *name, int64_t from, int64_t bytes, Buffer *out, Error *error);
 /* The sweep's file as it was submitted last, into an initialised buffer. */
 int source_sweep_text(Source *source, const SweepRecord *sweep, Buffer *out, Error *error);
 /* The same, parsed. Any run of it tells what the files were that it names. 0, SWEEP_INVALID, or as source_sweep_text. */

@@ -145,43 +145,23 @@ int route_run_retry(Daemon *daemon, const Call *call, HttpResponse *response, Er
 
 /* ---- log ---- */
 
-static int read_tail(int file, int64_t wanted, Buffer *out, Error *error) {
-    char part[16384];
-    off_t size = lseek(file, 0, SEEK_END);
-    off_t at = size > (off_t)wanted ? size - (off_t)wanted : 0;
-    while (at < size) {
-        size_t left = (size_t)(size - at);
-        ssize_t got = pread(file, part, left < sizeof part ? left : sizeof part, at);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0)
-            return error_set_errno(error, errno, "the log");
-        if (got == 0)
-            break;
-        buffer_append(out, part, (size_t)got);
-        at += got;
-    }
-    return 0;
-}
-
 int route_run_log(Daemon *daemon, const Call *call, HttpResponse *response, Error *error) {
     RunRecord record;
     char path[PATH_TEXT_MAX];
-    int64_t bytes = LOG_DEFAULT;
+    int64_t bytes = LOG_DEFAULT, from = FILE_END;
     int result = route_query_integer(call, "bytes", 1, LOG_MAX, &bytes, error);
+    if (result == 0)
+        result = route_query_integer(call, "from", 0, INT64_MAX, &from, error);
     if (result == 0)
         result = find_run(daemon, call, &record, error);
     if (result != 0)
         return result;
     if (path_format(path, error, "%s/runs/%.2s/%s/log", daemon->options.home, record.key, record.key) != 0)
         return -1;
-    int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (file < 0) {
-        run_without_log(&record, call->argument, daemon->options.home, error);
-        return 404;
-    }
     response->content_type = "text/plain; charset=utf-8";
-    result = read_tail(file, bytes, &response->body, error);
-    close(file);
-    return result;
+    result = file_read_part(path, from, (size_t)bytes, &response->body, error);
+    if (result != FILE_MISSING)
+        return result;
+    run_without_log(&record, call->argument, daemon->options.home, error);
+    return 404;
 }

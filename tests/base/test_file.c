@@ -187,6 +187,31 @@ static void test_read_is_bounded(void **state) {
     unlink(path);
 }
 
+static void test_a_part_is_read(void **state) {
+    (void)state;
+    static const struct {
+        int64_t from;
+        size_t bytes;
+        const char *text;
+    } parts[] = {{0, 4, "0123"}, {8, 4, "89"}, {10, 4, ""}, {99, 4, ""}, {FILE_END, 3, "789"}, {FILE_END, 99, "0123456789"}};
+    char path[PATH_TEXT_MAX];
+    Error error;
+    path_of(path, "parts");
+    Buffer text;
+    buffer_init(&text, 100);
+    assert_int_equal(file_read_part(path, 0, 4, &text, &error), FILE_MISSING);
+    assert_int_equal(file_write_atomic(path, "0123456789", 10, 0600, &error), 0);
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        buffer_clear(&text);
+        assert_int_equal(file_read_part(path, parts[i].from, parts[i].bytes, &text, &error), 0);
+        assert_string_equal(text.data ? text.data : "", parts[i].text);
+    }
+    assert_int_equal(file_read_part(folder, 0, 4, &text, &error), -1);
+    assert_non_null(strstr(error.text, folder));
+    buffer_deinit(&text);
+    unlink(path);
+}
+
 static void test_directories_are_made_with_parents(void **state) {
     (void)state;
     char path[PATH_TEXT_MAX], file[PATH_TEXT_MAX];
@@ -252,6 +277,7 @@ int main(void) {
         cmocka_unit_test(test_writers_at_once),
         cmocka_unit_test(test_a_directory_is_not_replaced),
         cmocka_unit_test(test_read_is_bounded),
+        cmocka_unit_test(test_a_part_is_read),
         cmocka_unit_test(test_directories_are_made_with_parents),
         cmocka_unit_test(test_home_follows_option_then_environment),
         cmocka_unit_test(test_programs_are_found_where_the_variable_says),

@@ -284,6 +284,11 @@ static void test_fits_and_logs(void **state) {
     assert_int_equal(file_write_atomic(file, "0123456789", 10, 0600, &harness->error), 0);
     harness_expect(harness, path, NULL, 200);
     assert_string_equal(harness->answer.data, "6789");
+    text_copy(strchr(path, '?'), 20, "?bytes=4&from=5");
+    harness_expect(harness, path, NULL, 200);
+    assert_string_equal(harness->answer.data, "5678");
+    text_copy(strchr(path, '?'), 20, "?from=-1");
+    harness_expect(harness, path, NULL, 400);
 }
 
 int main(void) {

@@ -261,6 +261,18 @@ static void test_failures_end_it(void **state) {
     output_free(&log);
 }
 
+static void test_a_log_is_followed_to_its_end(void **state) {
+    (void)state;
+    site_start_daemon("1", NULL);
+    submit_one("for i in 1 2 3 4; do echo \"said $i\" >&2; sleep 0.4; done; echo '{\"step\":10}'\n", "");
+    Output log = site_run("sweepctl", "logs", "1", "--follow", NULL);
+    assert_int_equal(log.code, 0);
+    const char *first = strstr(log.out, "said 1\n"), *last = strstr(log.out, "said 4\n");
+    assert_true(first && last && first < last && !strstr(last + 1, "said"));
+    output_free(&log);
+    site_until(is_done, "done", "the run is done");
+}
+
 /* A limit that was too short is no part of the key: with another the same run is tried again, and goes on where it was. */
 static void test_time_limits_count_and_can_be_moved(void **state) {
     (void)state;
@@ -300,6 +312,7 @@ int main(void) {
         CASE(test_out_of_time_nothing_is_left),
         CASE(test_failures_end_it),
         CASE(test_time_limits_count_and_can_be_moved),
+        CASE(test_a_log_is_followed_to_its_end),
         CASE(test_what_cannot_start_is_refused),
     };
     return cmocka_run_group_tests_name("external", tests, NULL, NULL);
