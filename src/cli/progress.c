@@ -188,18 +188,21 @@ static void bar_append(double share, Buffer *out) {
     buffer_append_text(out, "]");
 }
 
-static void block_running(Block *block, const Progress *progress, Buffer *line) {
+static void block_running(Block *block, const Progress *progress, const char *metric, Buffer *line) {
     for (size_t i = 0; i < progress->running_count && i < RUNNING_SHOWN; i++) {
         const RunRecord *run = &progress->running[i];
-        char share[FORMAT_MAX], examples[FORMAT_MAX];
+        char share[FORMAT_MAX], examples[FORMAT_MAX], value[FORMAT_MAX];
+        double last = run->has_point ? point_metric(&run->last, metric) : (double)NAN;
         buffer_clear(line);
         buffer_printf(line, "  running  %-16s on %9s examples  %6s", run->model, format_count(run->examples, examples),
                       format_percent(run->flops.exact > 0 ? fmin(1, run->done_flops / run->flops.exact) : 0, share));
+        if (isfinite(last))
+            buffer_printf(line, "  %s %s", metric, format_metric(metric, last, value));
         block_line(block, line);
     }
 }
 
-static void block_draw(Block *block, const Progress *progress, Buffer *line) {
+static void block_draw(Block *block, const Progress *progress, const char *metric, Buffer *line) {
     char share[FORMAT_MAX];
     const SweepRecord *sweep = &progress->sweep;
     buffer_clear(&block->text);
@@ -219,7 +222,7 @@ static void block_draw(Block *block, const Progress *progress, Buffer *line) {
     buffer_append_text(line, "  ");
     append_compute(progress, "   ", line);
     block_line(block, line);
-    block_running(block, progress, line);
+    block_running(block, progress, metric, line);
     buffer_append_text(&block->text, "\033[J");
     fwrite(block->text.data, 1, block->text.size, stdout);
     fflush(stdout);
@@ -275,6 +278,8 @@ int progress_follow(Source *source, const Cli *cli, const char *sweep, SweepReco
     Buffer line;
     double shown_at = 0;
     ProgressTold told = {0};
+    FitSettings fit = {0};
+    Error ignored = {0};
     int result;
     buffer_init(&line, 4096);
     buffer_init(&block.text, 16384);
@@ -283,8 +288,10 @@ int progress_follow(Source *source, const Cli *cli, const char *sweep, SweepReco
             block.lines = 0; /* notes were written below it */
         revivals = source_revivals(source);
         rate_update(&window, &progress);
+        if (cli->terminal && !*fit.metric)
+            source_fit_settings(source, &progress.sweep, &fit, &ignored); /* else the defaults */
         if (cli->terminal)
-            block_draw(&block, &progress, &line);
+            block_draw(&block, &progress, fit.metric, &line);
         else
             show_plain(&progress, &line, &shown_at);
         if (progress_tell(source, &progress.sweep, &told))

@@ -103,11 +103,14 @@ static int status_all(Source *source, const char *problem, const Cli *cli, bool 
 
 /* ---- one sweep ---- */
 
-static int print_running(const Progress *progress, const Cli *cli, Error *error) {
+static int print_running(Source *source, const Progress *progress, const Cli *cli, Error *error) {
     Table *table;
     char text[FORMAT_MAX];
+    FitSettings fit;
+    Error ignored = {0};
     if (progress->running_count == 0)
         return 0;
+    source_fit_settings(source, &progress->sweep, &fit, &ignored); /* else the defaults */
     if (table_new(&table, cli, error) < 0)
         return -1;
     table_column(table, "Run", TABLE_RIGHT, 0);
@@ -117,6 +120,7 @@ static int print_running(const Progress *progress, const Cli *cli, Error *error)
     table_column(table, "Attempt", TABLE_RIGHT, 2);
     table_column(table, "Done", TABLE_RIGHT, 0);
     table_column(table, "Planned", TABLE_RIGHT, 0);
+    table_column(table, fit.metric, TABLE_RIGHT, 0);
     table_column(table, "Started", TABLE_LEFT, 1);
     for (size_t i = 0; i < progress->running_count; i++) {
         const RunRecord *run = &progress->running[i];
@@ -127,6 +131,7 @@ static int print_running(const Progress *progress, const Cli *cli, Error *error)
         table_cell(table, "%lld", (long long)run->attempts);
         table_cell(table, "%s", format_percent(run->flops.exact > 0 ? fmin(1, run->done_flops / run->flops.exact) : 0, text));
         table_cell(table, "%s", format_known_scaled(run->flops.exact, "FLOP", text));
+        table_cell(table, "%s", run->has_point ? format_metric(fit.metric, point_metric(&run->last, fit.metric), text) : "-");
         table_cell(table, "%s", format_time(run->started_at, text));
     }
     putchar('\n');
@@ -135,7 +140,7 @@ static int print_running(const Progress *progress, const Cli *cli, Error *error)
     return result;
 }
 
-static int print_one(const Progress *progress, const Cli *cli, Error *error) {
+static int print_one(Source *source, const Progress *progress, const Cli *cli, Error *error) {
     const SweepRecord *sweep = &progress->sweep;
     char text[FORMAT_MAX], other[FORMAT_MAX];
     printf("%s: %s, %s%s%ssubmitted %s\n", sweep->name, state_word(sweep), *sweep->data ? "on " : "", sweep->data, *sweep->data ? ", " : "",
@@ -159,7 +164,7 @@ static int print_one(const Progress *progress, const Cli *cli, Error *error) {
                format_left(progress->seconds_left, other));
     if (*sweep->waiting)
         cli_say(cli, "  waiting  %s", sweep->waiting);
-    return print_running(progress, cli, error);
+    return print_running(source, progress, cli, error);
 }
 
 static int print_one_json(Source *source, const char *problem, const Progress *progress, Error *error) {
@@ -189,7 +194,7 @@ static int status_one(Source *source, const char *name, const char *problem, con
     int result = progress_read(&progress, source, name, error);
     if (result)
         return result;
-    return json ? print_one_json(source, problem, &progress, error) : print_one(&progress, cli, error);
+    return json ? print_one_json(source, problem, &progress, error) : print_one(source, &progress, cli, error);
 }
 
 int verb_status(const Cli *cli, const Arguments *arguments, Error *error) {
