@@ -131,7 +131,7 @@ static int session_run(Session *session, Error *error) {
     if (result)
         return result;
     submit_print(&session->submitted);
-    submit_tell(&session->submitted);
+    submit_tell(session->source, session->sweep, &session->submitted);
     result = session_retry(session, error);
     fflush(stdout);
     if (!result)

@@ -2,7 +2,9 @@
 #include "submit.h"
 #include "sweep_file.h"
 
+#include <jansson.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 static const double submit_seconds = 120; /* a sweep of a hundred thousand runs takes some of these */
 
@@ -37,14 +39,66 @@ void submit_print(const SubmitRecord *record) {
     putchar('\n');
 }
 
-void submit_tell(const SubmitRecord *record) {
+static void tell_elsewhere(const SubmitRecord *record) {
     static const char none[] = "the run's directory";
-    if (!record->elsewhere)
+    if (record->elsewhere)
+        cli_note("%lld of the shared results %s of the program in %s; yours is in %s: set trainer.version where the two differ",
+                 (long long)record->elsewhere, record->elsewhere == 1 ? "is" : "are",
+                 *record->elsewhere_directory ? record->elsewhere_directory : none, *record->directory ? record->directory : none);
+}
+
+/* Of the files that a program's command names, the one that was written last, and the results that are older. */
+typedef struct Changed {
+    char file[PATH_TEXT_MAX];
+    double written_at; /* 0: it names none */
+    long long older;
+} Changed;
+
+static void find_changed(const Program *program, Changed *out) {
+    json_t *command = json_loads(program->command, 0, NULL), *argument;
+    size_t i;
+    json_array_foreach(command, i, argument) {
+        char path[PATH_TEXT_MAX];
+        struct stat status;
+        Error ignored = {0};
+        const char *text = json_string_value(argument), *directory = *text == '/' ? "" : program->directory;
+        if (path_format(path, &ignored, "%s%s%s", directory, *directory ? "/" : "", text) || *path != '/' || stat(path, &status) ||
+            !S_ISREG(status.st_mode) || (double)status.st_mtime <= out->written_at)
+            continue;
+        out->written_at = (double)status.st_mtime;
+        text_copy(out->file, sizeof out->file, path);
+    }
+    json_decref(command);
+}
+
+static int count_older(void *context, const RunRecord *record, Error *error) {
+    Changed *changed = context;
+    (void)error;
+    bool measured = record->state == RUN_DONE || record->state == RUN_DIVERGED;
+    changed->older += measured && record->started_at < changed->written_at;
+    return 0;
+}
+
+static void tell_changed(Source *source, const Sweep *sweep, const SubmitRecord *record) {
+    SweepRecord stored;
+    Run run;
+    SweepCursor cursor;
+    Changed changed = {0};
+    Error ignored = {0};
+    sweep_cursor_init(&cursor, sweep);
+    if (!sweep_is_external(sweep) || !record->shared || !sweep_cursor_next(&cursor, &run))
         return;
+    find_changed(&run.program, &changed);
+    if (changed.written_at > 0 && !source_sweep(source, record->name, &stored, &ignored) &&
+        !source_runs(source, &stored, -1, count_older, &changed, &ignored) && changed.older)
+        cli_note("%s was written after %lld of the shared results %s begun: raise trainer.version where it gives other numbers now",
+                 changed.file, changed.older, changed.older == 1 ? "was" : "were");
+}
+
+void submit_tell(Source *source, const Sweep *sweep, const SubmitRecord *record) {
     fflush(stdout);
-    cli_note("%lld of the shared results %s of the program in %s; yours is in %s: set trainer.version where the two differ",
-             (long long)record->elsewhere, record->elsewhere == 1 ? "is" : "are",
-             *record->elsewhere_directory ? record->elsewhere_directory : none, *record->directory ? record->directory : none);
+    tell_elsewhere(record);
+    tell_changed(source, sweep, record);
 }
 
 static int print_json(const SubmitRecord *record, Error *error) {
@@ -87,7 +141,7 @@ int verb_submit(const Cli *cli, const Arguments *arguments, Error *error) {
     else if (!result)
         submit_print(&record);
     if (!result)
-        submit_tell(&record);
+        submit_tell(source, sweep, &record);
 out:
     source_free(source);
     sweep_free(sweep);

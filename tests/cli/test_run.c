@@ -9,7 +9,9 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { LONG_EPOCHS = 120, COMMANDS = 4 };
@@ -331,6 +333,37 @@ static void test_run_tries_failed_runs_again(void **state) {
     assert_int_equal(site_count("mended", "done"), 2);
 }
 
+static void file_date(const char *path, time_t when) {
+    const struct timespec times[2] = {{.tv_sec = when}, {.tv_sec = when}};
+    assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+}
+
+/* Results of a program that was written since are shared, which is said. */
+static void test_shared_results_of_an_earlier_program_are_told(void **state) {
+    (void)state;
+    static const char file[] = "version: 1\nname: a\ndata: {inputs: 4, classes: 2, examples: 100}\nmodel: {name: toy}\n"
+                               "trainer: {kind: external, command: [sh, train.sh, '{width}'], directory: %s, params: 5, flops: 100, "
+                               "steps: 1}\n"
+                               "grid: {depth: 1, width: [8, 16], examples: 100}\n"
+                               "train: {epochs: 1, batch: 100, optimizer: {name: sgd, lr: 0.1}}\n";
+    char text[1024 + PATH_TEXT_MAX], path[PATH_TEXT_MAX], program[PATH_TEXT_MAX];
+    site_path(program, "train.sh");
+    site_write("train.sh", "echo '{\"step\": 1, \"test_error\": 0.5}'\n");
+    file_date(program, time(NULL) - 60);
+    site_path(path, "");
+    snprintf(text, sizeof text, file, path);
+    site_write("a.yaml", text);
+    site_path(path, "a.yaml");
+    site_expect(CLI_OK, "sweepctl", "run", path, "--no-plot", NULL);
+    Output output = site_run("sweepctl", "run", path, "--no-plot", NULL);
+    assert_null(strstr(output.err, "was written after"));
+    output_free(&output);
+    file_date(program, time(NULL) + 60);
+    output = site_run("sweepctl", "run", path, "--no-plot", NULL);
+    assert_says_once(&output, CLI_OK, "train.sh was written after 2 of the shared results were begun: raise trainer.version");
+    output_free(&output);
+}
+
 /* Results of the program in another directory are shared, which is said. */
 static void test_shared_results_of_another_program_are_told(void **state) {
     (void)state;
@@ -405,6 +438,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_a_full_disk_is_told_while_runs_run, site_set_up, site_tear_down),
         cmocka_unit_test_setup_teardown(test_run_tries_failed_runs_again, site_set_up, site_tear_down),
         cmocka_unit_test_setup_teardown(test_shared_results_of_another_program_are_told, site_set_up, site_tear_down),
+        cmocka_unit_test_setup_teardown(test_shared_results_of_an_earlier_program_are_told, site_set_up, site_tear_down),
         cmocka_unit_test_setup_teardown(test_cancelled_is_no_success, site_set_up, site_tear_down),
         cmocka_unit_test_setup_teardown(test_done_run_is_not_retried, site_set_up, site_tear_down),
     };

@@ -219,10 +219,8 @@ static void test_a_hindered_machine_refuses_nothing(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_open_refuses),
-        cmocka_unit_test(test_open_verifies_the_bytes),
-        cmocka_unit_test(test_stamp),
-        cmocka_unit_test(test_a_hindered_machine_refuses_nothing),
+        cmocka_unit_test(test_open_refuses),  cmocka_unit_test(test_open_verifies_the_bytes),
+        cmocka_unit_test(test_stamp),         cmocka_unit_test(test_a_hindered_machine_refuses_nothing),
         cmocka_unit_test(test_fashion_mnist),
     };
     return cmocka_run_group_tests(tests, scratch_setup, scratch_teardown);
