@@ -7,7 +7,8 @@ resnet18: width is the channels of the first stage (64 in the paper), depth the 
 vit:      patches of 4 x 4, width the size of a token, depth the blocks, a head for each 32 of width.
 mixer:    patches of 4 x 4, width the size of a token, depth the blocks; tokens are mixed in half of the width, channels in four times it.
 
-Training as the run says: AdamW or SGD, its schedule, label smoothing; the subset is the first `examples` of an order that subset_seed shuffles.
+Training as the run says: AdamW or SGD, its schedule, label smoothing; what else a run may ask for (augmentation, bf16, dropout, ...) is refused.
+Of an order that subset_seed shuffles the first `validation` examples are set apart, and the next `examples` are trained on.
 FLOPs are those of convolutions and products, 2 for a multiply-add, backward as twice forward. State is kept at every point, and when the
 program is told to stop; train_ metrics are those of the first 2000 examples."""
 import json
@@ -21,6 +22,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+PACK_VERSION = 3
 PATCH = 4
 TRAIN_MEASURED = 2000
 
@@ -29,15 +31,14 @@ def load_pack(path):
     """(train images, train labels, test images, test labels, mean, deviation) of a packed data set, docs/packed-data.md."""
     raw = torch.from_file(path, shared=False, size=os.path.getsize(path), dtype=torch.uint8)
     head = bytes(raw[:4096].tolist())
+    version = struct.unpack_from("<I", head, 8)[0]
+    if version != PACK_VERSION:
+        refuse(f"{path}: a pack of version {version}; this trainer reads version {PACK_VERSION}")
     classes, train, test = struct.unpack_from("<QQQ", head, 32)
     places = struct.unpack_from("<QQQQ", head, 64)
-    if struct.unpack_from("<I", head, 8)[0] == 1:
-        side, channels = math.isqrt(struct.unpack_from("<Q", head, 24)[0]), 1
-        shape, moments = (1, side, side), ([struct.unpack_from("<f", head, 56)[0]], [struct.unpack_from("<f", head, 60)[0]])
-    else:
-        height, width, channels = struct.unpack_from("<QQQ", head, 256)
-        shape = (channels, height, width)
-        moments = (struct.unpack_from("<4f", head, 296)[:channels], struct.unpack_from("<4f", head, 312)[:channels])
+    height, width, channels = struct.unpack_from("<QQQ", head, 256)
+    shape = (channels, height, width)
+    moments = (struct.unpack_from("<4f", head, 296)[:channels], struct.unpack_from("<4f", head, 312)[:channels])
 
     def images(place, count):
         return raw[place:place + count * math.prod(shape)].view(count, *shape)
@@ -154,18 +155,28 @@ def forward_macs(model, x):
 
 
 def rate(schedule, step, steps):
-    """What the peak rate is multiplied by at a step."""
-    warm = schedule["warmup"] * steps
-    if step < warm:
-        return (step + 1) / warm
-    share = (step - warm) / max(1, steps - warm)
+    """What the peak rate is multiplied by at a step, as sweepd's own trainer does it: the decay runs from the first step to the last, and the
+    warm-up multiplies it."""
+    share = step / steps
+    warm = min(1, (step + 1) / max(1, round(schedule["warmup"] * steps)))
     if schedule["name"] == "cosine":
-        return 0.5 * (1 + math.cos(math.pi * share))
+        return warm * (1 + math.cos(math.pi * share)) / 2
     if schedule["name"] == "linear":
-        return 1 - share
+        return warm * (1 - share)
     if schedule["name"] == "wsd":
-        return min(1, (steps - step) / (schedule["decay"] * steps))
-    return 1
+        return warm * (min(1, (1 - share) / schedule["decay"]) if schedule["decay"] > 0 else 1)
+    return warm
+
+
+def check_settings(spec):
+    """What this trainer does not do must not look done."""
+    known = {"": {"data", "examples", "model", "resources", "seed", "train", "trainer", "version"}, "data": {"digest", "name", "pack", "subset_seed", "validation"},
+             "train": {"batch", "epochs", "evaluations", "label_smoothing", "optimizer", "precision", "schedule"}}
+    for part, keys in known.items():
+        for key in (spec[part] if part else spec).keys() - keys:
+            refuse(f"{part + '.' if part else ''}{key}: this trainer has no such setting")
+    if spec["train"].get("precision", "fp32") != "fp32":
+        refuse(f"train.precision: {spec['train']['precision']}: this trainer has fp32")
 
 
 def make_optimizer(model, settings):
@@ -211,11 +222,11 @@ def load(path, model, optimizer):
     return state["step"]
 
 
-def tell(step, model, test, train=None):
-    """A point: the metrics of each part that is given."""
+def tell(step, model, parts):
+    """A point: the metrics of each part that has examples."""
     point = {"step": step}
-    for name, part in (("test", test), ("train", train)):
-        if part:
+    for name, part in parts.items():
+        if len(part[1]):
             point[name + "_loss"], point[name + "_error"] = measure(model, *part)
     print(json.dumps(point), flush=True)
 
@@ -223,6 +234,7 @@ def tell(step, model, test, train=None):
 def main():
     name = sys.argv[1]
     spec = json.load(open(os.environ["SWEEPD_SPEC"]))
+    check_settings(spec)
     train, count, told = spec["train"], spec["examples"], int(os.environ["SWEEPD_STEP"])
     torch.set_num_threads(int(os.environ["SWEEPD_THREADS"]))
     torch.manual_seed(spec["seed"])
@@ -231,9 +243,15 @@ def main():
     if height != width or (name != "resnet18" and height % PATCH):
         refuse(f"images of {width} x {height}: this trainer needs square ones, and for {name} a side that {PATCH} divides")
 
-    order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(spec["data"]["subset_seed"]))[:count]
-    x, y = (images[order].float() / 255 - mean) / deviation, labels[order]
-    test = ((test_images.float() / 255 - mean) / deviation, test_labels)
+    order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(spec["data"]["subset_seed"]))
+    apart = spec["data"]["validation"]
+
+    def part(images, labels):
+        return (images.float() / 255 - mean) / deviation, labels
+
+    x, y = part(images[order[apart:apart + count]], labels[order[apart:apart + count]])
+    parts = {"test": part(test_images, test_labels), "validation": part(images[order[:apart]], labels[order[:apart]]),
+             "train": (x[:TRAIN_MEASURED], y[:TRAIN_MEASURED])}
     model = make_model(name, channels, height, spec["model"]["classes"], spec["model"]["width"], spec["model"]["depth"])
     batch = min(train["batch"], count)
     an_epoch = count // batch
@@ -248,7 +266,7 @@ def main():
     kept = os.path.join(os.environ["SWEEPD_RUN_DIR"], "state.pt")
     done = load(kept, model, optimizer)
     if done == steps > told:  # killed between its state and its last line
-        tell(steps, model, test)
+        tell(steps, model, parts)
     model.train()
     shuffled = None
     for step in range(done, steps):
@@ -265,7 +283,7 @@ def main():
         if step + 1 in points or stopping:
             save(kept, step + 1, model, optimizer)
         if step + 1 in points or not math.isfinite(loss.item()):
-            tell(step + 1, model, test, (x[:TRAIN_MEASURED], y[:TRAIN_MEASURED]))
+            tell(step + 1, model, parts)
         if stopping and step + 1 < steps:
             sys.exit(143)
     if os.path.exists(kept):
