@@ -128,6 +128,8 @@ int file_read(const char *path, size_t max, Buffer *out, Error *error);
 enum { FILE_MISSING = 1, FILE_END = -1 };
 /* Appends at most `bytes` from byte `from` on (nothing where the file is shorter), or with FILE_END the last ones. 0, FILE_MISSING, -1. */
 int file_read_part(const char *path, int64_t from, size_t bytes, Buffer *out, Error *error);
+/* Behind what the file holds, and on disk when this returns; the file is there. After a failure a part of it may be in the file. */
+int file_append(const char *path, const void *data, size_t size, Error *error);
 /* Writes to another file, syncs, and gives it the name: path holds the old bytes or the new ones, never a part. */
 int file_write_atomic(const char *path, const void *data, size_t size, unsigned mode, Error *error);
 /* The same for a file that is written piece by piece: opens a file for reading and writing and returns its descriptor, or -1. It has no

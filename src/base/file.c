@@ -86,6 +86,16 @@ static int write_whole(int descriptor, const char *data, size_t size) {
     return 0;
 }
 
+int file_append(const char *path, const void *data, size_t size, Error *error) {
+    int descriptor = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
+    int number = descriptor < 0 ? errno : -write_whole(descriptor, data, size);
+    if (!number && fdatasync(descriptor) && errno != EINVAL) /* EINVAL: a file system that cannot */
+        number = errno;
+    if (descriptor >= 0)
+        close(descriptor);
+    return number ? error_set_errno(error, number, "cannot write %s", path) : 0;
+}
+
 /* The directory that holds the name. */
 static const char *directory_of(const char *path, char parent[PATH_TEXT_MAX]) {
     text_copy(parent, PATH_TEXT_MAX, path);

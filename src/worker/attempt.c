@@ -27,6 +27,7 @@ typedef struct Attempt {
     Trainer *trainer;
     TrainLoop loop;
     double memory_bytes; /* the most that was seen */
+    size_t kept;         /* points that the journal has, or had before they were acknowledged */
 
     bool hindered; /* by this machine: a disk that is full, a directory that cannot be used */
     Outcome outcome;
@@ -67,13 +68,17 @@ static int attempt_open(Attempt *attempt, Error *error) {
     return 0;
 }
 
-/* Points that a checkpoint is past are measured by nobody again. */
+/* Points that a checkpoint is past are measured by nobody again. While the daemon is away they become many. */
 static int attempt_keep_points(Attempt *attempt, Error *error) {
     Buffer text;
-    buffer_init(&text, WIRE_BODY_MAX);
-    int result = reporter_format_points(attempt->reporter, &text, error);
+    size_t kept = attempt->kept;
+    bool append;
+    buffer_init(&text, RUN_FILES_JOURNAL_MAX);
+    int result = reporter_format_points(attempt->reporter, &kept, &append, &text, error);
     if (!result && text.size)
-        result = file_write_atomic(attempt->files.journal, text.data, text.size, 0644, error);
+        result = append ? file_append(attempt->files.journal, text.data, text.size, error)
+                        : file_write_atomic(attempt->files.journal, text.data, text.size, 0644, error);
+    attempt->kept = result ? 0 : kept;
     buffer_deinit(&text);
     return result;
 }

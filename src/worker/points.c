@@ -30,8 +30,8 @@ void points_deinit(PointList *list) {
     *list = (PointList){0};
 }
 
-int points_format(const PointList *list, Buffer *out, Error *error) {
-    for (size_t i = 0; i < list->count; i++) {
+int points_format(const PointList *list, size_t from, Buffer *out, Error *error) {
+    for (size_t i = from; i < list->count; i++) {
         journal_format_point(&list->points[i], out);
         buffer_append_text(out, "\n");
     }

@@ -255,9 +255,12 @@ int reporter_point(Reporter *reporter, const Point *point, Error *error) {
     return result;
 }
 
-int reporter_format_points(Reporter *reporter, Buffer *out, Error *error) {
+int reporter_format_points(Reporter *reporter, size_t *kept, bool *append, Buffer *out, Error *error) {
     pthread_mutex_lock(&reporter->lock);
-    int result = points_format(&reporter->current->points, out, error);
+    const Entry *entry = reporter->current;
+    *append = *kept > entry->acknowledged;
+    int result = points_format(&entry->points, *append ? *kept - entry->acknowledged : 0, out, error);
+    *kept = entry->acknowledged + entry->points.count;
     pthread_mutex_unlock(&reporter->lock);
     return result;
 }

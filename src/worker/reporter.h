@@ -14,7 +14,8 @@ typedef struct Entry {
     ReporterState state;
     Directive directive;
     double step, flops;
-    PointList points; /* that are not acknowledged */
+    PointList points;    /* that are not acknowledged */
+    size_t acknowledged; /* points before them */
     int64_t sequence;
     Outcome outcome; /* of one that has ended; as the next three */
     RunState run_state;

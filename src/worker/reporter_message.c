@@ -81,6 +81,7 @@ static void reporter_rejected(Reporter *reporter, const char *text) {
 static void settle_accepted(Reporter *reporter, const Said *said, const ReportAnswer *answer) {
     Entry *entry = said->entry;
     points_drop(&entry->points, said->points);
+    entry->acknowledged += said->points;
     if (said->kind == REPORT_RESULT) {
         reporter_entry_over(reporter, entry, REPORTER_DELIVERED);
     } else if (answer->directive == DIRECTIVE_DROP) {

@@ -11,8 +11,6 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { RUN_FILES_JOURNAL_MAX = 64 << 20 }; /* bytes that are taken over */
-
 int run_files_name(RunFiles *files, const char *directory, Error *error) {
     const struct {
         char *path;

@@ -59,8 +59,8 @@ int points_append(PointList *list, const Point *point, Error *error);
 /* The first `count` go. */
 void points_drop(PointList *list, size_t count);
 void points_deinit(PointList *list);
-/* As lines of a journal, and back; a line that is not a point is passed over with a warning. */
-int points_format(const PointList *list, Buffer *out, Error *error);
+/* Those from number `from` on as lines of a journal, and back; a line that is not a point is passed over with a warning. */
+int points_format(const PointList *list, size_t from, Buffer *out, Error *error);
 int points_parse(PointList *list, const Buffer *text, Error *error);
 
 /* ---- points in a file, one JSON object a line ---- */
@@ -120,8 +120,9 @@ bool reporter_handed_back(Reporter *reporter);
 /* Of the current lease: */
 void reporter_progress(Reporter *reporter, double step, double flops);
 int reporter_point(Reporter *reporter, const Point *point, Error *error);
-/* Its points that the daemon has not acknowledged, as lines of a journal. */
-int reporter_format_points(Reporter *reporter, Buffer *out, Error *error);
+/* Its points that the daemon has not acknowledged, as lines of a journal that has the first *kept of all its points: *append, and only
+ * those behind them, or where none of them is needed any more, all. *kept is then the number of all. */
+int reporter_format_points(Reporter *reporter, size_t *kept, bool *append, Buffer *out, Error *error);
 Directive reporter_directive(Reporter *reporter);
 /* The last report: points that wait go with it or before it. A result in which the environment's host is empty leaves what the lease's
  * request said. */
@@ -168,6 +169,8 @@ void worker_environment(int threads, Environment *out);
 void worker_environment_add(const Trainer *trainer, const Run *run, Environment *out);
 
 /* ---- the run directory ---- */
+
+enum { RUN_FILES_JOURNAL_MAX = 64 << 20 }; /* bytes of a journal: 10000 points of 72 metrics take half of them */
 
 typedef struct RunFiles {
     char directory[PATH_TEXT_MAX], spec[PATH_TEXT_MAX], checkpoint[PATH_TEXT_MAX], log[PATH_TEXT_MAX];

@@ -79,7 +79,7 @@ static void test_a_list_gives_and_takes_in_order(void **state) {
     }
     points_drop(&list, 3);
     assert_int_equal(list.count, 17);
-    assert_int_equal(points_format(&list, &text, NULL), 0);
+    assert_int_equal(points_format(&list, 0, &text, NULL), 0);
     assert_int_equal(points_parse(&back, &text, NULL), 0);
     assert_int_equal(back.count, 17);
     for (size_t i = 0; i < back.count; i++)

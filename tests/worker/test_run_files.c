@@ -55,7 +55,7 @@ static void keep(const RunFiles *files, const int64_t *steps, size_t count) {
         Point point = {.step = steps[i], .metrics = {{"test_loss", 1.0 / (double)steps[i]}}, .metric_count = 1};
         assert_int_equal(points_append(&list, &point, NULL), 0);
     }
-    assert_int_equal(points_format(&list, &text, NULL), 0);
+    assert_int_equal(points_format(&list, 0, &text, NULL), 0);
     assert_int_equal(file_write_atomic(files->journal, text.data, text.size, 0644, NULL), 0);
     points_deinit(&list);
     buffer_deinit(&text);
