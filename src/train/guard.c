@@ -99,6 +99,11 @@ static pid_t end_others(void) {
     return last > 0 ? last : -1;
 }
 
+void guard_signal(pid_t program, int number) {
+    kill(-program, number);
+    kill(program, number);
+}
+
 /* Whether the program has ended; orphans of its that have are collected on the way. It is looked at, and its group ended, before it is
  * collected: until then nobody else can have its number. */
 static bool collect(GuardReport *report) {
@@ -110,7 +115,7 @@ static bool collect(GuardReport *report) {
             seen.si_pid = 0;
             continue;
         }
-        kill(-report->pid, SIGKILL);
+        guard_signal(report->pid, SIGKILL);
         if (wait4(report->pid, &report->status, 0, &usage) == report->pid)
             report->memory_bytes = 1024.0 * (double)usage.ru_maxrss;
         return true;
@@ -122,7 +127,7 @@ static void watch(int lifeline, GuardReport *report, const sigset_t *waiting) {
     struct pollfd polled = {.fd = lifeline, .events = POLLIN};
     while (!collect(report))
         if (ppoll(&polled, 1, NULL, waiting) > 0) { /* the worker is gone */
-            kill(-report->pid, SIGKILL);
+            guard_signal(report->pid, SIGKILL);
             polled.fd = -1;
         }
 }

@@ -14,6 +14,9 @@ typedef struct GuardReport {
     pid_t left;          /* one that it started and that is still there after GUARD_SECONDS; -1: which is not known; 0: none is */
 } GuardReport;
 
+/* To the program and its process group, which it may have left. */
+void guard_signal(pid_t program, int number);
+
 /* In a child that was forked for it: starts the program by calling run(context), which does not return, in a child of its own, writes a
  * report with its pid to `reports` and, when the program has ended, another. `lifeline` is the reading end of a pipe whose other end the
  * worker holds, and nobody else. Calls async-signal-safe functions alone. */

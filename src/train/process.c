@@ -215,7 +215,7 @@ bool process_ended(Process *process) {
 /* While the guard is there, nobody else can have the program's number but for the moment in which it leaves. */
 void process_signal(const Process *process, int number) {
     if (process->pid > 0)
-        kill(-process->pid, number);
+        guard_signal(process->pid, number);
 }
 
 void process_deinit(Process *process) {
