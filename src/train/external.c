@@ -100,6 +100,20 @@ static bool is_diverged(const Point *point) {
     return false;
 }
 
+/* A directory that is gone is the program's doing, and no fault of the machine. */
+static int session_keep(const Session *session, Error *error) {
+    const TrainLoop *loop = session->loop;
+    Trainer *trainer = &session->external->base;
+    if (!loop->checkpoint_path) /* the directory may be another's by now */
+        return 0;
+    if (!file_exists(session->directory))
+        return error_set(error, "the program has removed its run's directory, %s", session->directory);
+    if ((loop->on_checkpoint && loop->on_checkpoint(loop->context, error)) ||
+        trainer->interface->save(trainer, loop->checkpoint_path, error))
+        return TRAIN_UNSAVED;
+    return 0;
+}
+
 static int take_point(Session *session, const Point *point, Error *error) {
     Trainer *trainer = &session->external->base;
     const TrainLoop *loop = session->loop;
@@ -108,14 +122,7 @@ static int take_point(Session *session, const Point *point, Error *error) {
     trainer->seconds = point->seconds;
     if (loop->on_point && loop->on_point(loop->context, point, error))
         return -1;
-    if (is_diverged(point))
-        return TRAIN_DIVERGED;
-    if (!loop->checkpoint_path) /* the directory may be another's by now */
-        return 0;
-    if ((loop->on_checkpoint && loop->on_checkpoint(loop->context, error)) ||
-        trainer->interface->save(trainer, loop->checkpoint_path, error))
-        return TRAIN_UNSAVED;
-    return 0;
+    return is_diverged(point) ? TRAIN_DIVERGED : session_keep(session, error);
 }
 
 /* After the first thing that ends the run nothing more is taken, but for a stop: a program that is asked to end may measure once more. */
@@ -250,7 +257,7 @@ static int session_judge(const Session *session, Error *error) {
 
 static int external_run(Trainer *trainer, const TrainLoop *loop, Error *error) {
     External *external = (External *)trainer;
-    if (trainer->step == trainer->steps) /* it was done, and not delivered */
+    if (external->ended) /* well, and its result was not delivered */
         return 0;
     Session *session = calloc(1, sizeof *session);
     if (!session)
@@ -270,6 +277,10 @@ static int external_run(Trainer *trainer, const TrainLoop *loop, Error *error) {
         result = session_run(session, error);
     if (!result)
         result = session_judge(session, error);
+    if (!result) {
+        external->ended = true;
+        result = session_keep(session, error);
+    }
     process_deinit(&session->process);
     buffer_deinit(&session->line);
     if (session->log >= 0)
@@ -280,12 +291,12 @@ static int external_run(Trainer *trainer, const TrainLoop *loop, Error *error) {
 
 /* ---- how far it has come: a safetensors file without tensors ---- */
 
-enum { KEPT_FLOPS, KEPT_PARAMS, KEPT_PARAMS_TOLD, KEPT_SECONDS, KEPT_STEP, KEPT_COUNT };
-static const char *const kept_names[KEPT_COUNT] = {"flops", "params", "params_told", "seconds", "step"};
+enum { KEPT_ENDED, KEPT_FLOPS, KEPT_PARAMS, KEPT_PARAMS_TOLD, KEPT_SECONDS, KEPT_STEP, KEPT_COUNT };
+static const char *const kept_names[KEPT_COUNT] = {"ended", "flops", "params", "params_told", "seconds", "step"};
 static const double KEPT_MAX = 1e300;
 
 static SavedForm kept_form(const char *key) {
-    return (SavedForm){.format = "sweepd-external-1", .run = key, .names = kept_names, .count = KEPT_COUNT};
+    return (SavedForm){.format = "sweepd-external-2", .run = key, .names = kept_names, .count = KEPT_COUNT};
 }
 
 static int external_save(Trainer *trainer, const char *path, Error *error) {
@@ -298,16 +309,16 @@ static int external_save(Trainer *trainer, const char *path, Error *error) {
     snprintf(seconds, sizeof seconds, "%.17g", trainer->seconds);
     snprintf(params, sizeof params, "%.17g", external->params);
     snprintf(flops, sizeof flops, "%.17g", external->run_flops);
-    const char *const texts[KEPT_COUNT] = {flops, params, external->params_told ? "1" : "0", seconds, step};
+    const char *const texts[KEPT_COUNT] = {external->ended ? "1" : "0", flops, params, external->params_told ? "1" : "0", seconds, step};
     return saved_write(&form, texts, NULL, 0, path, error);
 }
 
 static int external_take(External *external, const Safetensors *file, const char *path, Error *error) {
     Trainer *trainer = &external->base;
-    int64_t step, told;
+    int64_t step, told, ended;
     double seconds, params, flops;
     if (!saved_whole(file, kept_names[KEPT_STEP], trainer->steps, &step) || !saved_whole(file, kept_names[KEPT_PARAMS_TOLD], 1, &told) ||
-        !saved_number(file, kept_names[KEPT_SECONDS], KEPT_MAX, &seconds) ||
+        !saved_whole(file, kept_names[KEPT_ENDED], 1, &ended) || !saved_number(file, kept_names[KEPT_SECONDS], KEPT_MAX, &seconds) ||
         !saved_number(file, kept_names[KEPT_PARAMS], KEPT_MAX, &params) || !saved_number(file, kept_names[KEPT_FLOPS], KEPT_MAX, &flops))
         return train_refuse(error, "%s: damaged: one of its numbers is none in bounds", path);
     trainer->step = external->resumed = step;
@@ -315,6 +326,7 @@ static int external_take(External *external, const Safetensors *file, const char
     external->params = params;
     external->run_flops = flops;
     external->params_told = told > 0;
+    external->ended = ended > 0;
     trainer->flops = flops * (double)step / (double)trainer->steps;
     return 0;
 }

@@ -18,13 +18,15 @@ typedef struct External {
     Trainer base;
     char data_path[PATH_TEXT_MAX]; /* "": no data */
     GpuSet gpus;
-    double params, run_flops; /* of the whole run, as the sweep file or the program says; 0: not known yet */
-    bool params_told;         /* by the program: points carry them */
-    double seconds_before;    /* of earlier attempts */
-    double begun;             /* monotonic; of this one */
-    int64_t resumed;          /* the step of the last point of earlier attempts; points up to there are passed over */
-    int64_t last_step;        /* of the last point that this attempt gave; -1: none */
-    int64_t lines, points;    /* of this attempt */
+    double params, run_flops;                       /* of the whole run, as the sweep file or the program says; 0: not known yet */
+    bool params_told;                               /* by the program: points carry them */
+    bool ended;                                     /* well, in an earlier attempt or in this one */
+    double seconds_before;                          /* of earlier attempts */
+    double begun;                                   /* monotonic; of this one */
+    int64_t resumed;                                /* the step of the last point of earlier attempts; points up to there are passed over */
+    int64_t last_step;                              /* of the last point that this attempt gave; -1: none */
+    double last_flops, last_examples, last_seconds; /* and what it said; they do not fall */
+    int64_t lines, points;                          /* of this attempt */
 } External;
 
 int external_new(Trainer **out, const Run *run, const TrainerOptions *options, Error *error);

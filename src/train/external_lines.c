@@ -87,6 +87,14 @@ static int read_step(External *external, json_t *object, Point *out, Error *erro
     return 0;
 }
 
+/* What has been done does not become less; *last: at the point before. */
+static int check_rise(External *external, const char *key, double value, double *last, Error *error) {
+    if (value < *last)
+        return refuse_line(external, error, "%s: %.12g after %.12g", key, value, *last);
+    *last = value;
+    return 0;
+}
+
 static int read_flops(External *external, json_t *value, Point *out, Error *error) {
     const Trainer *trainer = &external->base;
     bool last = out->step == trainer->steps;
@@ -97,15 +105,15 @@ static int read_flops(External *external, json_t *value, Point *out, Error *erro
         return refuse_line(external, error, "flops: %.12g at step %lld of %lld, but the run's are %.12g", out->flops, (long long)out->step,
                            (long long)trainer->steps, external->run_flops);
     out->flops = fmin(out->flops, external->run_flops);
-    return 0;
+    return check_rise(external, "flops", out->flops, &external->last_flops, error);
 }
 
-static int read_amount(External *external, json_t *object, const char *key, double usual, double *out, Error *error) {
+static int read_amount(External *external, json_t *object, const char *key, double usual, double *last, double *out, Error *error) {
     json_t *value = json_object_get(object, key);
     *out = value ? json_number_value(value) : usual;
     if (value && (!json_is_number(value) || *out < 0))
         return refuse_line(external, error, "%s: expected a number of at least 0", key);
-    return 0;
+    return value ? check_rise(external, key, *out, last, error) : 0; /* what the program says, against what it said */
 }
 
 static int read_metric(External *external, const char *key, json_t *value, Point *out, Error *error) {
@@ -152,8 +160,8 @@ static int read_point(External *external, json_t *object, Point *out, Error *err
         return refuse_line(external, error, "%s: neither the sweep file nor the program's first line says how many",
                            external->run_flops <= 0 ? "flops" : "params");
     double seen = (double)run->examples * (double)run->epochs * (double)out->step / (double)trainer->steps;
-    if (read_amount(external, object, "examples", seen, &out->examples, error) ||
-        read_amount(external, object, "seconds", now, &out->seconds, error) ||
+    if (read_amount(external, object, "examples", seen, &external->last_examples, &out->examples, error) ||
+        read_amount(external, object, "seconds", now, &external->last_seconds, &out->seconds, error) ||
         read_flops(external, json_object_get(object, "flops"), out, error) || read_metrics(external, object, out, error))
         return -1;
     if (++external->points > EXTERNAL_POINTS_MAX)

@@ -1,6 +1,7 @@
 /* External programs through the seam: what they may say, how they may end, and what becomes of each. The programs are shell scripts. */
 #include "fixture.h"
 
+#include <sys/stat.h>
 #include <time.h>
 
 typedef struct Tried {
@@ -65,7 +66,7 @@ static Tried try_run(const Run *run) {
 }
 
 static void remove_files(void) {
-    static const char *const names[] = {"checkpoint", "log", "trace", "script"};
+    static const char *const names[] = {"checkpoint", "log", "trace", "script", "well"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         remove(scratch_path(names[i]));
 }
@@ -176,6 +177,36 @@ static void test_crashes(void **state) {
     free(log);
 }
 
+/* Its last point does not make a run that failed a finished one. */
+static void test_a_failure_after_the_last_point_stays_one(void **state) {
+    (void)state;
+    Run run = sized_run("echo \"from $SWEEPD_STEP\" >> trace\n" POINT(4) "[ -e well ] || exit 3\n");
+    for (int i = 0; i < 2; i++) {
+        Tried tried = try_run(&run);
+        assert_int_equal(tried.result, -1);
+        assert_non_null(strstr(tried.error.text, "exit code 3"));
+        assert_int_equal(tried.points.count, i == 0);
+    }
+    scratch_write(scratch_path("well"), "", 0);
+    Tried tried = try_run(&run);
+    assert_int_equal(tried.result, 0);
+    assert_int_equal(tried.points.count, 0);
+    char *trace = read_file("trace");
+    assert_string_equal(trace, "from 0\nfrom 4\nfrom 4\n");
+    free(trace);
+}
+
+/* Else the machine would seem to hinder it, and it would be tried for ever. */
+static void test_a_program_that_removes_its_directory_fails(void **state) {
+    (void)state;
+    static const char *const scripts[] = {POINT(1) "rm -r \"$SWEEPD_RUN_DIR\"\n" POINT(2) "sleep 1000\n",
+                                          POINT(4) "sleep 0.2\nrm -r \"$SWEEPD_RUN_DIR\"\n"};
+    for (size_t i = 0; i < sizeof scripts / sizeof *scripts; i++) {
+        check_script(scripts[i], -1, "the program has removed its run's directory, ");
+        assert_int_equal(mkdir(scratch_root, 0700), 0);
+    }
+}
+
 static void test_memory_that_ran_out_is_told_by_words(void **state) {
     (void)state;
     Run run = sized_run("echo 'RuntimeError: CUDA out of memory' >&2; exit 1\n");
@@ -245,6 +276,9 @@ static void test_wrong_lines_are_named(void **state) {
         {"{\"step\":4,\"flops\":1000}", "flops: 1000 at step 4 of 4, but the run's are 2000"},
         {"{\"step\":2,\"flops\":-1}", "flops: expected a number of at least 0"},
         {"{\"step\":2,\"seconds\":null}", "seconds: expected a number of at least 0"},
+        {"{\"step\":2,\"flops\":499}", "flops: 499 after 500"},
+        {"{\"step\":2,\"examples\":9}'\necho '{\"step\":3,\"examples\":8}", "line 3 of the program's output: examples: 8 after 9"},
+        {"{\"step\":2,\"seconds\":5}'\necho '{\"step\":3,\"seconds\":4}", "line 3 of the program's output: seconds: 4 after 5"},
         {many, "more than 72 metrics"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -332,6 +366,17 @@ static void test_what_ignores_sigterm_is_killed(void **state) {
     assert_int_equal(tried.result, TRAIN_TIMEOUT);
     assert_true(tried.seconds >= 5);
     assert_true(ends_soon(read_pid("trace")));
+}
+
+/* In a group of its own making, or in the worker's. */
+static void test_what_left_its_group_is_ended(void **state) {
+    (void)state;
+    static const char script[] = "exec /usr/bin/python3 -c 'import os, time; os.setpgid(0, os.getpgid(os.getppid())); time.sleep(30)'\n";
+    Run run = sized_run(script);
+    run.program.time_limit = 0.5;
+    Tried tried = try_run(&run);
+    assert_int_equal(tried.result, TRAIN_TIMEOUT);
+    assert_true(tried.seconds < 20);
 }
 
 /* What the program leaves behind neither holds the run up nor outlives it. */
@@ -432,6 +477,8 @@ int main(void) {
         TEST(test_arguments_and_environment),
         TEST(test_data_by_path),
         TEST(test_crashes),
+        TEST(test_a_failure_after_the_last_point_stays_one),
+        TEST(test_a_program_that_removes_its_directory_fails),
         TEST(test_memory_that_ran_out_is_told_by_words),
         TEST(test_what_is_missing_is_refused),
         TEST(test_a_loss_that_is_none_diverges),
@@ -440,6 +487,7 @@ int main(void) {
         TEST(test_floods_are_cut),
         TEST(test_the_time_limit_ends_it),
         TEST(test_what_ignores_sigterm_is_killed),
+        TEST(test_what_left_its_group_is_ended),
         TEST(test_nothing_is_left_behind),
         TEST(test_a_stopped_run_goes_on),
         TEST(test_another_runs_checkpoint_is_refused),
