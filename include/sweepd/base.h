@@ -174,7 +174,8 @@ typedef uint64_t GpuSet; /* bit i: device i */
 
 /* "0,1,3"; "": none. 0, or 1 when it is no such list. */
 int gpus_parse(const char *text, GpuSet *out);
-/* As an option's value: how many, "2" for devices 0 and 1, or which, "0,1,3"; a list of one ends with a comma, "3,". 0 or 1. */
+/* As an option's value: how many, "2" for devices 0 and 1, or which, "0,1,3"; a list of one ends with a comma, "3,". 0, or 1 when it is
+ * neither, or has places that CUDA_VISIBLE_DEVICES lists no names for. */
 int gpus_read_option(const char *text, GpuSet *out);
 const char *gpus_text(GpuSet set, char out[GPUS_TEXT_MAX]); /* "0,1,3"; returns out */
 /* What CUDA_VISIBLE_DEVICES is to be for a program that has these: their numbers, or their names in this process's own. Returns out. */

@@ -25,17 +25,6 @@ int gpus_parse(const char *text, GpuSet *out) {
     return 0;
 }
 
-int gpus_read_option(const char *text, GpuSet *out) {
-    int64_t count;
-    const char *end = number_read(text, &count);
-    if (!end)
-        return 1;
-    if (*end)
-        return gpus_parse(text, out);
-    *out = gpus_first(~(GpuSet)0, count);
-    return count > GPUS_MAX;
-}
-
 const char *gpus_text(GpuSet set, char out[GPUS_TEXT_MAX]) {
     size_t size = 0;
     *out = '\0';
@@ -79,9 +68,10 @@ typedef struct Names {
     int count;
 } Names;
 
+/* One that begins another may be the same device. */
 static bool names_have(const Names *names, const char *item, int size) {
     for (int i = 0; i < names->count; i++)
-        if (names->sizes[i] == size && !strncmp(names->items[i], item, (size_t)size))
+        if (!strncmp(names->items[i], item, (size_t)(names->sizes[i] < size ? names->sizes[i] : size)))
             return true;
     return false;
 }
@@ -100,6 +90,26 @@ static void names_read(const char *list, Names *out) {
         at = strchr(at, ',');
         at += at != NULL;
     }
+}
+
+static int option_parse(const char *text, GpuSet *out) {
+    int64_t count;
+    const char *end = number_read(text, &count);
+    if (!end)
+        return 1;
+    if (*end)
+        return gpus_parse(text, out);
+    *out = gpus_first(~(GpuSet)0, count);
+    return count > GPUS_MAX;
+}
+
+int gpus_read_option(const char *text, GpuSet *out) {
+    const char *list = getenv("CUDA_VISIBLE_DEVICES");
+    Names names;
+    if (option_parse(text, out))
+        return 1;
+    names_read(list ? list : "", &names);
+    return names.count > 0 && (*out & ~gpus_first(~(GpuSet)0, names.count));
 }
 
 static GpuSet visible_read(const char *list) {

@@ -206,7 +206,8 @@ static int take_given(DaemonOptions *out, const Given *given, Error *error) {
     if (given->log_path && !text_copy(out->log_path, sizeof out->log_path, given->log_path))
         return usage(error, "log", "FILE", "the path is too long");
     if (given->gpus && gpus_read_option(given->gpus, &out->queue.room.gpus) != 0)
-        return usage(error, "gpus", given->gpus, "must be a number of GPUs, or their numbers, as 0,1,3");
+        return usage(error, "gpus", given->gpus,
+                     "must be a number of GPUs, or their numbers, as 0,1,3; no more than CUDA_VISIBLE_DEVICES has, where that lists names");
     read_machine(out, given);
     if (path_home(given->home, out->home, error) != 0)
         return -1;

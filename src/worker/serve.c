@@ -79,7 +79,10 @@ static int serve_read_option(ServeState *state, int option) {
     case 'g':
         state->gpus_given = true;
         if (gpus_read_option(optarg, &state->gpus))
-            return worker_fail(WORKER_EXIT_USAGE, "--gpus %s: a number of GPUs is wanted, or their numbers, as 0,1,3", optarg);
+            return worker_fail(WORKER_EXIT_USAGE,
+                               "--gpus %s: a number of GPUs is wanted, or their numbers, as 0,1,3; no more than CUDA_VISIBLE_DEVICES has, "
+                               "where that lists names",
+                               optarg);
         return 0;
     case 'c':
         if (worker_read_seconds(optarg, 0.01, WORKER_CHECKPOINT_SECONDS_MAX, &state->settings.checkpoint_seconds))

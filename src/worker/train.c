@@ -82,7 +82,10 @@ static int train_read_option(HandRun *hand, int option) {
         return 0;
     case 'g':
         if (gpus_read_option(optarg, &hand->gpus))
-            return worker_fail(WORKER_EXIT_USAGE, "--gpus %s: a number of GPUs is wanted, or their numbers, as 0,1,3", optarg);
+            return worker_fail(WORKER_EXIT_USAGE,
+                               "--gpus %s: a number of GPUs is wanted, or their numbers, as 0,1,3; no more than CUDA_VISIBLE_DEVICES has, "
+                               "where that lists names",
+                               optarg);
         return 0;
     case 'c':
         if (worker_read_seconds(optarg, 0.01, WORKER_CHECKPOINT_SECONDS_MAX, &hand->checkpoint_seconds))

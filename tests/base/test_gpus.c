@@ -70,6 +70,7 @@ static void test_names(void **state) {
         {"GPU-8932f937-d72c-4106-c12f-20bd9faed9f6", 1, "GPU-8932f937-d72c-4106-c12f-20bd9faed9f6,1"},
         {"GPU-aa,MIG-bb, GPU-cc", 7, "GPU-aa,MIG-bb"},
         {"GPU-aa,GPU-bb,GPU-aa,GPU-cc", 3, "GPU-aa,GPU-bb"},
+        {"GPU-aa,GPU-bb,GPU-a,GPU-cc", 3, "GPU-aa,GPU-bb"},
         {"GPU-aa,2,GPU-cc", 1, "GPU-aa,1"},
         {"GPU-aa,", 1, "GPU-aa,1"},
         {"2,GPU-aa", 4, "0,1"},
@@ -82,6 +83,11 @@ static void test_names(void **state) {
         assert_string_equal(gpus_visible(3, text), cases[i].first_two);
         assert_string_equal(gpus_visible(0, text), "");
     }
+    GpuSet set;
+    setenv("CUDA_VISIBLE_DEVICES", "GPU-aa,GPU-bb", 1);
+    assert_int_equal(gpus_read_option("0,1", &set), 0);
+    assert_int_equal(gpus_read_option("1,2", &set), 1);
+    assert_int_equal(gpus_read_option("3", &set), 1);
     char many[80 * GPU_NAME_MAX] = "";
     for (int i = 0; i < 70; i++)
         snprintf(many + strlen(many), GPU_NAME_MAX + 2, "%sGPU-%059d", i ? "," : "", i);
