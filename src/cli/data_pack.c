@@ -228,7 +228,7 @@ static void report_print(const PackReport *report, const char *path) {
     for (size_t i = 0; i < report->skip_count && i < SKIPS_SHOWN; i++)
         cli_note("left out %s: %s", report->skips[i].name, report->skips[i].reason);
     if (report->skip_count > SKIPS_SHOWN)
-        cli_note("and %zu more; %zu images were left out in all", report->skip_count - SKIPS_SHOWN, report->skip_count);
+        cli_note("and %zu more; %zu files were left out in all", report->skip_count - SKIPS_SHOWN, report->skip_count);
     printf("%s: %s, %lld training and %lld test images of %lld x %lld x %lld, %lld classes\n", path, report->format,
            (long long)info->train_count, (long long)info->test_count, (long long)info->width, (long long)info->height,
            (long long)info->channels, (long long)info->classes);

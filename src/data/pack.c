@@ -280,6 +280,8 @@ static int image_read(Packer *packer, Container *container, const PlanFile *file
 }
 
 static int file_pack(Packer *packer, Container *container, const PlanFile *file, Error *error) {
+    if (plan_leaves(file->name))
+        return skip_add(packer, file->name, "its name leaves the folder by '..'") ? 0 : error_set_memory(error, "no memory for its name");
     const PlanFile *wanted = file->link ? NULL : plan_file_wanted(file);
     if (!wanted)
         return 0;

@@ -64,6 +64,10 @@ bool plan_is_class(const char *name);
 int plan_images_refuse(const Plan *plan, Error *error);
 /* The file or a folder on its way has a name that begins with a dot: no data under any format. */
 bool plan_is_hidden(const char *name);
+/* One of the name's parts is "..": where the file would lie cannot be told from it, and it is no data either. */
+bool plan_leaves(const char *name);
+/* Neither hidden nor leaving. */
+bool plan_is_data(const char *name);
 /* What of the source is not taken. */
 void plan_report(const Plan *plan, PackReport *report);
 
