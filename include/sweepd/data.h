@@ -89,6 +89,11 @@ typedef struct PackLeft {
     int64_t count;
 } PackLeft;
 
+typedef struct PackClasses {
+    int64_t count;
+    char first[PACK_CLASS_MAX]; /* its name, cut to fit; its number where the source has no names */
+} PackClasses;
+
 typedef struct PackReport {
     DataInfo info;
     const char *format; /* "CIFAR-10", "image folder", ...; static */
@@ -96,8 +101,9 @@ typedef struct PackReport {
     size_t skip_count;
     PackLeft left[PACK_LEFT_MAX]; /* [left_count], in the order of their first file; what is beyond is in "others" */
     size_t left_count;
-    int64_t empty_count;              /* folders train/CLASS/ without an image that is taken */
-    char empty_class[PACK_CLASS_MAX]; /* the first of them */
+    PackClasses empty;     /* folders train/CLASS/ without an image that is taken */
+    PackClasses untested;  /* with images to train on, but none to test on */
+    PackClasses untrained; /* with images to test on, but none to train on */
 } PackReport;
 
 typedef struct PackOptions {

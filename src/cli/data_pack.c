@@ -182,8 +182,13 @@ static void left_append(const PackReport *report, Buffer *out) {
         buffer_printf(out, "%s%lld %s", i ? ", " : "", (long long)report->left[i].count, report->left[i].ending);
 }
 
+static void classes_print(const PackClasses *classes, const char *one, const char *more, const char *what) {
+    if (classes->count)
+        cli_note("%lld %s %s, the first %s", (long long)classes->count, classes->count == 1 ? one : more, what, classes->first);
+}
+
 static void left_print(const PackReport *report) {
-    long long files = 0, empty = (long long)report->empty_count;
+    long long files = 0;
     Buffer text;
     for (size_t i = 0; i < report->left_count; i++)
         files += report->left[i].count;
@@ -191,9 +196,9 @@ static void left_print(const PackReport *report) {
     left_append(report, &text);
     if (files)
         cli_note("%lld file%s of the source %s not taken: %s", files, files == 1 ? "" : "s", files == 1 ? "was" : "were", text.data);
-    if (empty)
-        cli_note("%lld class folder%s without an image that can be packed, the first %s", empty, empty == 1 ? " is" : "s are",
-                 report->empty_class);
+    classes_print(&report->empty, "class folder is", "class folders are", "without an image that can be packed");
+    classes_print(&report->untested, "class has", "classes have", "training images but no test image");
+    classes_print(&report->untrained, "class has", "classes have", "test images but no training image");
     buffer_deinit(&text);
 }
 
@@ -216,7 +221,8 @@ static int report_json(const PackReport *report, const char *path, Error *error)
         buffer_append_json(&out, report->left[i].ending);
         buffer_printf(&out, ":%lld", (long long)report->left[i].count);
     }
-    buffer_printf(&out, "},\"empty_classes\":%lld}\n", (long long)report->empty_count);
+    buffer_printf(&out, "},\"empty_classes\":%lld,\"untested_classes\":%lld,\"untrained_classes\":%lld}\n", (long long)report->empty.count,
+                  (long long)report->untested.count, (long long)report->untrained.count);
     int result = cli_print(&out, error);
     buffer_deinit(&out);
     return result;

@@ -43,8 +43,7 @@ typedef struct Plan {
     RecordForm form;
     char **folders; /* [folder_count] train/CLASS of the source; owned */
     size_t folder_count, folder_capacity;
-    int64_t empty_count; /* of those without an image, and the first of them */
-    char empty_class[PACK_CLASS_MAX];
+    PackClasses empty;                     /* those without an image */
     const PlanNote *labels[DATA_SECTIONS]; /* with form.label -1 */
     bool is_idx;
     IdxData idx;

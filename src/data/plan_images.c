@@ -253,8 +253,8 @@ static void empty_find(Plan *plan) {
         const char *class = plan_base_name(plan->folders[i]);
         if (plan->names && bsearch(&class, plan->names, (size_t)plan->info.classes, sizeof class, name_compare))
             continue;
-        if (plan->empty_count++ == 0)
-            text_copy(plan->empty_class, sizeof plan->empty_class, class);
+        if (plan->empty.count++ == 0)
+            text_copy(plan->empty.first, sizeof plan->empty.first, class);
     }
 }
 

@@ -47,6 +47,5 @@ void plan_report(const Plan *plan, PackReport *report) {
         ending_of(file->name, ending);
         left_add(report, ending);
     }
-    report->empty_count = plan->empty_count;
-    text_copy(report->empty_class, sizeof report->empty_class, plan->empty_class);
+    report->empty = plan->empty;
 }

@@ -105,6 +105,32 @@ static void test_pack_tells(void **state) {
     assert_int_equal(unlink(path), 0);
 }
 
+/* A class of which no test image is there, and one that is there to test on alone. */
+static void test_pack_tells_of_halves(void **state) {
+    (void)state;
+    static const uint8_t train[] = {0, 0, 8, 1, 0, 0, 0, TRAIN, 0, 1, 1, 3, 0, 1}, test[] = {0, 0, 8, 1, 0, 0, 0, TEST, 0, 1, 2, 1};
+    Said said;
+    Error error;
+    char path[PATH_TEXT_MAX];
+    snprintf(path, sizeof path, "%s/data/halves.pack", harness_home());
+    assert_int_equal(file_write_atomic(inside("idx/train-labels-idx1-ubyte"), train, sizeof train, 0644, &error), 0);
+    assert_int_equal(file_write_atomic(inside("idx/t10k-labels-idx1-ubyte"), test, sizeof test, 0644, &error), 0);
+    sweepctl_expect(&said, CLI_OK, "data", "pack", inside("idx"), "halves");
+    assert_says(&said.err, "1 class has training images but no test image, the first 3\n");
+    assert_says(&said.err, "1 class has test images but no training image, the first 2\n");
+    said_clear(&said);
+    sweepctl_expect(&said, CLI_OK, "data", "pack", inside("idx"), "halves", "--json");
+    json_t *root = said_json(&said);
+    assert_int_equal(json_integer_value(json_object_get(root, "empty_classes")), 0);
+    assert_int_equal(json_integer_value(json_object_get(root, "untested_classes")), 1);
+    assert_int_equal(json_integer_value(json_object_get(root, "untrained_classes")), 1);
+    json_decref(root);
+    said_clear(&said);
+    assert_int_equal(unlink(path), 0);
+    write_idx("idx/train-labels-idx1-ubyte", TRAIN, false);
+    write_idx("idx/t10k-labels-idx1-ubyte", TEST, false);
+}
+
 /* A sweep takes shapes from the pack by its name. */
 static void test_sweep_of_a_pack(void **state) {
     (void)state;
@@ -341,9 +367,11 @@ static void test_mistakes(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_pack_and_show),  cmocka_unit_test(test_pack_tells),    cmocka_unit_test(test_sweep_of_a_pack),
-        cmocka_unit_test(test_pack_in_colour), cmocka_unit_test(test_headers),       cmocka_unit_test(test_verify),
-        cmocka_unit_test(test_fetch),          cmocka_unit_test(test_fetch_by_name), cmocka_unit_test(test_mistakes),
+        cmocka_unit_test(test_pack_and_show),   cmocka_unit_test(test_pack_tells),
+        cmocka_unit_test(test_sweep_of_a_pack), cmocka_unit_test(test_pack_in_colour),
+        cmocka_unit_test(test_headers),         cmocka_unit_test(test_verify),
+        cmocka_unit_test(test_fetch),           cmocka_unit_test(test_fetch_by_name),
+        cmocka_unit_test(test_mistakes),        cmocka_unit_test(test_pack_tells_of_halves),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -44,8 +44,8 @@ static void test_what_is_not_taken_is_told(void **state) {
     assert_int_equal(left_of(&report, "hidden"), 3);
     assert_int_equal(left_of(&report, ".txt"), 1);
     assert_int_equal(report.left_count, 5);
-    assert_int_equal(report.empty_count, 1);
-    assert_string_equal(report.empty_class, "alone");
+    assert_int_equal(report.empty.count, 1);
+    assert_string_equal(report.empty.first, "alone");
     dataset_free(data);
     pack_report_deinit(&report);
     files_free(&files);
@@ -89,6 +89,32 @@ static void test_no_name_that_stays(void **state) {
     files_add_jpeg(&files, "../train/n0/1.jpg", 3, 64);
     files_add_jpeg(&files, "../val/n0/1.jpg", 3, 64);
     expect_refused(&files, "none of its 2 files is known (a name with '..' is not taken): expected");
+    files_free(&files);
+}
+
+/* The pack's classes are looked at, as they are when all images that cannot be read are left out. */
+static void test_classes_with_one_half(void **state) {
+    (void)state;
+    bool chosen[DATA_CLASSES_MAX] = {[0] = true, [1] = true, [7] = true};
+    PackOptions some = small_options;
+    TestFiles files = {.count = 0};
+    PackReport report;
+    make_folders(&files); /* classes 0 to 9; tests of 0 to 3 */
+    files_find(&files, "train/n3/3.jpg")->size = 9;
+    files_find(&files, "train/n3/13.jpg")->size = 9;
+    const char *path = files_write(&files, AS_ZIP, false, "halves");
+    dataset_free(pack_and_map(path, &small_options, &report));
+    assert_int_equal(report.untested.count, 6);
+    assert_string_equal(report.untested.first, "n4");
+    assert_int_equal(report.untrained.count, 1);
+    assert_string_equal(report.untrained.first, "n3");
+    pack_report_deinit(&report);
+    some.classes = chosen;
+    dataset_free(pack_and_map(path, &some, &report));
+    assert_int_equal(report.untested.count, 1);
+    assert_string_equal(report.untested.first, "n7");
+    assert_int_equal(report.untrained.count, 0);
+    pack_report_deinit(&report);
     files_free(&files);
 }
 
@@ -142,9 +168,13 @@ int main(void) {
     if (!fashion_load())
         return 77; /* skipped: the package dataset-fashion-mnist is not there */
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_what_is_not_taken_is_told), cmocka_unit_test(test_names_that_leave),
-        cmocka_unit_test(test_no_name_that_stays),        cmocka_unit_test(test_many_endings),
-        cmocka_unit_test(test_two_formats_are_refused),   cmocka_unit_test(test_a_missing_half_is_named),
+        cmocka_unit_test(test_what_is_not_taken_is_told),
+        cmocka_unit_test(test_names_that_leave),
+        cmocka_unit_test(test_no_name_that_stays),
+        cmocka_unit_test(test_classes_with_one_half),
+        cmocka_unit_test(test_many_endings),
+        cmocka_unit_test(test_two_formats_are_refused),
+        cmocka_unit_test(test_a_missing_half_is_named),
     };
     return cmocka_run_group_tests(tests, scratch_setup, teardown);
 }
