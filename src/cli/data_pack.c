@@ -97,7 +97,7 @@ int data_fetch(const Cli *cli, const Arguments *arguments, Error *error) {
     int result = fetch_source(arguments, &source, error);
     if (result)
         return result;
-    if (data_download_path(cli, source.name, path, error))
+    if (data_download_path(cli, source.name, path, error) || data_folder_make(path, error))
         return -1;
     meter_init(&meter, "fetched", "B");
     interrupt_catch();
@@ -266,7 +266,7 @@ static int pack_target(const Cli *cli, const char *text, char path[PATH_TEXT_MAX
     int result = pack_check_own(text, error);
     if (result)
         return result;
-    if (data_pack_path(cli, text, path, error))
+    if (data_pack_path(cli, text, path, error) || (!strchr(text, '/') && data_folder_make(path, error)))
         return -1;
     *digest = '\0';
     if (file_exists(path) && !dataset_header_read(path, &info, &ignored))

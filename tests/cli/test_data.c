@@ -46,6 +46,25 @@ static int teardown(void **state) {
     return 0;
 }
 
+/* A home that cannot be written to, or is none yet, can be looked into. */
+static void test_looking_makes_nothing(void **state) {
+    (void)state;
+    Said said;
+    sweepctl_expect(&said, CLI_OK, "data", "list");
+    assert_says(&said.out, "No packs yet.");
+    said_clear(&said);
+    sweepctl_expect(&said, CLI_OK, "data", "list", "--json");
+    said_clear(&said);
+    sweepctl_expect(&said, CLI_OK, "data", "verify");
+    said_clear(&said);
+    sweepctl_expect(&said, CLI_FAILED, "data", "show", "small");
+    said_clear(&said);
+    sweepctl_expect(&said, CLI_FAILED, "data", "pack", "cifar10", "small");
+    assert_says(&said.err, "'sweepctl data fetch cifar10' brings it");
+    said_clear(&said);
+    assert_false(file_exists(harness_home()));
+}
+
 static void test_pack_and_show(void **state) {
     (void)state;
     Said said;
@@ -367,11 +386,17 @@ static void test_mistakes(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_pack_and_show),   cmocka_unit_test(test_pack_tells),
-        cmocka_unit_test(test_sweep_of_a_pack), cmocka_unit_test(test_pack_in_colour),
-        cmocka_unit_test(test_headers),         cmocka_unit_test(test_verify),
-        cmocka_unit_test(test_fetch),           cmocka_unit_test(test_fetch_by_name),
-        cmocka_unit_test(test_mistakes),        cmocka_unit_test(test_pack_tells_of_halves),
+        cmocka_unit_test(test_looking_makes_nothing),
+        cmocka_unit_test(test_pack_and_show),
+        cmocka_unit_test(test_pack_tells),
+        cmocka_unit_test(test_sweep_of_a_pack),
+        cmocka_unit_test(test_pack_in_colour),
+        cmocka_unit_test(test_headers),
+        cmocka_unit_test(test_verify),
+        cmocka_unit_test(test_fetch),
+        cmocka_unit_test(test_fetch_by_name),
+        cmocka_unit_test(test_mistakes),
+        cmocka_unit_test(test_pack_tells_of_halves),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
