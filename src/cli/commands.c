@@ -262,8 +262,9 @@ const Command cli_commands[] = {
      "files then call `data: {name: OUT}`, or a file's path with a '/'. Images that cannot be read and names with '..' are listed and left "
      "out; files that no "
      "format takes are counted.\n"
-     "verify [NAME|FILE]: checks a pack's header and bytes against its digest, or those of all packs of the home.\n"
-     "show NAME|FILE: shapes, counts, classes, digest."},
+     "verify [NAME|FILE]: reads all bytes of a pack, or of all packs of the home, and checks them and the header against its digest.\n"
+     "show NAME|FILE: shapes, counts, classes, digest, as the header has them. It looks at header, labels and class names, not at the "
+     "images: whether a pack is whole, verify tells."},
     {"doctor", verb_doctor, "check that everything needed is in place", FLAG, NULL,
      "Exit code 1 when something is amiss; each line says how to mend it."},
     {"completion",

@@ -266,6 +266,11 @@ static void test_verify(void **state) {
     sweepctl_expect(&said, CLI_FAILED, "data", "verify", "broken");
     assert_says(&said.err, "the bytes do not have the header's digest");
     said_clear(&said);
+    sweepctl_expect(&said, CLI_OK, "data", "show", "broken"); /* its header is right, and the help says what that means */
+    said_clear(&said);
+    sweepctl_expect(&said, CLI_OK, "data", "--help");
+    assert_says(&said.out, "looks at header, labels and class names, not at the images");
+    said_clear(&said);
     sweepctl_expect(&said, CLI_FAILED, "data", "verify");
     assert_says(&said.out, "sound.pack");
     assert_says(&said.err, "packs cannot be used");
