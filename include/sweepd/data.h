@@ -77,7 +77,7 @@ int dataset_header_read(const char *path, DataInfo *out, Error *error);
 /* ---- packing what others publish ---- */
 
 typedef struct PackSkip {
-    char *name;   /* of the image that could not be read, owned */
+    char *name;   /* of the image that could not be read, or of a file whose name has "..", owned */
     char *reason; /* owned */
 } PackSkip;
 
@@ -89,6 +89,11 @@ typedef struct PackLeft {
     int64_t count;
 } PackLeft;
 
+typedef struct PackClasses {
+    int64_t count;
+    char first[PACK_CLASS_MAX]; /* its name, cut to fit; its number where the source has no names */
+} PackClasses;
+
 typedef struct PackReport {
     DataInfo info;
     const char *format; /* "CIFAR-10", "image folder", ...; static */
@@ -96,8 +101,9 @@ typedef struct PackReport {
     size_t skip_count;
     PackLeft left[PACK_LEFT_MAX]; /* [left_count], in the order of their first file; what is beyond is in "others" */
     size_t left_count;
-    int64_t empty_count;              /* folders train/CLASS/ without an image that is taken */
-    char empty_class[PACK_CLASS_MAX]; /* the first of them */
+    PackClasses empty;     /* folders train/CLASS/ without an image that is taken */
+    PackClasses untested;  /* with images to train on, but none to test on */
+    PackClasses untrained; /* with images to test on, but none to train on */
 } PackReport;
 
 typedef struct PackOptions {
@@ -114,8 +120,8 @@ typedef struct PackOptions {
 /* Packs a folder, tar (also compressed) or zip that holds CIFAR-10, CIFAR-100 or STL-10 in their binary versions, Tiny ImageNet, images in
  * the ImageNet layout (train/CLASS/..., val/CLASS/... or test/CLASS/...; JPEG, PNG), or, in a folder alone, the four IDX files; which it is
  * follows from the names in it. Images of another size are resized: an axis that shrinks by area, one that grows bilinearly. An image that
- * cannot be decoded is skipped and reported; whatever else is wrong is DATA_REFUSED with the file, the entry and, where there is one, the
- * byte, and nothing is written. The same images give the same pack from a folder, a tar and a zip. */
+ * cannot be decoded and a file whose name has ".." are skipped and reported; whatever else is wrong is DATA_REFUSED with the file, the
+ * entry and, where there is one, the byte, and nothing is written. The same images give the same pack from a folder, a tar and a zip. */
 int dataset_pack(PackReport *report, const char *source, const char *out_path, const PackOptions *options, Error *error);
 void pack_report_deinit(PackReport *report);
 

@@ -228,3 +228,8 @@ int http_client_call(HttpClient *client, const char *path, const char *body, siz
 /* HOME/sweepd.sock, or, where that is too long for a socket address, a stable name made from the home's hash, in $XDG_RUNTIME_DIR or
  * in /tmp/sweepd-UID, which is made; one that is not this user's alone is an error. */
 int wire_socket_path(const char *home, char out[PATH_TEXT_MAX], Error *error);
+
+/* The first word of the file, for TCP. 0 or -1. */
+int wire_token_read(const char *path, char out[WIRE_TOKEN_MAX], Error *error);
+/* Logs a warning where others than the file's owner and its group may read or write it. */
+void wire_token_warn(const char *path);

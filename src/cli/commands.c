@@ -259,10 +259,12 @@ const Command cli_commands[] = {
      "pack SOURCE OUT: makes a pack from a folder, tar or zip, or from a NAME that was fetched: CIFAR-10 and CIFAR-100 (binary), STL-10 "
      "(binary), Tiny ImageNet, IDX, or train/CLASS/ and val/CLASS/ of JPEG and PNG images. OUT is a name, for HOME/data/OUT.pack, which "
      "sweep "
-     "files then call `data: {name: OUT}`, or a file's path with a '/'. Images that cannot be read are listed and left out; files that no "
+     "files then call `data: {name: OUT}`, or a file's path with a '/'. Images that cannot be read and names with '..' are listed and left "
+     "out; files that no "
      "format takes are counted.\n"
-     "verify [NAME|FILE]: checks a pack's header and bytes against its digest, or those of all packs of the home.\n"
-     "show NAME|FILE: shapes, counts, classes, digest."},
+     "verify [NAME|FILE]: reads all bytes of a pack, or of all packs of the home, and checks them and the header against its digest.\n"
+     "show NAME|FILE: shapes, counts, classes, digest, as the header has them. It looks at header, labels and class names, not at the "
+     "images: whether a pack is whole, verify tells."},
     {"doctor", verb_doctor, "check that everything needed is in place", FLAG, NULL,
      "Exit code 1 when something is amiss; each line says how to mend it."},
     {"completion",

@@ -5,8 +5,8 @@
 
 #include "sweepd/data.h"
 
-/* HOME/data, made when it is not there. */
-int data_folder(const Cli *cli, char out[PATH_TEXT_MAX], Error *error);
+/* Of the paths below: makes the folder that the file is to lie in. Those that only look make none. */
+int data_folder_make(const char *path, Error *error);
 /* A text with a '/' is a path; another is the name of HOME/data/NAME.pack. */
 int data_pack_path(const Cli *cli, const char *text, char out[PATH_TEXT_MAX], Error *error);
 /* Where what is fetched under a name lies: a known set under its own file's name, any other as NAME.fetched. */

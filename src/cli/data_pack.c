@@ -97,7 +97,7 @@ int data_fetch(const Cli *cli, const Arguments *arguments, Error *error) {
     int result = fetch_source(arguments, &source, error);
     if (result)
         return result;
-    if (data_download_path(cli, source.name, path, error))
+    if (data_download_path(cli, source.name, path, error) || data_folder_make(path, error))
         return -1;
     meter_init(&meter, "fetched", "B");
     interrupt_catch();
@@ -182,8 +182,13 @@ static void left_append(const PackReport *report, Buffer *out) {
         buffer_printf(out, "%s%lld %s", i ? ", " : "", (long long)report->left[i].count, report->left[i].ending);
 }
 
+static void classes_print(const PackClasses *classes, const char *one, const char *more, const char *what) {
+    if (classes->count)
+        cli_note("%lld %s %s, the first %s", (long long)classes->count, classes->count == 1 ? one : more, what, classes->first);
+}
+
 static void left_print(const PackReport *report) {
-    long long files = 0, empty = (long long)report->empty_count;
+    long long files = 0;
     Buffer text;
     for (size_t i = 0; i < report->left_count; i++)
         files += report->left[i].count;
@@ -191,9 +196,9 @@ static void left_print(const PackReport *report) {
     left_append(report, &text);
     if (files)
         cli_note("%lld file%s of the source %s not taken: %s", files, files == 1 ? "" : "s", files == 1 ? "was" : "were", text.data);
-    if (empty)
-        cli_note("%lld class folder%s without an image that can be packed, the first %s", empty, empty == 1 ? " is" : "s are",
-                 report->empty_class);
+    classes_print(&report->empty, "class folder is", "class folders are", "without an image that can be packed");
+    classes_print(&report->untested, "class has", "classes have", "training images but no test image");
+    classes_print(&report->untrained, "class has", "classes have", "test images but no training image");
     buffer_deinit(&text);
 }
 
@@ -216,7 +221,8 @@ static int report_json(const PackReport *report, const char *path, Error *error)
         buffer_append_json(&out, report->left[i].ending);
         buffer_printf(&out, ":%lld", (long long)report->left[i].count);
     }
-    buffer_printf(&out, "},\"empty_classes\":%lld}\n", (long long)report->empty_count);
+    buffer_printf(&out, "},\"empty_classes\":%lld,\"untested_classes\":%lld,\"untrained_classes\":%lld}\n", (long long)report->empty.count,
+                  (long long)report->untested.count, (long long)report->untrained.count);
     int result = cli_print(&out, error);
     buffer_deinit(&out);
     return result;
@@ -228,7 +234,7 @@ static void report_print(const PackReport *report, const char *path) {
     for (size_t i = 0; i < report->skip_count && i < SKIPS_SHOWN; i++)
         cli_note("left out %s: %s", report->skips[i].name, report->skips[i].reason);
     if (report->skip_count > SKIPS_SHOWN)
-        cli_note("and %zu more; %zu images were left out in all", report->skip_count - SKIPS_SHOWN, report->skip_count);
+        cli_note("and %zu more; %zu files were left out in all", report->skip_count - SKIPS_SHOWN, report->skip_count);
     printf("%s: %s, %lld training and %lld test images of %lld x %lld x %lld, %lld classes\n", path, report->format,
            (long long)info->train_count, (long long)info->test_count, (long long)info->width, (long long)info->height,
            (long long)info->channels, (long long)info->classes);
@@ -260,7 +266,7 @@ static int pack_target(const Cli *cli, const char *text, char path[PATH_TEXT_MAX
     int result = pack_check_own(text, error);
     if (result)
         return result;
-    if (data_pack_path(cli, text, path, error))
+    if (data_pack_path(cli, text, path, error) || (!strchr(text, '/') && data_folder_make(path, error)))
         return -1;
     *digest = '\0';
     if (file_exists(path) && !dataset_header_read(path, &info, &ignored))

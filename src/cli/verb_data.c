@@ -11,11 +11,16 @@
 
 enum { SHOWN_CLASSES = 20, JSON_MAX = 1 << 26 };
 
-int data_folder(const Cli *cli, char out[PATH_TEXT_MAX], Error *error) {
+static int data_folder(const Cli *cli, char out[PATH_TEXT_MAX], Error *error) {
     char home[PATH_TEXT_MAX];
-    if (cli_home(cli, home, error) || path_format(out, error, "%s/data", home))
-        return -1;
-    return directory_make(out, 0755, error);
+    return cli_home(cli, home, error) ? -1 : path_format(out, error, "%s/data", home);
+}
+
+int data_folder_make(const char *path, Error *error) {
+    char folder[PATH_TEXT_MAX];
+    text_copy(folder, sizeof folder, path);
+    *strrchr(folder, '/') = '\0';
+    return directory_make(folder, 0755, error);
 }
 
 int data_pack_path(const Cli *cli, const char *text, char out[PATH_TEXT_MAX], Error *error) {
@@ -28,11 +33,11 @@ int data_pack_path(const Cli *cli, const char *text, char out[PATH_TEXT_MAX], Er
 }
 
 int data_download_path(const Cli *cli, const char *name, char out[PATH_TEXT_MAX], Error *error) {
-    char folder[PATH_TEXT_MAX], downloads[PATH_TEXT_MAX];
+    char folder[PATH_TEXT_MAX];
     const DownloadSource *known = download_source_find(name);
-    if (data_folder(cli, folder, error) || path_format(downloads, error, "%s/downloads", folder) || directory_make(downloads, 0755, error))
+    if (data_folder(cli, folder, error))
         return -1;
-    return path_format(out, error, "%s/%s%s", downloads, known ? known->file : name, known ? "" : FETCHED);
+    return path_format(out, error, "%s/downloads/%s%s", folder, known ? known->file : name, known ? "" : FETCHED);
 }
 
 /* The packs of the home; globfree. */

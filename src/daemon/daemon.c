@@ -260,6 +260,8 @@ void daemon_free(Daemon *daemon) {
 int daemon_run(Daemon *daemon) {
     log_write(LOG_INFO, "sweepd %s (%s) serves %s with up to %d workers", version_text(), version_commit(), daemon->options.home,
               daemon->options.workers);
+    if (daemon->options.token_path[0] != '\0')
+        wire_token_warn(daemon->options.token_path);
     event_active(daemon->timer, EV_TIMEOUT, 0);
     int result = event_base_dispatch(daemon->base);
     if (result < 0)

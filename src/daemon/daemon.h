@@ -21,6 +21,7 @@ typedef struct DaemonOptions {
     char address[256]; /* of TCP; "" when there is none */
     int port;
     char token[WIRE_TOKEN_MAX];
+    char token_path[PATH_TEXT_MAX]; /* "": there is no token */
     QueueSettings queue;
     char log_path[PATH_TEXT_MAX]; /* "": standard error */
     bool detach;

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { THREADS_MAX = 1024, TOKEN_FILE_MAX = 4096 };
+enum { THREADS_MAX = 1024 };
 
 typedef enum { OPTION_TEXT, OPTION_INTEGER, OPTION_SECONDS, OPTION_SIZE, OPTION_ON, OPTION_OFF, OPTION_HELP, OPTION_VERSION } OptionKind;
 
@@ -154,21 +154,6 @@ static int read_listen(DaemonOptions *out, const char *text, Error *error) {
     return 0;
 }
 
-static int read_token(DaemonOptions *out, const char *path, Error *error) {
-    Buffer text;
-    buffer_init(&text, TOKEN_FILE_MAX);
-    int result = file_read(path, TOKEN_FILE_MAX, &text, error);
-    if (result == 0) {
-        size_t length = text.data == NULL ? 0 : strcspn(text.data, " \t\r\n");
-        if (length == 0 || length >= sizeof out->token)
-            result = error_set(error, "%s: must hold a token of 1 to %d characters", path, WIRE_TOKEN_MAX - 1);
-        else
-            memcpy(out->token, text.data, length);
-    }
-    buffer_deinit(&text);
-    return result;
-}
-
 /* What was not given is what the machine has. */
 static void read_machine(DaemonOptions *out, const Given *given) {
     Machine machine;
@@ -213,7 +198,9 @@ static int take_given(DaemonOptions *out, const Given *given, Error *error) {
         return -1;
     int result = given->listen ? read_listen(out, given->listen, error) : 0;
     if (result == 0 && given->token_file)
-        result = read_token(out, given->token_file, error);
+        result = wire_token_read(given->token_file, out->token, error);
+    if (result == 0 && given->token_file)
+        result = path_format(out->token_path, error, "%s", given->token_file);
     if (result == 0 && out->detach && out->log_path[0] == '\0')
         result = path_format(out->log_path, error, "%s/sweepd.log", out->home);
     return result;

@@ -62,6 +62,23 @@ static int archive_start(Container *container) {
                              : archive_read_open_filename(archive, container->path, READ_BLOCK);
 }
 
+/* libarchive knows a zip by the directory at its end alone. */
+static bool starts_as_zip(const Container *container) {
+    char start[4] = "";
+    if (container->is_folder || container->stream)
+        return false;
+    int descriptor = open(container->path, O_RDONLY | O_CLOEXEC);
+    ssize_t got = descriptor < 0 ? -1 : read(descriptor, start, sizeof start);
+    if (descriptor >= 0)
+        close(descriptor);
+    return got == sizeof start && !memcmp(start, "PK\3\4", sizeof start);
+}
+
+static int start_refuse(const Container *container, Error *error) {
+    bool cut = starts_as_zip(container);
+    return refuse(container, error, cut ? "a zip, but its directory does not stand at its end: it is cut short, or more follows it" : NULL);
+}
+
 int container_open(Container **out, const char *path, Error *error) {
     struct stat status;
     *out = NULL;
@@ -83,7 +100,7 @@ int container_open(Container **out, const char *path, Error *error) {
         container->place = PLACE_UNKNOWN;
         result = container->is_folder ? 0 : stream_open(&container->stream, container->path, error);
         if (!result && archive_start(container) < ARCHIVE_WARN)
-            result = refuse(container, error, NULL);
+            result = start_refuse(container, error);
     }
     if (result)
         container_free(container);

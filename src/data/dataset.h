@@ -134,6 +134,8 @@ uint8_t *pack_writer_row(PackWriter *writer, DataSection section, int64_t index)
 void pack_writer_keep(PackWriter *writer, DataSection section, int64_t index, uint16_t label);
 /* Closes gaps, measures, writes the class names ([classes], or NULL), and renames. expected: a digest, or NULL. *info: as written. */
 int pack_writer_finish(PackWriter *writer, const char *const *names, const char *expected, DataInfo *info, Error *error);
+/* Which classes have images to train on or to test on alone. names: [classes], or NULL. */
+int pack_report_classes(PackReport *report, const PackWriter *writer, const char *const *names, Error *error);
 /* Also after a finish that failed or not; removes what was not finished. */
 void pack_writer_deinit(PackWriter *writer);
 

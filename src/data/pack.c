@@ -280,6 +280,8 @@ static int image_read(Packer *packer, Container *container, const PlanFile *file
 }
 
 static int file_pack(Packer *packer, Container *container, const PlanFile *file, Error *error) {
+    if (plan_leaves(file->name))
+        return skip_add(packer, file->name, "its name leaves the folder by '..'") ? 0 : error_set_memory(error, "no memory for its name");
     const PlanFile *wanted = file->link ? NULL : plan_file_wanted(file);
     if (!wanted)
         return 0;
@@ -411,7 +413,10 @@ static int plan_pack(Packer *packer, Error *error) {
         return result;
     if (report->skip_count)
         qsort(report->skips, report->skip_count, sizeof *report->skips, skip_compare);
-    result = pack_writer_finish(&packer->writer, (const char *const *)plan->names, NULL, &report->info, error);
+    const char *const *names = (const char *const *)plan->names;
+    result = pack_report_classes(report, &packer->writer, names, error);
+    if (!result)
+        result = pack_writer_finish(&packer->writer, names, NULL, &report->info, error);
     if (result == DATA_REFUSED && report->skip_count)
         error_prefix(error, "%s: %s: %s", plan->source, report->skips[0].name, report->skips[0].reason);
     else if (result == DATA_REFUSED)
@@ -480,13 +485,4 @@ int dataset_pack(PackReport *report, const char *source, const char *out_path, c
     if (result)
         pack_report_deinit(report);
     return result;
-}
-
-void pack_report_deinit(PackReport *report) {
-    for (size_t i = 0; i < report->skip_count; i++) {
-        free(report->skips[i].name);
-        free(report->skips[i].reason);
-    }
-    free(report->skips);
-    *report = (PackReport){0};
 }

@@ -53,12 +53,26 @@ bool plan_is_hidden(const char *name) {
     return false;
 }
 
+bool plan_leaves(const char *name) {
+    for (const char *at = name; *at; at += strspn(at, "/")) {
+        size_t size = strcspn(at, "/");
+        if (size == 2 && at[0] == '.' && at[1] == '.')
+            return true;
+        at += size;
+    }
+    return false;
+}
+
+bool plan_is_data(const char *name) {
+    return !plan_is_hidden(name) && !plan_leaves(name);
+}
+
 bool plan_is_note(const char *name) {
     static const char *const notes[] = {"batches.meta.txt", "fine_label_names.txt", "class_names.txt",
                                         "train_y.bin",      "test_y.bin",           "val_annotations.txt"};
     for (size_t i = 0; i < sizeof notes / sizeof *notes; i++)
         if (!strcmp(plan_base_name(name), notes[i]))
-            return !plan_is_hidden(name);
+            return plan_is_data(name);
     return false;
 }
 
@@ -139,7 +153,7 @@ static int idx_find(Plan *plan, char paths[PACK_IMAGE_PARTS][PATH_TEXT_MAX], Err
         *paths[i] = '\0';
         for (size_t j = 0; j < plan->file_count; j++) {
             const char *name = plan->files[j].name, *base = plan_base_name(name);
-            if ((!strstr(base, parts[i][0]) && !strstr(base, parts[i][1])) || plan_is_hidden(name))
+            if ((!strstr(base, parts[i][0]) && !strstr(base, parts[i][1])) || !plan_is_data(name))
                 continue;
             if (*paths[i])
                 return data_refuse(error, "%s: %s and %s are both there; leave one", plan->source, plan_base_name(paths[i]), base);
@@ -174,6 +188,16 @@ static int plan_idx(Plan *plan, bool is_folder, Error *error) {
     return 0;
 }
 
+static int unknown_refuse(const Plan *plan, Error *error) {
+    size_t leaving = 0;
+    for (size_t i = 0; i < plan->file_count; i++)
+        leaving += plan_leaves(plan->files[i].name);
+    return data_refuse(error,
+                       "%s: none of its %zu files is known%s: expected CIFAR-10, CIFAR-100 or STL-10 in their binary versions, IDX "
+                       "files, or train/CLASS/ and val/CLASS/ or test/CLASS/ with JPEG or PNG images",
+                       plan->source, plan->file_count, leaving ? " (a name with '..' is not taken)" : "");
+}
+
 int plan_make(Plan *out, const char *source, Error *error) {
     Container *container;
     *out = (Plan){.source = source};
@@ -194,10 +218,7 @@ int plan_make(Plan *out, const char *source, Error *error) {
         result = plan_images(out, error);
     container_free(container);
     if (result == PLAN_OTHER)
-        result = data_refuse(error,
-                             "%s: none of its %zu files is known: expected CIFAR-10, CIFAR-100 or STL-10 in their binary versions, IDX "
-                             "files, or train/CLASS/ and val/CLASS/ or test/CLASS/ with JPEG or PNG images",
-                             source, out->file_count);
+        result = unknown_refuse(out, error);
     if (result)
         plan_deinit(out);
     return result;

@@ -43,8 +43,7 @@ typedef struct Plan {
     RecordForm form;
     char **folders; /* [folder_count] train/CLASS of the source; owned */
     size_t folder_count, folder_capacity;
-    int64_t empty_count; /* of those without an image, and the first of them */
-    char empty_class[PACK_CLASS_MAX];
+    PackClasses empty;                     /* those without an image */
     const PlanNote *labels[DATA_SECTIONS]; /* with form.label -1 */
     bool is_idx;
     IdxData idx;
@@ -64,6 +63,10 @@ bool plan_is_class(const char *name);
 int plan_images_refuse(const Plan *plan, Error *error);
 /* The file or a folder on its way has a name that begins with a dot: no data under any format. */
 bool plan_is_hidden(const char *name);
+/* One of the name's parts is "..": where the file would lie cannot be told from it, and it is no data either. */
+bool plan_leaves(const char *name);
+/* Neither hidden nor leaving. */
+bool plan_is_data(const char *name);
 /* What of the source is not taken. */
 void plan_report(const Plan *plan, PackReport *report);
 

@@ -19,7 +19,7 @@ typedef struct Place {
 static bool is_image(const char *name) {
     static const char *const endings[] = {".jpg", ".jpeg", ".png"};
     const char *base = plan_base_name(name), *dot = strrchr(base, '.');
-    if (!dot || plan_is_hidden(name))
+    if (!dot || !plan_is_data(name))
         return false;
     for (size_t i = 0; i < sizeof endings / sizeof *endings; i++)
         if (!strcasecmp(dot, endings[i]))
@@ -53,7 +53,7 @@ bool plan_is_class(const char *name) {
     char inside[CONTAINER_NAME_MAX + 2];
     Place place;
     snprintf(inside, sizeof inside, "%s/x", name);
-    return !plan_is_hidden(name) && place_find(inside, "", &place) && !strcmp(place.class + place.class_size, "/x");
+    return plan_is_data(name) && place_find(inside, "", &place) && !strcmp(place.class + place.class_size, "/x");
 }
 
 /* The first image in a place of a class, under train/ or what is held out. */
@@ -253,8 +253,8 @@ static void empty_find(Plan *plan) {
         const char *class = plan_base_name(plan->folders[i]);
         if (plan->names && bsearch(&class, plan->names, (size_t)plan->info.classes, sizeof class, name_compare))
             continue;
-        if (plan->empty_count++ == 0)
-            text_copy(plan->empty_class, sizeof plan->empty_class, class);
+        if (plan->empty.count++ == 0)
+            text_copy(plan->empty.first, sizeof plan->empty.first, class);
     }
 }
 

@@ -59,18 +59,19 @@ int plan_links(Plan *plan, Error *error) {
     Names names = {.count = 0};
     size_t links = 0;
     for (size_t i = 0; i < plan->file_count; i++)
-        links += plan->files[i].link != NULL;
+        links += plan->files[i].link && !plan_leaves(plan->files[i].name);
     if (!links)
         return 0;
     names.items = malloc(plan->file_count * sizeof *names.items);
     if (!names.items)
         return error_set_memory(error, "%s: no memory for the names of %zu files", plan->source, plan->file_count);
     for (size_t i = 0; i < plan->file_count; i++)
-        names.items[names.count++] = &plan->files[i];
+        if (!plan_leaves(plan->files[i].name))
+            names.items[names.count++] = &plan->files[i];
     qsort(names.items, names.count, sizeof *names.items, file_compare);
     int result = 0;
     for (size_t i = 0; i < plan->file_count && !result; i++)
-        if (plan->files[i].link)
+        if (plan->files[i].link && !plan_leaves(plan->files[i].name))
             result = link_resolve(plan, &names, &plan->files[i], error);
     free(names.items);
     return result;

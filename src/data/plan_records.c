@@ -44,7 +44,7 @@ static const RecordFormat formats[] = {
 static int file_find(Plan *plan, const char *base_name, PlanFile **out, Error *error) {
     *out = NULL;
     for (size_t i = 0; i < plan->file_count; i++) {
-        if (strcmp(plan_base_name(plan->files[i].name), base_name) || plan_is_hidden(plan->files[i].name))
+        if (strcmp(plan_base_name(plan->files[i].name), base_name) || !plan_is_data(plan->files[i].name))
             continue;
         if (*out)
             return data_refuse(error, "%s: %s and %s are both there; leave one", plan->source, (*out)->name, plan->files[i].name);

@@ -42,11 +42,10 @@ void plan_report(const Plan *plan, PackReport *report) {
     char ending[PACK_ENDING_MAX];
     for (size_t i = 0; i < plan->file_count; i++) {
         const PlanFile *file = &plan->files[i];
-        if (plan_file_wanted(file) || plan_is_note(file->name))
+        if (plan_file_wanted(file) || plan_is_note(file->name) || plan_leaves(file->name))
             continue;
         ending_of(file->name, ending);
         left_add(report, ending);
     }
-    report->empty_count = plan->empty_count;
-    text_copy(report->empty_class, sizeof report->empty_class, plan->empty_class);
+    report->empty = plan->empty;
 }

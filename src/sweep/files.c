@@ -48,6 +48,13 @@ static void wanted_deinit(Wanted *wanted) {
     free(wanted->tensors);
 }
 
+/* Whether it is the head alone that does not fit, as that of weights for other classes. */
+static bool is_head_alone(const Safetensors *file, const Run *run, const Wanted *wanted) {
+    size_t body = wanted->count - ARCH_HEAD_TENSORS;
+    return run->init_head == HEAD_FILE && safetensors_check(file, wanted->entries, wanted->count, wanted->count, WEIGHTS_IGNORED, NULL) &&
+           !safetensors_check(file, wanted->entries, body, wanted->count, WEIGHTS_IGNORED, NULL);
+}
+
 static int check_model(const Safetensors *file, const Run *run, bool values, Error *error) {
     Wanted wanted = {0};
     char model[ARCH_NAME_MAX];
@@ -57,9 +64,13 @@ static int check_model(const Safetensors *file, const Run *run, bool values, Err
         result = safetensors_check(file, wanted.entries, count, wanted.count, WEIGHTS_IGNORED, error);
     if (!result && values)
         result = safetensors_check_finite(file, wanted.entries, count, error);
+    bool head_alone = result == DATA_REFUSED && is_head_alone(file, run, &wanted);
     wanted_deinit(&wanted);
     run_model(run, model);
-    return result ? error_prefix(error, "%s cannot start from it", model), result : 0;
+    if (result)
+        error_prefix(error, "%s cannot start from it%s", model,
+                     head_alone ? ", but could with init_head: fresh, which draws a new head" : "");
+    return result;
 }
 
 /* Every run starts from the one file; of runs in a row with one model the first is looked at. The values are gone through once with the

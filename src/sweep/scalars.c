@@ -133,7 +133,12 @@ int span_read(Reader *reader, const Field *field, const Node *node, void *draft)
     double from, to;
     bool read = low && low->kind == NODE_SCALAR && !low->quoted && high->kind == NODE_SCALAR && !high->quoted &&
                 value_read_number(low->text, &from) && value_read_number(high->text, &to);
-    return read && value_store_span(field, from, to, draft) ? 0 : refuse_value(reader, field, node, "");
+    if (read && value_store_span(field, from, to, draft))
+        return 0;
+    if (read && from > to && from <= field->high && to >= field->low)
+        return node_refuse(&reader->tree, node, AT_VALUE, "found %s, then %s; expected the smaller number first: from, then to", low->text,
+                           high->text);
+    return refuse_value(reader, field, node, "");
 }
 
 int field_read(Reader *reader, const Field *field, const Node *node, Draft *draft) {

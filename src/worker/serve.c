@@ -8,7 +8,7 @@
 
 static const double SERVE_PATIENCE_SECONDS = 60; /* without a daemon and without a run */
 static const double SERVE_CALL_SECONDS = 30;
-enum { SERVE_TOKEN_FILE_MAX = 4096, SERVE_THREADS_MAX = 1024 };
+enum { SERVE_THREADS_MAX = 1024 };
 
 static const char serve_help[] = "Usage: sweep-worker serve [--home DIR] [--socket PATH | --url URL --token-file FILE]\n"
                                  "                          [--name NAME] [--threads N] [--gpus N|LIST] [--no-pin]\n"
@@ -121,27 +121,14 @@ static int serve_read_options(ServeState *state, int argc, char **argv, bool *he
     return 0;
 }
 
-static int serve_read_token(ServeState *state, Error *error) {
-    Buffer text;
-    buffer_init(&text, SERVE_TOKEN_FILE_MAX);
-    int result = file_read(state->token_file, SERVE_TOKEN_FILE_MAX, &text, error);
-    if (!result) {
-        size_t size = strcspn(text.data, " \t\r\n");
-        text.data[size] = '\0';
-        if (!size || !text_copy(state->token, sizeof state->token, text.data))
-            result = error_set(error, "%s does not hold a token of 1 to %d characters", state->token_file, WIRE_TOKEN_MAX - 1);
-    }
-    buffer_deinit(&text);
-    return result;
-}
-
 static int serve_connect(ServeState *state, Error *error) {
     if (path_home(state->home_given, state->home, error))
         return -1;
     state->settings.home = state->home;
     if (state->settings.url) {
-        if (serve_read_token(state, error))
+        if (wire_token_read(state->token_file, state->token, error))
             return -1;
+        wire_token_warn(state->token_file);
         return http_client_new(&state->client, NULL, state->settings.url, state->token, error);
     }
     if (state->socket_given ? path_format(state->socket, error, "%s", state->socket_given)

@@ -46,6 +46,25 @@ static int teardown(void **state) {
     return 0;
 }
 
+/* A home that cannot be written to, or is none yet, can be looked into. */
+static void test_looking_makes_nothing(void **state) {
+    (void)state;
+    Said said;
+    sweepctl_expect(&said, CLI_OK, "data", "list");
+    assert_says(&said.out, "No packs yet.");
+    said_clear(&said);
+    sweepctl_expect(&said, CLI_OK, "data", "list", "--json");
+    said_clear(&said);
+    sweepctl_expect(&said, CLI_OK, "data", "verify");
+    said_clear(&said);
+    sweepctl_expect(&said, CLI_FAILED, "data", "show", "small");
+    said_clear(&said);
+    sweepctl_expect(&said, CLI_FAILED, "data", "pack", "cifar10", "small");
+    assert_says(&said.err, "'sweepctl data fetch cifar10' brings it");
+    said_clear(&said);
+    assert_false(file_exists(harness_home()));
+}
+
 static void test_pack_and_show(void **state) {
     (void)state;
     Said said;
@@ -103,6 +122,32 @@ static void test_pack_tells(void **state) {
     char path[PATH_TEXT_MAX];
     snprintf(path, sizeof path, "%s/data/told.pack", harness_home());
     assert_int_equal(unlink(path), 0);
+}
+
+/* A class of which no test image is there, and one that is there to test on alone. */
+static void test_pack_tells_of_halves(void **state) {
+    (void)state;
+    static const uint8_t train[] = {0, 0, 8, 1, 0, 0, 0, TRAIN, 0, 1, 1, 3, 0, 1}, test[] = {0, 0, 8, 1, 0, 0, 0, TEST, 0, 1, 2, 1};
+    Said said;
+    Error error;
+    char path[PATH_TEXT_MAX];
+    snprintf(path, sizeof path, "%s/data/halves.pack", harness_home());
+    assert_int_equal(file_write_atomic(inside("idx/train-labels-idx1-ubyte"), train, sizeof train, 0644, &error), 0);
+    assert_int_equal(file_write_atomic(inside("idx/t10k-labels-idx1-ubyte"), test, sizeof test, 0644, &error), 0);
+    sweepctl_expect(&said, CLI_OK, "data", "pack", inside("idx"), "halves");
+    assert_says(&said.err, "1 class has training images but no test image, the first 3\n");
+    assert_says(&said.err, "1 class has test images but no training image, the first 2\n");
+    said_clear(&said);
+    sweepctl_expect(&said, CLI_OK, "data", "pack", inside("idx"), "halves", "--json");
+    json_t *root = said_json(&said);
+    assert_int_equal(json_integer_value(json_object_get(root, "empty_classes")), 0);
+    assert_int_equal(json_integer_value(json_object_get(root, "untested_classes")), 1);
+    assert_int_equal(json_integer_value(json_object_get(root, "untrained_classes")), 1);
+    json_decref(root);
+    said_clear(&said);
+    assert_int_equal(unlink(path), 0);
+    write_idx("idx/train-labels-idx1-ubyte", TRAIN, false);
+    write_idx("idx/t10k-labels-idx1-ubyte", TEST, false);
 }
 
 /* A sweep takes shapes from the pack by its name. */
@@ -220,6 +265,11 @@ static void test_verify(void **state) {
     overwrite(path, 4096, "M", 1);
     sweepctl_expect(&said, CLI_FAILED, "data", "verify", "broken");
     assert_says(&said.err, "the bytes do not have the header's digest");
+    said_clear(&said);
+    sweepctl_expect(&said, CLI_OK, "data", "show", "broken"); /* its header is right, and the help says what that means */
+    said_clear(&said);
+    sweepctl_expect(&said, CLI_OK, "data", "--help");
+    assert_says(&said.out, "looks at header, labels and class names, not at the images");
     said_clear(&said);
     sweepctl_expect(&said, CLI_FAILED, "data", "verify");
     assert_says(&said.out, "sound.pack");
@@ -341,9 +391,17 @@ static void test_mistakes(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_pack_and_show),  cmocka_unit_test(test_pack_tells),    cmocka_unit_test(test_sweep_of_a_pack),
-        cmocka_unit_test(test_pack_in_colour), cmocka_unit_test(test_headers),       cmocka_unit_test(test_verify),
-        cmocka_unit_test(test_fetch),          cmocka_unit_test(test_fetch_by_name), cmocka_unit_test(test_mistakes),
+        cmocka_unit_test(test_looking_makes_nothing),
+        cmocka_unit_test(test_pack_and_show),
+        cmocka_unit_test(test_pack_tells),
+        cmocka_unit_test(test_sweep_of_a_pack),
+        cmocka_unit_test(test_pack_in_colour),
+        cmocka_unit_test(test_headers),
+        cmocka_unit_test(test_verify),
+        cmocka_unit_test(test_fetch),
+        cmocka_unit_test(test_fetch_by_name),
+        cmocka_unit_test(test_mistakes),
+        cmocka_unit_test(test_pack_tells_of_halves),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -134,6 +134,32 @@ static void test_usage(void **state) {
     assert_int_equal(run_sweepd((const char *[]){"sweepd", "extra", NULL}), 2);
 }
 
+/* Whether the log of a daemon with a token file of this mode has a warning. */
+static bool warns_of_token(Harness *harness, mode_t mode) {
+    char token[128], log[128], wanted[512];
+    Buffer text;
+    snprintf(token, sizeof token, "%s/token", harness->home);
+    snprintf(log, sizeof log, "%s/log", harness->home);
+    assert_int_equal(file_write_atomic(token, "a-token-0123456789\n", 19, 0600, &harness->error), 0);
+    assert_int_equal(chmod(token, mode), 0);
+    unlink(log);
+    harness_start(harness, (const char *[]){"--workers", "0", "--listen", "127.0.0.1:0", "--token-file", token, "--log", log, NULL});
+    harness_end(harness, SIGTERM);
+    buffer_init(&text, 1 << 16);
+    assert_int_equal(file_read(log, 1 << 16, &text, &harness->error), 0);
+    snprintf(wanted, sizeof wanted, "warning %s: others on this machine may read the token; 'chmod 600 %s'", token, token);
+    bool warns = strstr(text.data, "warning") != NULL;
+    assert_true(warns == (strstr(text.data, wanted) != NULL));
+    buffer_deinit(&text);
+    return warns;
+}
+
+static void test_token_of_others(void **state) {
+    assert_true(warns_of_token(*state, 0644));
+    assert_false(warns_of_token(*state, 0640));
+    assert_false(warns_of_token(*state, 0600));
+}
+
 static void test_detach(void **state) {
     Harness *harness = *state;
     assert_int_equal(run_sweepd((const char *[]){"sweepd", "--home", harness->home, "--workers", "0", "--detach", NULL}), 0);
@@ -373,6 +399,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_stops, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_second_daemon_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_usage, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_token_of_others, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_detach, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_workers_that_fail, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_workers_that_cannot_write, set_up, tear_down),

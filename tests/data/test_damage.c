@@ -200,6 +200,8 @@ static void test_cut_containers(void **state) {
         for (int container = AS_TAR; container < CONTAINERS; container++) {
             TestFiles files = {.count = 0};
             size_t size;
+            const char *cut_zip =
+                container == AS_ZIP ? "/cut: a zip, but its directory does not stand at its end: it is cut short, or more follows it" : "";
             formats[f].make(&files);
             const char *path = files_write(&files, (TestContainer)container, false, "source");
             uint8_t *bytes = bytes_of(path, &size);
@@ -209,10 +211,10 @@ static void test_cut_containers(void **state) {
                 size--;
             for (size_t i = 1; i < 24; i++) {
                 scratch_write(cut, bytes, size * i / 24);
-                assert_refused(cut, "");
+                assert_refused(cut, cut_zip);
             }
             scratch_write(cut, bytes, size - 1);
-            assert_refused(cut, "");
+            assert_refused(cut, cut_zip);
             if (container == AS_TAR) { /* between two files: after each header and its blocks */
                 size_t at = 0;
                 for (size_t i = 0; i < files.count; i++) {

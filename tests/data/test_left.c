@@ -44,9 +44,76 @@ static void test_what_is_not_taken_is_told(void **state) {
     assert_int_equal(left_of(&report, "hidden"), 3);
     assert_int_equal(left_of(&report, ".txt"), 1);
     assert_int_equal(report.left_count, 5);
-    assert_int_equal(report.empty_count, 1);
-    assert_string_equal(report.empty_class, "alone");
+    assert_int_equal(report.empty.count, 1);
+    assert_string_equal(report.empty.first, "alone");
     dataset_free(data);
+    pack_report_deinit(&report);
+    files_free(&files);
+}
+
+/* An archive's names stay below its root; what links lead to is looked at where they are followed. */
+static void test_names_that_leave(void **state) {
+    (void)state;
+    for (int container = AS_TAR; container < CONTAINERS; container++) {
+        TestFiles files = {.count = 0};
+        PackReport report;
+        char whole[SHA256_HEX_MAX];
+        make_folders(&files);
+        strcpy(files_add(&files, "set/train/n1/l.jpg", 0)->soft, "../n2/2.jpg");
+        DatasetMap *data = pack_and_map(files_write(&files, (TestContainer)container, false, "whole"), &small_options, &report);
+        text_copy(whole, sizeof whole, dataset_info(data)->digest);
+        dataset_free(data);
+        assert_int_equal(report.skip_count, 0);
+        pack_report_deinit(&report);
+        files_add_jpeg(&files, "set/train/n1/../../../../etc/x.jpg", 3, 64);
+        files_add_text(&files, "../data_batch_1.bin", "x");
+        strcpy(files_add(&files, "set/train/n1/../l.jpg", 0)->soft, "nowhere");
+        files_add_jpeg(&files, "set/train/n1/..x.jpg", 3, 64); /* hidden */
+        data = pack_and_map(files_write(&files, (TestContainer)container, false, "leaves"), &small_options, &report);
+        assert_string_equal(dataset_info(data)->digest, whole);
+        assert_int_equal(report.skip_count, 3);
+        assert_string_equal(report.skips[0].name, "../data_batch_1.bin");
+        assert_string_equal(report.skips[1].name, "set/train/n1/../../../../etc/x.jpg");
+        assert_string_equal(report.skips[1].reason, "its name leaves the folder by '..'");
+        assert_int_equal(left_of(&report, ".jpg"), 0);
+        assert_int_equal(left_of(&report, "hidden"), 1);
+        dataset_free(data);
+        pack_report_deinit(&report);
+        files_free(&files);
+    }
+}
+
+static void test_no_name_that_stays(void **state) {
+    (void)state;
+    TestFiles files = {.count = 0};
+    files_add_jpeg(&files, "../train/n0/1.jpg", 3, 64);
+    files_add_jpeg(&files, "../val/n0/1.jpg", 3, 64);
+    expect_refused(&files, "none of its 2 files is known (a name with '..' is not taken): expected");
+    files_free(&files);
+}
+
+/* The pack's classes are looked at, as they are when all images that cannot be read are left out. */
+static void test_classes_with_one_half(void **state) {
+    (void)state;
+    bool chosen[DATA_CLASSES_MAX] = {[0] = true, [1] = true, [7] = true};
+    PackOptions some = small_options;
+    TestFiles files = {.count = 0};
+    PackReport report;
+    make_folders(&files); /* classes 0 to 9; tests of 0 to 3 */
+    files_find(&files, "train/n3/3.jpg")->size = 9;
+    files_find(&files, "train/n3/13.jpg")->size = 9;
+    const char *path = files_write(&files, AS_ZIP, false, "halves");
+    dataset_free(pack_and_map(path, &small_options, &report));
+    assert_int_equal(report.untested.count, 6);
+    assert_string_equal(report.untested.first, "n4");
+    assert_int_equal(report.untrained.count, 1);
+    assert_string_equal(report.untrained.first, "n3");
+    pack_report_deinit(&report);
+    some.classes = chosen;
+    dataset_free(pack_and_map(path, &some, &report));
+    assert_int_equal(report.untested.count, 1);
+    assert_string_equal(report.untested.first, "n7");
+    assert_int_equal(report.untrained.count, 0);
     pack_report_deinit(&report);
     files_free(&files);
 }
@@ -102,6 +169,9 @@ int main(void) {
         return 77; /* skipped: the package dataset-fashion-mnist is not there */
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_is_not_taken_is_told),
+        cmocka_unit_test(test_names_that_leave),
+        cmocka_unit_test(test_no_name_that_stays),
+        cmocka_unit_test(test_classes_with_one_half),
         cmocka_unit_test(test_many_endings),
         cmocka_unit_test(test_two_formats_are_refused),
         cmocka_unit_test(test_a_missing_half_is_named),

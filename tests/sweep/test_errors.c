@@ -77,6 +77,8 @@ static void wrong_values(void **state) {
         {"batch: 128", "batch: 128\n  augment: {crop: {scale: 0.5}}",
          "f:12:27: train.augment.crop.scale: found \"0.5\"; expected a list of two numbers, from and to, each from 1e-06 to 1"},
         {"batch: 128", "batch: 128\n  augment: {crop: {scale: [1, 0.5]}}",
+         "f:12:27: train.augment.crop.scale: found 1, then 0.5; expected the smaller number first: from, then to"},
+        {"batch: 128", "batch: 128\n  augment: {crop: {scale: [2, 0.5]}}",
          "f:12:27: train.augment.crop.scale: found a list; expected a list of two numbers, from and to, each from 1e-06 to 1"},
         {"batch: 128", "batch: 128\n  augment: {crop: {scale: [0, 0.5]}}",
          "f:12:27: train.augment.crop.scale: found a list; expected a list of two numbers, from and to, each from 1e-06 to 1"},

@@ -130,6 +130,8 @@ static void weights_are_every_runs(void **state) {
     write_weights(8, 5, NULL);
     expect_good(ONE, INIT "  init_head: fresh\n", "");
     expect_refused(ONE, INIT, "", "train.init", "the tensor head.weight is 5 x 8 in 2 dimensions; this model's is 10 x 8 in 2");
+    expect_refused(ONE, INIT, "", "train.init", "B_1-Wi_8 cannot start from it, but could with init_head: fresh, which draws a new head: ");
+    expect_refused("  depth: [1]\n  width: [16]\n  examples: [100]\n", INIT, "", "train.init", "B_1-Wi_16 cannot start from it: ");
     expect_refused(ONE "  init_head: [fresh, file]\n", INIT, "", "train.init", "the tensor head.weight is 5 x 8");
     assert_int_equal(file_write_atomic(place("weights"), "weights", 7, 0600, &error), 0);
     expect_refused(ONE, INIT, "", "train.init", "byte 7: the file ends inside its first number");

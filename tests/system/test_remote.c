@@ -50,9 +50,11 @@ static void test_worker_by_address(void **state) {
     site_await_daemon();
     site_expect(0, "sweepctl", "submit", file, NULL);
 
+    assert_int_equal(chmod(wrong, 0644), 0);
     Output refused = site_run("sweep-worker", "serve", "--home", elsewhere, "--url", url, "--token-file", wrong, NULL);
     assert_int_equal(refused.code, 1);
-    assert_non_null(strstr(refused.err, "token"));
+    assert_non_null(strstr(refused.err, "its token is wrong"));
+    assert_non_null(strstr(refused.err, "others on this machine may read the token; 'chmod 600 "));
     output_free(&refused);
     assert_int_equal(site_count("far", "pending"), 12);
 
