@@ -37,15 +37,36 @@ static void last_line(const char *path, char *out, size_t capacity) {
     text_copy(out, capacity, line ? line + 1 : tail);
 }
 
+typedef struct Joining {
+    const char *home, *workers;
+    bool leaves; /* with this process */
+    char log[PATH_TEXT_MAX];
+    pid_t child;  /* 0: none is starting */
+    pid_t holder; /* held the lock when a child came; 0: nobody known */
+    int failures; /* children that ended although nobody held the lock */
+    double deadline;
+    bool told; /* that a stopping one is waited for */
+} Joining;
+
 /* log: open for appending. */
-static int spawn(const char *home, const char *workers, int log, pid_t *pid, Error *error) {
-    char program[PATH_TEXT_MAX], count[32], home_copy[PATH_TEXT_MAX];
+static int spawn(const Joining *joining, int log, pid_t *pid, Error *error) {
+    char program[PATH_TEXT_MAX], count[32], own_pid[32], home_copy[PATH_TEXT_MAX];
     if (path_program("sweepd", program, error) < 0)
         return -1;
-    text_copy(count, sizeof count, workers ? workers : "");
-    text_copy(home_copy, sizeof home_copy, home);
-    char name[] = "sweepd", home_option[] = "--home", workers_option[] = "--workers";
-    char *arguments[] = {name, home_option, home_copy, workers ? workers_option : NULL, count, NULL};
+    text_copy(count, sizeof count, joining->workers ? joining->workers : "");
+    text_copy(home_copy, sizeof home_copy, joining->home);
+    snprintf(own_pid, sizeof own_pid, "%d", (int)getpid());
+    char name[] = "sweepd", home_option[] = "--home", workers_option[] = "--workers", leave_option[] = "--leave-with";
+    char *arguments[8] = {name, home_option, home_copy};
+    size_t used = 3;
+    if (joining->workers) {
+        arguments[used++] = workers_option;
+        arguments[used++] = count;
+    }
+    if (joining->leaves) {
+        arguments[used++] = leave_option;
+        arguments[used++] = own_pid;
+    }
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
     sigset_t none, handled;
@@ -69,16 +90,6 @@ static int spawn(const char *home, const char *workers, int log, pid_t *pid, Err
 }
 
 /* ---- joining ---- */
-
-typedef struct Joining {
-    const char *home, *workers;
-    char log[PATH_TEXT_MAX];
-    pid_t child;  /* 0: none is starting */
-    pid_t holder; /* held the lock when a child came; 0: nobody known */
-    int failures; /* children that ended although nobody held the lock */
-    double deadline;
-    bool told; /* that a stopping one is waited for */
-} Joining;
 
 /* The process named in the home's lock, when it lives; 0: none. The name outlives the lock, so it means nothing by itself. */
 static pid_t lock_holder(const char *home) {
@@ -127,7 +138,7 @@ static int start(Joining *joining, Error *error) {
     int log = open(joining->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     if (log < 0)
         return error_set_errno(error, errno, "cannot open %s", joining->log);
-    int result = spawn(joining->home, joining->workers, log, &joining->child, error);
+    int result = spawn(joining, log, &joining->child, error);
     close(log);
     joining->holder = 0;
     joining->deadline = clock_monotonic() + start_seconds;
@@ -186,8 +197,8 @@ static int wait_served(Joining *joining, Source **source, pid_t *server, Error *
     }
 }
 
-int service_join(const char *home, const char *workers, pid_t *pid, Source **source, Error *error) {
-    Joining joining = {.home = home, .workers = workers, .deadline = clock_monotonic() + leave_seconds};
+int service_join(const char *home, const char *workers, bool leaves, pid_t *pid, Source **source, Error *error) {
+    Joining joining = {.home = home, .workers = workers, .leaves = leaves, .deadline = clock_monotonic() + leave_seconds};
     pid_t server = 0;
     *source = NULL;
     *pid = 0;

@@ -9,7 +9,7 @@ static int daemon_start(const Cli *cli, const Arguments *arguments, Error *error
     pid_t pid;
     if (cli_home(cli, home, error) < 0)
         return -1;
-    int result = service_join(home, arguments_text(arguments, "workers", NULL), &pid, &source, error);
+    int result = service_join(home, arguments_text(arguments, "workers", NULL), false, &pid, &source, error);
     if (!result && !pid)
         cli_note("a daemon already serves %s", home);
     else if (!result)

@@ -31,7 +31,7 @@ typedef struct Session {
 
 static int session_join(Session *session, Source **source, Error *error) {
     const char *workers = arguments_text(session->arguments, "workers", NULL);
-    int result = service_join(session->home, workers, &session->daemon, source, error);
+    int result = service_join(session->home, workers, true, &session->daemon, source, error);
     if (!result && !session->daemon && workers)
         cli_note("a daemon already serves %s with its own number of workers; --workers has no effect", session->home);
     return result;

@@ -115,6 +115,8 @@ static void on_timer(evutil_socket_t socket, short events, void *context) {
     expire_leases(daemon);
     if (fleet_reap(daemon, &error) != 0)
         daemon_complain(daemon, &error);
+    if (daemon->options.leave_with && getppid() != daemon->options.leave_with)
+        daemon->leave_when_idle = true;
     leave_if_idle(daemon);
     look_after_fleet(daemon);
 }

@@ -25,6 +25,7 @@ typedef struct DaemonOptions {
     QueueSettings queue;
     char log_path[PATH_TEXT_MAX]; /* "": standard error */
     bool detach;
+    pid_t leave_with; /* the parent with whose end the daemon leaves when it is idle; 0: none */
 } DaemonOptions;
 
 /* 0; OPTIONS_EXIT after --help or --version; OPTIONS_USAGE, -1 with the error set. */
@@ -93,7 +94,7 @@ struct Daemon {
     bool batch_open; /* writes that are not committed and answers that have not left */
     bool supply;     /* look after the fleet once they are */
     bool draining;
-    bool leave_when_idle; /* who asked it to stop had to leave it to others */
+    bool leave_when_idle; /* who asked it to stop had to leave it to others, or has ended */
     double heard_at;      /* monotonic; the last request */
     bool second_signal;
     char problem[ERROR_TEXT_MAX]; /* what failed last of what keeps the daemon going, */

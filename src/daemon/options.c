@@ -16,7 +16,7 @@ typedef enum { OPTION_TEXT, OPTION_INTEGER, OPTION_SECONDS, OPTION_SIZE, OPTION_
 typedef struct Given {
     const char *home, *gpus, *listen, *token_file, *log_path;
     int64_t workers; /* -1: the machine decides */
-    int64_t threads, cores, retry_limit;
+    int64_t threads, cores, retry_limit, leave_with;
     double memory_bytes, lease_seconds, heartbeat_seconds;
     bool unpinned, detach;
 } Given;
@@ -54,6 +54,8 @@ static const Option options[] = {
     {"foreground", NULL, OPTION_OFF, PLACE(detach), 0, 0, "stay in the foreground; the default"},
     {"detach", NULL, OPTION_ON, PLACE(detach), 0, 0,
      "go to the background once the daemon serves; messages go to\nHOME/sweepd.log unless --log says otherwise"},
+    {"leave-with", "PID", OPTION_INTEGER, PLACE(leave_with), 1, INT_MAX,
+     "once PID, which started the daemon, has ended: leave when nothing\nis left to be done; as 'sweepctl run' starts it"},
     {"help", NULL, OPTION_HELP, 0, 0, 0, "print this and exit"},
     {"version", NULL, OPTION_VERSION, 0, 0, 0, "print the version and exit"},
 };
@@ -188,6 +190,7 @@ static int take_given(DaemonOptions *out, const Given *given, Error *error) {
     out->queue.heartbeat_seconds = given->heartbeat_seconds;
     out->queue.retry_limit = given->retry_limit;
     out->queue.threads = given->threads;
+    out->leave_with = (pid_t)given->leave_with;
     if (given->log_path && !text_copy(out->log_path, sizeof out->log_path, given->log_path))
         return usage(error, "log", "FILE", "the path is too long");
     if (given->gpus && gpus_read_option(given->gpus, &out->queue.room.gpus) != 0)

@@ -99,6 +99,17 @@ static void test_all_at_once(void **state) {
     site_until(no_daemon, NULL, "the daemon that they started has left");
 }
 
+/* Its runs are finished first. */
+static void test_the_daemon_of_a_killed_run_leaves(void **state) {
+    (void)state;
+    pid_t run = start_run("orphaned", "[8, 16]", 4);
+    until_submitted("orphaned");
+    assert_int_equal(kill(run, SIGKILL), 0);
+    waitpid(run, NULL, 0);
+    site_until(no_daemon, NULL, "the daemon has left");
+    assert_int_equal(site_count("orphaned", "done"), 2);
+}
+
 /* A process that holds the home's lock as a daemon does that does not serve yet, or no longer. */
 static pid_t hold_lock(void) {
     char path[PATH_TEXT_MAX], text[32];
@@ -426,6 +437,7 @@ static void test_done_run_is_not_retried(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_all_at_once, site_set_up, site_tear_down),
+        cmocka_unit_test_setup_teardown(test_the_daemon_of_a_killed_run_leaves, site_set_up, site_tear_down),
         cmocka_unit_test_setup_teardown(test_lock_is_waited_for, site_set_up, site_tear_down),
         cmocka_unit_test_setup_teardown(test_interrupted_while_starting, site_set_up, site_tear_down),
         cmocka_unit_test_setup_teardown(test_stopping_daemon_is_waited_for, site_set_up, site_tear_down),
