@@ -8,6 +8,9 @@
 
 #include <jansson.h>
 
+/* Before the name of a metric that is also the name of something else that a run has. */
+#define METRIC_PREFIX "metrics."
+
 typedef enum { COUNT_EXACT, COUNT_PAPER, COUNT_6ND } FlopCount;
 
 typedef struct StudyOptions {

@@ -1,0 +1,99 @@
+/* What is said of a study of an external program, which tells what it likes. */
+#include "stored.h"
+
+/* The sizes stand in the file. */
+static const char external_file[] = "version: 1\n"
+                                    "name: study\n"
+                                    "data: {inputs: 784, classes: 10, examples: 60000}\n"
+                                    "model: {name: vit}\n"
+                                    "trainer: {kind: external, command: [\"true\"], params: 12 * depth * width ^ 2,\n"
+                                    "  flops: 6 * params * examples, steps: 1}\n"
+                                    "grid:\n"
+                                    "  depth: [1]\n"
+                                    "  width: [8, 16, 32, 64]\n"
+                                    "  examples: [1000, 2000, 4000, 8000]\n"
+                                    "  seed: [0, 1]\n"
+                                    "train:\n"
+                                    "  epochs: 2\n"
+                                    "  batch: 100\n"
+                                    "  optimizer: {name: lion, lr: 1.0e-3}\n"
+                                    "fit: {metric: validation_error, bootstrap: 0, methods: [parametric]}\n";
+
+/* ---- metrics that are called like columns ---- */
+
+static size_t count_of(const Buffer *text, const char *piece) {
+    size_t count = 0;
+    for (const char *at = text->data; (at = strstr(at, piece)); at++)
+        count++;
+    return count;
+}
+
+/* Of the first line. */
+static void expect_column(const char *format, const char *points, const char *before, const char *name, const char *after, size_t count) {
+    char piece[128];
+    Said said;
+    sweepctl_expect(&said, CLI_OK, "export", "study", format, points);
+    said.out.data[strcspn(said.out.data, "\n")] = '\0';
+    snprintf(piece, sizeof piece, "%s%s%s", before, name, after);
+    if (count_of(&said.out, piece) != count)
+        fail_msg("not %zu of %s in %s", count, piece, said.out.data);
+    said_clear(&said);
+}
+
+static void expect_columns(const char *name, size_t count) {
+    expect_column("--format=csv", NULL, ",", name, ",", count);
+    expect_column("--format=csv", "--points", ",", name, count ? "" : ",", count);
+    expect_column("--format=jsonl", NULL, "\"", name, "\":", count);
+    expect_column("--format=jsonl", "--points", "\"", name, "\":", count);
+}
+
+static void test_columns(void **state) {
+    (void)state;
+    static const char *const taken[][2] = {
+        {"lr", "metrics.lr"}, {"state", "metrics.state"}, {"metrics.lr", "metrics.metrics.lr"}, {"epochs", "metrics.epochs"}};
+    char text[2048];
+    text_copy(text, sizeof text, external_file);
+    replace(text, sizeof text, "seed: [0, 1]", "epochs: [2, 3]");
+    replace(text, sizeof text, "  epochs: 2\n", "");
+    for (size_t i = 0; i < sizeof taken / sizeof *taken; i++) {
+        more_metric = taken[i][0];
+        make_study_of(text, 2);
+        more_metric = NULL;
+        expect_columns(taken[i][1], 1);
+    }
+    more_metric = "detail"; /* a column of runs alone */
+    make_study_of(text, 2);
+    more_metric = NULL;
+    expect_columns("metrics.detail", 1);
+    expect_column("--format=jsonl", "--points", "\"", "detail", "\":", 0);
+    expect_column("--format=jsonl", NULL, "\"", "detail", "\":", 1);
+}
+
+/* The setting keeps its name. */
+static void test_where(void **state) {
+    (void)state;
+    char text[2048];
+    Said said;
+    text_copy(text, sizeof text, external_file);
+    replace(text, sizeof text, "seed: [0, 1]", "epochs: [2, 3]");
+    replace(text, sizeof text, "  epochs: 2\n", "");
+    more_metric = "epochs";
+    make_study_of(text, RUNS);
+    more_metric = NULL;
+    sweepctl_expect(&said, CLI_OK, "fit", "study", "--json", "--metric=epochs", "--where", "epochs = 2 and metrics.epochs > 0");
+    json_t *root = said_json(&said);
+    assert_int_equal(json_integer_value(json_object_get(root, "points")),
+                     RUNS / 2); /* the failed and the diverged run are among the others */
+    json_decref(root);
+    said_clear(&said);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_columns),
+        cmocka_unit_test(test_where),
+    };
+    int result = cmocka_run_group_tests(tests, NULL, NULL);
+    harness_clean();
+    return result;
+}
