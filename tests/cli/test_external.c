@@ -88,10 +88,67 @@ static void test_where(void **state) {
     said_clear(&said);
 }
 
+/* ---- the nearest model ---- */
+
+static const char *const arithmetic = " params: 12 * depth * width ^ 2,\n  flops: 6 * params * examples,";
+
+static void test_nearest(void **state) {
+    (void)state;
+    Said said;
+    make_study_of(external_file, RUNS);
+    sweepctl_expect(&said, CLI_OK, "predict", "study", "--flops=1e10", "--json");
+    json_t *root = said_json(&said), *prediction = json_array_get(json_object_get(root, "predictions"), 0);
+    json_t *nearest = json_object_get(prediction, "nearest");
+    double best = json_number_value(json_object_get(json_object_get(prediction, "params"), "value"));
+    int64_t width = json_integer_value(json_object_get(nearest, "width"));
+    double params = told_params(1, width);
+    char name[64];
+    snprintf(name, sizeof name, "vit_1-Wi_%lld", (long long)width);
+    assert_string_equal(json_string_value(json_object_get(nearest, "model")), name);
+    assert_int_equal(json_integer_value(json_object_get(nearest, "params")), (int64_t)params);
+    for (int64_t other = width - 1; other <= width + 1; other++)
+        assert_true(fabs(log(told_params(1, other) / best)) >= fabs(log(params / best)));
+    json_decref(root);
+    said_clear(&said);
+    sweepctl_expect(&said, CLI_OK, "predict", "study", "--flops=1e10");
+    assert_says(&said.out, name);
+    said_clear(&said);
+}
+
+static void expect_no_nearest(const char *text, const char *why) {
+    Said said;
+    make_study_of(text, RUNS);
+    sweepctl_expect(&said, CLI_OK, "predict", "study", "--flops=1e10", "--json");
+    json_t *root = said_json(&said), *prediction = json_array_get(json_object_get(root, "predictions"), 0);
+    assert_true(json_is_null(json_object_get(prediction, "nearest")));
+    assert_int_equal(json_array_size(json_object_get(prediction, "models")), 0);
+    json_decref(root);
+    said_clear(&said);
+    sweepctl_expect(&said, CLI_OK, "predict", "study", "--flops=1e10");
+    assert_says(&said.out, why);
+    assert_null(strstr(said.out.data, "Nearest model"));
+    said_clear(&said);
+}
+
+static void test_no_nearest(void **state) {
+    (void)state;
+    char text[2048];
+    text_copy(text, sizeof text, external_file);
+    replace(text, sizeof text, arithmetic, "");
+    tells_sizes = true;
+    expect_no_nearest(text, "No nearest model is named: the program tells its parameters itself");
+    tells_sizes = false;
+    text_copy(text, sizeof text, external_file);
+    replace(text, sizeof text, "12 * depth * width ^ 2", "1.0e6 * depth / width");
+    expect_no_nearest(text, "No nearest model is named: parameters do not grow with width by trainer.params");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_columns),
         cmocka_unit_test(test_where),
+        cmocka_unit_test(test_nearest),
+        cmocka_unit_test(test_no_nearest),
     };
     int result = cmocka_run_group_tests(tests, NULL, NULL);
     harness_clean();
