@@ -143,12 +143,26 @@ static void test_no_nearest(void **state) {
     expect_no_nearest(text, "No nearest model is named: parameters do not grow with width by trainer.params");
 }
 
+/* The cells of the failed and of the diverged run have another seed. */
+static void test_untold(void **state) {
+    (void)state;
+    char text[2048];
+    Said said;
+    text_copy(text, sizeof text, external_file);
+    replace(text, sizeof text, arithmetic, "");
+    tells_sizes = true;
+    make_study_of(text, RUNS);
+    tells_sizes = false;
+    sweepctl_expect(&said, CLI_OK, "fit", "study");
+    assert_says(&said.out, "runs_failed");
+    assert_null(strstr(said.out.data, "cells_missing"));
+    said_clear(&said);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_columns),
-        cmocka_unit_test(test_where),
-        cmocka_unit_test(test_nearest),
-        cmocka_unit_test(test_no_nearest),
+        cmocka_unit_test(test_columns),    cmocka_unit_test(test_where),  cmocka_unit_test(test_nearest),
+        cmocka_unit_test(test_no_nearest), cmocka_unit_test(test_untold),
     };
     int result = cmocka_run_group_tests(tests, NULL, NULL);
     harness_clean();

@@ -213,6 +213,14 @@ static void test_results(void **state) {
     assert_says(&text, "validation_error by model and number of training examples, mean over seeds (standard deviation)\n");
     assert_null(strstr(text.data, "lr"));
     assert_says(&text, "50.82 %"); /* of B_1-Wi_8 and 1000 examples */
+    assert_says(&text, "*  ");
+    assert_says(&text, "\n\n* of some runs only: ");
+    buffer_clear(&text);
+    all_well = true;
+    make_study(RUNS);
+    all_well = false;
+    print_results(&text);
+    assert_null(strchr(text.data, '*'));
     buffer_clear(&text);
     make_study_along("lr: [1.0e-3, 1.1e-2]", ", lr: 1.0e-3");
     print_results(&text);
@@ -220,6 +228,24 @@ static void test_results(void **state) {
     assert_says(&text, "Model      Parameters     lr");
     assert_says(&text, "0.001  50.82 %");
     assert_says(&text, "0.011  60.82 %");
+    buffer_deinit(&text);
+}
+
+/* A run that failed before its program told its parameters is one of its cell's. */
+static void test_results_of_untold_runs(void **state) {
+    (void)state;
+    char changed[2048];
+    Buffer text;
+    buffer_init(&text, 1 << 20);
+    text_copy(changed, sizeof changed, study_file);
+    replace(changed, sizeof changed, "model: {kind: bmlp}\n",
+            "model: {name: net}\ntrainer: {kind: external, command: [\"true\"], steps: 1}\n");
+    tells_sizes = true;
+    make_study_of(changed, RUNS);
+    tells_sizes = false;
+    print_results(&text);
+    assert_null(strchr(text.data, '?'));
+    assert_says(&text, "%*  ");
     buffer_deinit(&text);
 }
 
@@ -392,6 +418,7 @@ int main(void) {
         cmocka_unit_test(test_show),
         cmocka_unit_test(test_many_metrics),
         cmocka_unit_test(test_results),
+        cmocka_unit_test(test_results_of_untold_runs),
         cmocka_unit_test(test_results_without_decided_settings),
         cmocka_unit_test(test_results_of_a_design),
         cmocka_unit_test(test_widths),
