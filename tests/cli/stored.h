@@ -31,7 +31,8 @@ static void (*lay_data)(void);  /* what the home has beside its store; NULL: not
 static const char *kept_text;   /* what the store keeps in place of the file; NULL: the file */
 static const char *more_metric; /* that is measured, too; NULL: none */
 static bool tells_sizes;        /* an external program that says its parameters itself, by told_params */
-static double best_rate;        /* 0: the error grows with the rate, else with the distance from this one */
+static const char *failed_detail = "signal 9 (Killed)";
+static double best_rate; /* 0: the error grows with the rate, else with the distance from this one */
 
 static inline void check(int result, const Error *error) {
     if (result != 0)
@@ -68,13 +69,12 @@ static inline void finish_run(Store *store, const RunRecord *run, size_t index) 
         point_set_metric(&point, more_metric, loss + 0.02);
     check(store_attempt_begin(store, &start, &attempt, &error), &error);
     if (index == FAILED_RUN && !all_well) {
-        check(
-            store_attempt_end(
-                store, attempt.id,
-                &(AttemptEnd){
-                    .outcome = OUTCOME_CRASHED, .detail = "signal 9 (Killed)", .run_state = RUN_FAILED, .failures_add = 1, .now = now + 1},
-                &error),
-            &error);
+        check(store_attempt_end(
+                  store, attempt.id,
+                  &(AttemptEnd){
+                      .outcome = OUTCOME_CRASHED, .detail = failed_detail, .run_state = RUN_FAILED, .failures_add = 1, .now = now + 1},
+                  &error),
+              &error);
         return;
     }
     if (tells_sizes)

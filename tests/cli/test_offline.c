@@ -178,6 +178,28 @@ static void test_many_metrics(void **state) {
     }
 }
 
+/* A byte that is no character was written as \xff when it was kept. */
+static void test_escapes(void **state) {
+    (void)state;
+    static const char *const verbs[][2] = {{"runs", "study"}, {"show", "4"}};
+    Said said;
+    failed_detail = "caf\xc3\xa9: \\xff";
+    make_study(RUNS);
+    failed_detail = "signal 9 (Killed)";
+    for (size_t i = 0; i < 2; i++) {
+        setenv("LC_ALL", "C.utf8", 1);
+        sweepctl_expect(&said, CLI_OK, verbs[i][0], verbs[i][1]);
+        assert_says(&said.out, "  caf\xc3\xa9: \\xff\n");
+        assert_null(strstr(said.out.data, "x5c"));
+        said_clear(&said);
+        setenv("LC_ALL", "C", 1);
+        sweepctl_expect(&said, CLI_OK, verbs[i][0], verbs[i][1]);
+        unsetenv("LC_ALL");
+        assert_says(&said.out, "  caf\\xc3\\xa9: \\xff\n");
+        said_clear(&said);
+    }
+}
+
 /* The table of results, as `run` prints it, into an initialised buffer. */
 static void print_results(Buffer *out) {
     Cli cli = {.home_option = harness_home()};
@@ -417,6 +439,7 @@ int main(void) {
         cmocka_unit_test(test_runs),
         cmocka_unit_test(test_show),
         cmocka_unit_test(test_many_metrics),
+        cmocka_unit_test(test_escapes),
         cmocka_unit_test(test_results),
         cmocka_unit_test(test_results_of_untold_runs),
         cmocka_unit_test(test_results_without_decided_settings),
