@@ -92,13 +92,10 @@ const FitRefusal *fits_refusal(const Fits *fits, FitMethod method) {
     return NULL;
 }
 
-int fits_result(const Fits *fits, bool told, Error *error) {
+int fits_result(const Fits *fits, Error *error) {
     if (fits->count)
         return CLI_OK;
-    if (told)
-        error->text[0] = '\0';
-    else
-        error_set(error, "refused: %s", fits->refused ? fits->refusals[0].text : "no method was asked for");
+    error_set(error, "refused: %s", fits->refused ? fits->refusals[0].text : "no method was asked for");
     return CLI_FAILED;
 }
 

@@ -213,7 +213,7 @@ static int predict_budgets(const Cli *cli, const Arguments *arguments, const Stu
     int result = fits_make(&fits, study, error);
     if (result)
         return result;
-    result = fits_result(&fits, false, error);
+    result = fits_result(&fits, error);
     nearest_models_find(&all.models, study);
     if (!result)
         result = json ? print_json(&all, error) : print_text(&all, cli, error);
