@@ -159,10 +159,31 @@ static void test_untold(void **state) {
     said_clear(&said);
 }
 
+/* A table is of a loss: what makes the conclusion doubtful stands before it. */
+static void test_compare(void **state) {
+    (void)state;
+    Said said;
+    Buffer table;
+    buffer_init(&table, 1 << 16);
+    buffer_append_text(&table, "params,examples,loss\n");
+    for (size_t i = 0; i < 16; i++) {
+        double params = 1e3 * pow(4, (double)(i % 4)), examples = 1e3 * pow(2, (double)i / 4);
+        buffer_printf(&table, "%g,%g,%.17g\n", params, examples, 0.1 + 2 * pow(params, -0.3) + 3 * pow(examples, -0.35));
+    }
+    make_study_of(external_file, RUNS);
+    sweepctl_expect(&said, CLI_OK, "compare", "study", "--points", harness_file("table.csv", table.data), "--bootstrap=50");
+    const char *metrics = "The studies are fitted to different metrics", *conclusion = "Exponent of P*";
+    assert_says(&said.out, metrics);
+    assert_says(&said.out, conclusion);
+    assert_true(strstr(said.out.data, metrics) < strstr(said.out.data, conclusion));
+    said_clear(&said);
+    buffer_deinit(&table);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_columns),    cmocka_unit_test(test_where),  cmocka_unit_test(test_nearest),
-        cmocka_unit_test(test_no_nearest), cmocka_unit_test(test_untold),
+        cmocka_unit_test(test_no_nearest), cmocka_unit_test(test_untold), cmocka_unit_test(test_compare),
     };
     int result = cmocka_run_group_tests(tests, NULL, NULL);
     harness_clean();
