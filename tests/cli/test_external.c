@@ -180,10 +180,29 @@ static void test_compare(void **state) {
     buffer_deinit(&table);
 }
 
+/* A design does not price an external program. */
+static void test_advice(void **state) {
+    (void)state;
+    static const char *const files[] = {external_file, study_file};
+    static const char *const advice[] = {"they are listed under include.", "A sweep file's design does so."};
+    for (size_t i = 0; i < 2; i++) {
+        char text[2048];
+        Said said;
+        text_copy(text, sizeof text, files[i]);
+        replace(text, sizeof text, "[8, 16, 32, 64]", "[12, 16, 22, 30]");
+        replace(text, sizeof text, "[1000, 2000, 4000, 8000]", "[1500, 5000, 16000, 54000]");
+        make_study_of(text, RUNS);
+        sweepctl_expect(&said, CLI_OK, "fit", "study", "--method=isoflop");
+        assert_says(&said.out, advice[i]);
+        assert_null(strstr(said.out.data, advice[1 - i]));
+        said_clear(&said);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_columns),    cmocka_unit_test(test_where),  cmocka_unit_test(test_nearest),
-        cmocka_unit_test(test_no_nearest), cmocka_unit_test(test_untold), cmocka_unit_test(test_compare),
+        cmocka_unit_test(test_columns), cmocka_unit_test(test_where),   cmocka_unit_test(test_nearest), cmocka_unit_test(test_no_nearest),
+        cmocka_unit_test(test_untold),  cmocka_unit_test(test_compare), cmocka_unit_test(test_advice),
     };
     int result = cmocka_run_group_tests(tests, NULL, NULL);
     harness_clean();
