@@ -20,7 +20,7 @@ enum { FIT_WARNINGS_MAX = 24, FIT_CODE_MAX = 32 };
 
 typedef struct FitWarning {
     char code[FIT_CODE_MAX]; /* docs/fits.md lists them */
-    char text[240];
+    char text[320];
 } FitWarning;
 
 typedef struct FitWarnings {

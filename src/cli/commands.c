@@ -212,7 +212,9 @@ const Command cli_commands[] = {
     {"cancel", verb_cancel, "cancel a sweep, or one run", SWEEP(false), one_run_options,
      "Pending runs are cancelled unless another sweep wants them; running ones stop at their next heartbeat. Submitting the file again "
      "brings a sweep back, retry --run a run."},
-    {"retry", verb_retry, "make failed and cancelled runs pending again", SWEEP(false), one_run_options, NULL},
+    {"retry", verb_retry, "make failed and cancelled runs pending again", SWEEP(false), one_run_options,
+     "Of a sweep that is active or paused, or one run that such a sweep has. A sweep that was cancelled as a whole is refused: submitting "
+     "its file again brings it back, with its cancelled runs; then retry makes its failed ones pending again."},
     {"pause", verb_pause, "start no more runs of a sweep", SWEEP(true), NULL, "Runs that are running go on to their end."},
     {"resume", verb_resume, "undo pause", SWEEP(true), NULL, NULL},
     {"fit", verb_fit, "the compute-optimal frontier of a sweep or of a table", SWEEP(false), fit_options,

@@ -57,12 +57,28 @@ static int make_one(Fits *out, FitMethod method, Error *error) {
     return result;
 }
 
+/* How a sweep file comes to runs at equal compute, which the fit asks for. */
+static void advise(FitWarnings *warnings, const Sweep *file) {
+    const char *advice = sweep_is_external(file) ? "In a sweep file of an external program they are listed under include."
+                                                 : "A sweep file's design does so.";
+    for (size_t i = 0; i < warnings->count; i++) {
+        FitWarning *warning = &warnings->items[i];
+        size_t used = strlen(warning->text);
+        if (!strcmp(warning->code, "interpolated"))
+            snprintf(warning->text + used, sizeof warning->text - used, " %s", advice);
+    }
+}
+
 int fits_make(Fits *out, const Study *study, Error *error) {
     *out = (Fits){.study = study};
     int result = 0;
     for (size_t i = 0; i < FIT_METHODS && !result; i++)
         if (study->options.methods & 1u << fits_order[i])
             result = make_one(out, fits_order[i], error);
+    for (size_t i = 0; study->file && i < out->count; i++)
+        advise(&out->fits[i].warnings, study->file);
+    for (size_t i = 0; study->file && i < out->refused; i++)
+        advise(&out->refusals[i].warnings, study->file);
     study_warnings(study, &out->warnings);
     fit_warn_apart(out->fits, out->count);
     if (result)
@@ -92,13 +108,10 @@ const FitRefusal *fits_refusal(const Fits *fits, FitMethod method) {
     return NULL;
 }
 
-int fits_result(const Fits *fits, bool told, Error *error) {
+int fits_result(const Fits *fits, Error *error) {
     if (fits->count)
         return CLI_OK;
-    if (told)
-        error->text[0] = '\0';
-    else
-        error_set(error, "refused: %s", fits->refused ? fits->refusals[0].text : "no method was asked for");
+    error_set(error, "refused: %s", fits->refused ? fits->refusals[0].text : "no method was asked for");
     return CLI_FAILED;
 }
 

@@ -29,8 +29,8 @@ int fits_make(Fits *out, const Study *study, Error *error);
 void fits_deinit(Fits *fits);
 const Fit *fits_find(const Fits *fits, FitMethod method);           /* NULL: not made */
 const FitRefusal *fits_refusal(const Fits *fits, FitMethod method); /* NULL: not refused */
-/* With nothing fitted, CLI_FAILED with the first refusal as the error, for those who have not read it yet. */
-int fits_result(const Fits *fits, bool told, Error *error);
+/* With nothing fitted, CLI_FAILED with the first refusal as the error. */
+int fits_result(const Fits *fits, Error *error);
 /* The options of `fit`: threads, resamples, and progress on a terminal. */
 void fits_options(FitOptions *out, const StudyOptions *options, const char *method);
 

@@ -50,7 +50,8 @@ void cli_help(FILE *out) {
     fputc('\n', out);
     cli_print_wrapped(
         out,
-        "Exit codes: 0 ok, 1 error, 2 usage or bad sweep file, 3 finished with failed runs, 4 no daemon, 124 wait timed out.\n"
+        "Exit codes: 0 ok, 1 error, 2 usage or bad sweep file, 3 finished with failed runs, 4 no daemon, 124 wait timed out, 130 "
+        "interrupted.\n"
         "'sweepctl VERB --help' tells more; begin with 'sweepctl run sweeps/quickstart.yaml'.",
         TEXT_WIDTH, 0, 0);
 }

@@ -102,8 +102,32 @@ typedef struct Layout {
     size_t size_count;
     SettingNames settings; /* a column each: those that differ within some model */
     size_t settings_width;
-    bool means; /* some cell has several runs with the metric */
+    bool means;  /* some cell has several runs with the metric */
+    bool marked; /* some cell has such and others */
 } Layout;
+
+/* Runs that differ in their seed alone: [first, last) of the sorted ones. */
+typedef struct Group {
+    size_t first, last;
+    Cell cell;
+} Group;
+
+static Group group_at(const Study *study, const Layout *layout, size_t first) {
+    Group group = {.first = first, .last = first};
+    while (group.last < study->run_count && !compare_runs(&layout->sorted[first], &layout->sorted[group.last]))
+        cell_add(&group.cell, layout->sorted[group.last++]);
+    return group;
+}
+
+static bool has_marks(const Study *study, const Layout *layout) {
+    bool marked = false;
+    for (size_t i = 0; i < study->run_count && !marked;) {
+        Group group = group_at(study, layout, i);
+        marked = group.cell.finished && group.cell.other;
+        i = group.last;
+    }
+    return marked;
+}
 
 static int layout_make(Layout *out, const Study *study, Error *error) {
     *out = (Layout){.sorted = calloc(study->run_count + 1, sizeof *out->sorted)};
@@ -123,6 +147,7 @@ static int layout_make(Layout *out, const Study *study, Error *error) {
             measured = run;
         }
     }
+    out->marked = has_marks(study, out);
     settings_drop_decided(study, &out->settings);
     for (size_t i = 0; i < out->settings.count; i++)
         out->settings_width += strlen(out->settings.names[i]) + CELL_WIDTH / 2;
@@ -165,19 +190,6 @@ static int print_block(const Study *study, const Cli *cli, const Layout *layout,
 }
 
 /* ---- by budget ---- */
-
-/* Runs that differ in their seed alone: [first, last) of the sorted ones. */
-typedef struct Group {
-    size_t first, last;
-    Cell cell;
-} Group;
-
-static Group group_at(const Study *study, const Layout *layout, size_t first) {
-    Group group = {.first = first, .last = first};
-    while (group.last < study->run_count && !compare_runs(&layout->sorted[first], &layout->sorted[group.last]))
-        cell_add(&group.cell, layout->sorted[group.last++]);
-    return group;
-}
 
 static bool budget_has(const Design *design, const DesignBudget *budget, const StudyRun *run) {
     for (size_t i = 0; i < design->model_count; i++) {
@@ -278,6 +290,9 @@ int study_print(const Study *study, const Cli *cli, Error *error) {
     printf("%s by %s%s%s%s\n\n", study->options.metric, design ? "budget and model" : "model", layout.settings.count ? ", settings" : "",
            design ? "" : " and number of training examples", mean);
     int result = design ? print_budgets(study, cli, &layout, design, error) : print_sizes(study, cli, &layout, error);
+    if (!result && layout.marked)
+        cli_say(cli,
+                "* of some runs only: the others of the cell failed, diverged, were cancelled, have not finished, or lack the metric\n");
     free(layout.sorted);
     return result;
 }

@@ -134,9 +134,51 @@ int study_check_metric(const Study *study, bool stated, Error *error) {
     return CLI_FAILED;
 }
 
+/* ---- what an external program has told of some runs of a model ---- */
+
+/* Of a model those that have told come first, by what they told. */
+static int compare_told(const void *left, const void *right) {
+    const StudyRun *a = *(const StudyRun *const *)left, *b = *(const StudyRun *const *)right;
+    int order = strcmp(a->model, b->model);
+    order = order ? order : (a->depth > b->depth) - (a->depth < b->depth);
+    order = order ? order : (a->width > b->width) - (a->width < b->width);
+    return order ? order : (b->params > a->params) - (b->params < a->params);
+}
+
+static bool same_model(const StudyRun *a, const StudyRun *b) {
+    return !strcmp(a->model, b->model) && a->depth == b->depth && a->width == b->width;
+}
+
+/* sorted: [count], of one model. Where the told differ, a setting decides them, too, and what another run has is not known. */
+static void fill_params(StudyRun **sorted, size_t count) {
+    size_t told = 0;
+    while (told < count && sorted[told]->params > 0)
+        told++;
+    for (size_t i = told; told > 0 && sorted[0]->params == sorted[told - 1]->params && i < count; i++)
+        sorted[i]->params = sorted[0]->params;
+}
+
+/* A run that ended before its program had told is of the same model as those that did. */
+static int fill_untold(Study *study, Error *error) {
+    StudyRun **sorted = calloc(study->run_count + 1, sizeof *sorted);
+    if (!sorted)
+        return error_set(error, "out of memory");
+    for (size_t i = 0; i < study->run_count; i++)
+        sorted[i] = &study->runs[i];
+    qsort(sorted, study->run_count, sizeof *sorted, compare_told);
+    for (size_t first = 0, end; first < study->run_count; first = end) {
+        for (end = first; end < study->run_count && same_model(sorted[first], sorted[end]);)
+            end++;
+        fill_params(&sorted[first], end - first);
+    }
+    free(sorted);
+    return 0;
+}
+
 static int load_runs(Study *study, Source *source, Error *error) {
     text_copy(study->name, sizeof study->name, study->sweep.name);
     int result = source_runs(source, &study->sweep, -1, keep_run, study, error);
+    result = result ? result : fill_untold(study, error);
     return result ? result : settings_load(study, source, error);
 }
 

@@ -8,6 +8,9 @@
 
 #include <jansson.h>
 
+/* Before the name of a metric that is also the name of something else that a run has. */
+#define METRIC_PREFIX "metrics."
+
 typedef enum { COUNT_EXACT, COUNT_PAPER, COUNT_6ND } FlopCount;
 
 typedef struct StudyOptions {
@@ -28,7 +31,7 @@ typedef struct StudyRun {
     char key[RUN_KEY_MAX];
     RunState state;
     char model[ARCH_NAME_MAX];
-    double params, params_body; /* counts */
+    double params, params_body; /* counts; of an external run that has not told: what others of its model have, else 0 */
     int64_t depth, width, examples;
     uint64_t seed;
     double lr;

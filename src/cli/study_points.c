@@ -22,11 +22,20 @@ static WhereField field_text(const char *text) {
     return (WhereField){.number = NAN, .text = text};
 }
 
-static WhereField field_setting(const Study *study, const StudyRun *run, const char *name) {
-    const json_t *value = settings_find(study, run, name);
+static WhereField field_setting(const json_t *value) {
     if (json_is_number(value))
         return field_number(json_number_value(value));
     return field_text(json_is_string(value) ? json_string_value(value) : NULL);
+}
+
+/* A setting, or the metric, which has its prefix where a setting is called so. */
+static WhereField field_other(const Study *study, const StudyRun *run, const char *name) {
+    const char *metric = study->options.metric;
+    const json_t *setting = settings_find(study, run, name);
+    bool prefixed = !strncmp(name, METRIC_PREFIX, strlen(METRIC_PREFIX)) && !strcmp(name + strlen(METRIC_PREFIX), metric);
+    if (prefixed || (!setting && !strcmp(name, metric)))
+        return field_number(run->metric);
+    return field_setting(setting);
 }
 
 static WhereField run_field(const void *context, const char *name) {
@@ -49,8 +58,7 @@ static WhereField run_field(const void *context, const char *name) {
                    {"flops_6nd", run->flops.nd6},
                    {"attempts", (double)run->attempts},
                    {"failures", (double)run->failures},
-                   {"seconds", run->seconds},
-                   {fields->study->options.metric, run->metric}};
+                   {"seconds", run->seconds}};
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         if (!strcmp(numbers[i].name, name))
             return field_number(numbers[i].value);
@@ -60,7 +68,7 @@ static WhereField run_field(const void *context, const char *name) {
         return field_text(run->key);
     if (!strcmp(name, "model"))
         return field_text(run->model);
-    return field_setting(fields->study, run, name);
+    return field_other(fields->study, run, name);
 }
 
 /* Of the first settings, for the message about a name that there is not. */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <wchar.h>
+#include <wctype.h>
 
 enum { TABLE_COLUMNS_MAX = 96, CELL_MAX = 512, GAP = 2 };
 
@@ -35,11 +36,33 @@ static size_t text_width(const char *text) {
     wchar_t wide;
     mbstate_t state = {0};
     for (size_t used; *text && (used = mbrtowc(&wide, text, MB_CUR_MAX, &state)) > 0; text += used) {
-        if (used > MB_CUR_MAX) /* not valid in this locale: smartcols escapes it */
+        if (used > MB_CUR_MAX)
             return strlen(text) + width;
         width += (size_t)(wcwidth(wide) > 0 ? wcwidth(wide) : 0);
     }
     return width;
+}
+
+/* What the locale cannot show becomes \xff. smartcols would do so, too, and to the backslash of one that stands in the text already. */
+static void copy_printable(char out[CELL_MAX], const char *text) {
+    enum { ESCAPE = 4 };
+    mbstate_t state = {0};
+    size_t at = 0, size;
+    for (; *text; text += size) {
+        wchar_t wide;
+        size = mbrtowc(&wide, text, MB_CUR_MAX, &state);
+        bool valid = size <= MB_CUR_MAX, shown = valid && iswprint((wint_t)wide);
+        state = (mbstate_t){0};
+        size = valid ? size : 1;
+        if (at + (shown ? size : size * ESCAPE) >= CELL_MAX)
+            break;
+        if (shown)
+            memcpy(out + at, text, size);
+        for (size_t i = 0; i < size && !shown; i++)
+            snprintf(out + at + i * ESCAPE, ESCAPE + 1, "\\x%02x", (unsigned)(unsigned char)text[i]);
+        at += shown ? size : size * ESCAPE;
+    }
+    out[at] = '\0';
 }
 
 int table_new(Table **out, const Cli *cli, Error *error) {
@@ -82,11 +105,12 @@ static bool cells_grow(Table *table) {
 }
 
 void table_cell(Table *table, const char *format, ...) {
-    char text[CELL_MAX];
+    char raw[CELL_MAX], text[CELL_MAX];
     va_list values;
     va_start(values, format);
-    vsnprintf(text, sizeof text, format, values);
+    vsnprintf(raw, sizeof raw, format, values);
     va_end(values);
+    copy_printable(text, raw);
     if (table->failed || table->column_count == 0 || (table->cell_count == table->cell_capacity && !cells_grow(table))) {
         table->failed = true;
         return;
@@ -189,6 +213,7 @@ static int print_columns(const Table *table, Error *error) {
     bool limited = table->cli->width > 0;
     bool right = !table->failed && out && columns_fill(table, out) && lines_fill(table, out);
     if (right) {
+        scols_table_enable_noencoding(out, 1);
         scols_table_enable_colors(out, table->cli->color);
         scols_table_set_column_separator(out, "  ");
         scols_table_set_termforce(out, limited ? SCOLS_TERMFORCE_ALWAYS : SCOLS_TERMFORCE_NEVER);

@@ -33,12 +33,13 @@ static void explain(Source *source, const char *sweep, const char *run, bool ret
     Error ignored = {0};
     bool known = run && source_run(source, run, &detail, &ignored) == 0;
     if (known && retry)
-        error_set(error, "run %s is %s, and no active sweep has it; submit a file that does to bring it back", run,
+        error_set(error, "run %s is %s, and no active or paused sweep has it; submit a file that does to bring it back", run,
                   run_state_text(detail.record.state));
     else if (known)
         error_set(error, "run %s is %s; nothing was changed", run, run_state_text(detail.record.state));
     else if (!run && source_sweep(source, sweep, &record, &ignored) == 0 && !strcmp(record.state, "cancelled"))
-        error_set(error, "sweep %s is cancelled; submit its file again to bring it back", sweep);
+        error_set(error, "sweep %s is cancelled; submit its file again to bring it back%s", sweep,
+                  retry ? ", with its cancelled runs, and then retry those that failed" : "");
     run_detail_deinit(&detail);
 }
 

@@ -220,11 +220,17 @@ static int say_pair(void *context, const Study *a, const Study *b, const Fit *fi
     return 0;
 }
 
+static void say_metrics(const Subjects *all, const Cli *cli) {
+    bool differ = false;
+    for (size_t i = 1; i < all->count; i++)
+        differ = differ || strcmp(all->studies[i].options.metric, all->studies[0].options.metric) != 0;
+    if (differ)
+        cli_say(cli, "The studies are fitted to different metrics, whose exponents need not agree; --metric NAME sets one for all.\n");
+}
+
 static void say_notes(const Subjects *all, const Cli *cli) {
-    bool metrics = false;
     for (size_t i = 0; i < all->count; i++) {
         const Fits *fits = &all->fits[i];
-        metrics = metrics || strcmp(all->studies[i].options.metric, all->studies[0].options.metric) != 0;
         for (size_t j = 0; j < fits->refused; j++)
             cli_say(cli, "\n%s: %s refused: %s", all->studies[i].name, fits_method_title(fits->refusals[j].method), fits->refusals[j].text);
         for (size_t j = 0; j < fits->count; j++)
@@ -234,11 +240,10 @@ static void say_notes(const Subjects *all, const Cli *cli) {
                 fits_print_warnings(&fits->warnings, cli);
             }
     }
-    if (metrics)
-        cli_say(cli, "\nThe studies are fitted to different metrics; --metric NAME sets one for all.");
 }
 
 static int print_text(const Subjects *all, const Cli *cli, Error *error) {
+    say_metrics(all, cli);
     int result = print_table(all, cli, error);
     if (!result)
         result = each_pair(all, say_pair, (void *)(uintptr_t)cli, error);

@@ -7,7 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { METRICS_MAX = 64, ROW_MAX = 1 << 20 };
+enum { METRICS_MAX = 64, ROW_MAX = 1 << 20, COLUMNS_MAX = 1 << 16, TITLE_MAX = METRIC_NAME_MAX + sizeof METRIC_PREFIX };
+
+typedef struct MetricColumn {
+    char metric[METRIC_NAME_MAX];
+    char title[TITLE_MAX];
+} MetricColumn;
 
 typedef struct Export {
     Source *source;
@@ -15,16 +20,25 @@ typedef struct Export {
     Buffer row;
     bool csv, points;
     Study study;
-    size_t at;                                  /* into the study's runs: the next */
-    SettingNames settings;                      /* a column each: those that differ, beside what a record has */
-    char metrics[METRICS_MAX][METRIC_NAME_MAX]; /* the columns, sorted */
+    size_t at;             /* into the study's runs: the next */
+    SettingNames settings; /* a column each: those that differ, beside what a record has */
+    Buffer columns;        /* ",run,key,...,": of both forms, but for the metrics */
+    MetricColumn metrics[METRICS_MAX];
     size_t metric_count;
 } Export;
 
 /* ---- which metrics there are ---- */
 
-static int compare_names(const void *left, const void *right) {
-    return strcmp(left, right);
+static int compare_metrics(const void *left, const void *right) {
+    return strcmp(((const MetricColumn *)left)->metric, ((const MetricColumn *)right)->metric);
+}
+
+/* A name that begins with the prefix gets it, too, so that no two metrics have one column. */
+static void title_metric(const Buffer *columns, const char *metric, char out[TITLE_MAX]) {
+    char among[METRIC_NAME_MAX + 2];
+    snprintf(among, sizeof among, ",%s,", metric);
+    bool taken = strstr(columns->data, among) || !strncmp(metric, METRIC_PREFIX, strlen(METRIC_PREFIX));
+    snprintf(out, TITLE_MAX, "%s%s", taken ? METRIC_PREFIX : "", metric);
 }
 
 static int note_metrics(void *context, const RunRecord *record, Error *error) {
@@ -35,10 +49,13 @@ static int note_metrics(void *context, const RunRecord *record, Error *error) {
         size_t j = 0;
         if (!format_is_metric(name))
             continue;
-        while (j < export->metric_count && strcmp(export->metrics[j], name) != 0)
+        while (j < export->metric_count && strcmp(export->metrics[j].metric, name) != 0)
             j++;
-        if (j == export->metric_count && j < METRICS_MAX)
-            text_copy(export->metrics[export->metric_count++], METRIC_NAME_MAX, name);
+        if (j == export->metric_count && j < METRICS_MAX) {
+            text_copy(export->metrics[j].metric, METRIC_NAME_MAX, name);
+            title_metric(&export->columns, name, export->metrics[j].title);
+            export->metric_count++;
+        }
     }
     return 0;
 }
@@ -150,7 +167,7 @@ static void run_fields(const Export *export, Fields *fields, const RunRecord *re
 
 static void metric_fields(const Export *export, Fields *fields, const Point *point) {
     for (size_t i = 0; i < export->metric_count; i++)
-        field_number(fields, export->metrics[i], point ? point_metric(point, export->metrics[i]) : NAN);
+        field_number(fields, export->metrics[i].title, point ? point_metric(point, export->metrics[i].metric) : NAN);
 }
 
 /* `flops` is the exact count, under the name that `fit --points` reads. */
@@ -228,13 +245,26 @@ static int find_settings(Export *export, const SweepRecord *sweep, Error *error)
     return 0;
 }
 
+static const RunRecord no_run;
+static const Point no_point;
+
+/* Before any metric is known. Both forms, so that a metric has one name in both. */
+static int find_columns(Export *export, Error *error) {
+    Fields fields = {.out = &export->columns, .csv = true, .header = true};
+    buffer_append_text(&export->columns, ",schema_version,");
+    whole_run(export, &fields, &no_run, NULL);
+    point_row(export, &fields, &no_run, NULL, &no_point);
+    buffer_append_text(&export->columns, ",");
+    return buffer_check(&export->columns, error, "the columns");
+}
+
 static int export_write(Export *export, const SweepRecord *sweep, Error *error) {
-    static const RunRecord no_run;
-    static const Point no_point;
     int result = find_settings(export, sweep, error);
     if (!result)
+        result = find_columns(export, error);
+    if (!result)
         result = source_runs(export->source, sweep, -1, note_metrics, export, error);
-    qsort(export->metrics, export->metric_count, sizeof *export->metrics, compare_names);
+    qsort(export->metrics, export->metric_count, sizeof *export->metrics, compare_metrics);
     if (!result && export->csv)
         result = write_row(export, &no_run, NULL, &no_point, true, error);
     if (!result)
@@ -251,6 +281,7 @@ int verb_export(const Cli *cli, const Arguments *arguments, Error *error) {
     export->csv = !strcmp(arguments_text(arguments, "format", "csv"), "csv");
     export->points = arguments_flag(arguments, "points");
     buffer_init(&export->row, ROW_MAX);
+    buffer_init(&export->columns, COLUMNS_MAX);
     int result = source_open(&export->source, cli, SOURCE_ANY, error);
     if (!result)
         result = source_sweep(export->source, arguments->positional, &sweep, error);
@@ -263,6 +294,7 @@ int verb_export(const Cli *cli, const Arguments *arguments, Error *error) {
     study_deinit(&export->study);
     source_free(export->source);
     buffer_deinit(&export->row);
+    buffer_deinit(&export->columns);
     free(export);
     return result;
 }

@@ -11,7 +11,16 @@ static int show(const Fits *fits, const Cli *cli, bool json, Error *error) {
     return result;
 }
 
-/* A person at a terminal has just read a refusal; others get it as the error. */
+/* The reasons are in what was shown; a person at a terminal has just read them. */
+static int conclude(const Fits *fits, const Cli *cli, Error *error) {
+    if (fits->count)
+        return CLI_OK;
+    error_set(error, "refused: nothing could be fitted; standard output says why");
+    if (cli->terminal)
+        error->text[0] = '\0';
+    return CLI_FAILED;
+}
+
 static int fit_study(const Cli *cli, const Arguments *arguments, const Study *study, Source *source, Error *error) {
     Fits fits;
     Error unkept = {0};
@@ -26,7 +35,7 @@ static int fit_study(const Cli *cli, const Arguments *arguments, const Study *st
     if (!result && source && source_is_daemon(source) && fits_store(&fits, source, &study->sweep, &unkept))
         cli_note("the fit was not kept: %s", unkept.text);
     if (!result)
-        result = fits_result(&fits, cli->terminal && !json, error);
+        result = conclude(&fits, cli, error);
     fits_deinit(&fits);
     return result;
 }

@@ -21,17 +21,17 @@ typedef struct Predictions {
 
 /* ---- budgets, for scripts ---- */
 
-static void encode_model(const NearestModels *models, const Architecture *arch, Buffer *out) {
+static void encode_model(const NearestModels *models, const Run *run, Buffer *out) {
     char name[ARCH_NAME_MAX];
-    arch_name(arch, name);
+    run_model(run, name);
     buffer_append_text(out, "{\"model\":");
     buffer_append_json(out, name);
-    buffer_printf(out, ",\"depth\":%lld,\"width\":%lld,\"params\":%lld}", (long long)arch->depth, (long long)arch->width,
-                  (long long)nearest_model_params(models, arch));
+    buffer_printf(out, ",\"depth\":%lld,\"width\":%lld,\"params\":%lld}", (long long)run->model.depth, (long long)run->model.width,
+                  (long long)nearest_model_params(models, run));
 }
 
 static void encode_models(const NearestModels *models, double params, Buffer *out) {
-    Architecture model;
+    Run model;
     bool begun = false;
     buffer_append_text(out, ",\"nearest\":");
     if (nearest_model_find(models, params, &model))
@@ -136,14 +136,14 @@ static void loss_cell(Table *table, const FitEstimate *estimate, const char *met
 
 static void prediction_row(const Predictions *all, const Fit *fit, const FitPrediction *prediction, Table *table) {
     char text[FORMAT_MAX], name[ARCH_NAME_MAX];
-    Architecture model;
+    Run model;
     table_cell(table, "%s", format_scaled(prediction->flops, "FLOP", text));
     table_cell(table, "%s", fit_method_text(fit->method));
     count_cell(table, &prediction->params);
     count_cell(table, &prediction->examples);
     loss_cell(table, &prediction->loss, all->fits->study->options.metric);
     if (nearest_model_find(&all->models, prediction->params.value, &model)) {
-        arch_name(&model, name);
+        run_model(&model, name);
         table_cell(table, "%s: %s", name, format_count(nearest_model_params(&all->models, &model), text));
     } else {
         table_cell(table, "%s", "");
@@ -190,6 +190,8 @@ static int print_text(const Predictions *all, const Cli *cli, Error *error) {
             cli,
             "\nBeyond the data: the budget lies outside the compute that was fitted. The interval tells how far the resamples' laws part "
             "there, not whether the law still holds.");
+    if (all->models.none)
+        cli_say(cli, "\nNo nearest model is named: %s.", all->models.none);
     for (size_t i = 0; i < all->fits->refused; i++)
         cli_say(cli, "\n%s refused: %s", fits_method_title(all->fits->refusals[i].method), all->fits->refusals[i].text);
     for (size_t i = 0; i < all->fits->count; i++)
@@ -211,7 +213,7 @@ static int predict_budgets(const Cli *cli, const Arguments *arguments, const Stu
     int result = fits_make(&fits, study, error);
     if (result)
         return result;
-    result = fits_result(&fits, false, error);
+    result = fits_result(&fits, error);
     nearest_models_find(&all.models, study);
     if (!result)
         result = json ? print_json(&all, error) : print_text(&all, cli, error);

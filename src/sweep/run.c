@@ -18,9 +18,10 @@ Training run_training(const Run *run) {
 }
 
 int64_t run_params(const Run *run) {
+    static const double most = 0x1p62; /* of widths that are tried alone, an expression has no bound */
     if (run->trainer != TRAINER_EXTERNAL)
         return arch_params_total(&run->model);
-    return *run->program.params ? llround(expression_value(run->program.params, run)) : 0;
+    return *run->program.params ? llround(fmin(expression_value(run->program.params, run), most)) : 0;
 }
 
 int64_t run_params_body(const Run *run) {

@@ -30,11 +30,23 @@ static bool all_well;           /* no run fails or diverges */
 static void (*lay_data)(void);  /* what the home has beside its store; NULL: nothing */
 static const char *kept_text;   /* what the store keeps in place of the file; NULL: the file */
 static const char *more_metric; /* that is measured, too; NULL: none */
-static double best_rate;        /* 0: the error grows with the rate, else with the distance from this one */
+static bool tells_sizes;        /* an external program that says its parameters itself, by told_params */
+static const char *failed_detail = "signal 9 (Killed)";
+static double best_rate; /* 0: the error grows with the rate, else with the distance from this one */
 
 static inline void check(int result, const Error *error) {
     if (result != 0)
         fail_msg("%d: %s", result, error->text);
+}
+
+static inline double told_params(int64_t depth, int64_t width) {
+    return 12.0 * (double)(depth * width * width);
+}
+
+static inline void tell_sizes(Store *store, const RunRecord *run) {
+    Error error = {0};
+    double params = told_params(run->depth, run->width), flops = 6 * params * (double)run->examples;
+    check(store_run_tell(store, run->id, (int64_t)params, flops, flops, &error), &error);
 }
 
 static inline void finish_run(Store *store, const RunRecord *run, size_t index) {
@@ -47,7 +59,8 @@ static inline void finish_run(Store *store, const RunRecord *run, size_t index) 
     memset(start.token, 'a', sizeof start.token - 1);
     text_copy(start.environment.host, sizeof start.environment.host, "elsewhere");
     text_copy(start.environment.backend, sizeof start.environment.backend, "openblas 0.0 Test");
-    double loss = 0.1 + 2 * pow((double)run->params, -0.3) + 3 * pow((double)run->examples, -0.35) +
+    double params = tells_sizes ? told_params(run->depth, run->width) : (double)run->params;
+    double loss = 0.1 + 2 * pow(params, -0.3) + 3 * pow((double)run->examples, -0.35) +
                   10 * (best_rate > 0 ? fabs(run->lr - best_rate) : run->lr - 1e-3);
     point_set_metric(&point, "validation_error", loss);
     point_set_metric(&point, "test_error", index == 0 ? NAN : loss + 0.01);
@@ -56,15 +69,16 @@ static inline void finish_run(Store *store, const RunRecord *run, size_t index) 
         point_set_metric(&point, more_metric, loss + 0.02);
     check(store_attempt_begin(store, &start, &attempt, &error), &error);
     if (index == FAILED_RUN && !all_well) {
-        check(
-            store_attempt_end(
-                store, attempt.id,
-                &(AttemptEnd){
-                    .outcome = OUTCOME_CRASHED, .detail = "signal 9 (Killed)", .run_state = RUN_FAILED, .failures_add = 1, .now = now + 1},
-                &error),
-            &error);
+        check(store_attempt_end(
+                  store, attempt.id,
+                  &(AttemptEnd){
+                      .outcome = OUTCOME_CRASHED, .detail = failed_detail, .run_state = RUN_FAILED, .failures_add = 1, .now = now + 1},
+                  &error),
+              &error);
         return;
     }
+    if (tells_sizes)
+        tell_sizes(store, run);
     check(store_point_add(store, attempt.id, &point, 1, &error), &error);
     RunState state = index == DIVERGED_RUN && !all_well ? RUN_DIVERGED : RUN_DONE;
     check(store_attempt_end(store, attempt.id, &(AttemptEnd){.outcome = OUTCOME_OK, .detail = "", .run_state = state, .now = now + 1},

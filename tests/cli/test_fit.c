@@ -120,14 +120,18 @@ static void test_no_interval_at_a_bound(void **state) {
     said_clear(&said);
 }
 
+/* The reason stands on stdout alone. */
 static void test_refusal(void **state) {
     (void)state;
+    static const char once[] = "sweepctl: refused: nothing could be fitted; standard output says why\n";
     Said said;
     const char *path = harness_file("few.csv", "params,examples,loss\n1e3,1e4,0.5\n2e3,1e4,0.4\n");
     sweepctl_expect(&said, CLI_FAILED, "fit", "--points", path, "--method=isoflop");
-    assert_says(&said.err, "sweepctl: refused: ");
+    assert_says(&said.out, "Refused: ");
+    assert_string_equal(said.err.data, once);
     said_clear(&said);
     sweepctl_expect(&said, CLI_FAILED, "fit", "--points", path, "--json");
+    assert_string_equal(said.err.data, once);
     json_t *root = said_json(&said);
     assert_non_null(json_object_get(json_array_get(json_object_get(root, "fits"), 0), "refused"));
     json_decref(root);

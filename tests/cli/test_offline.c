@@ -178,6 +178,28 @@ static void test_many_metrics(void **state) {
     }
 }
 
+/* A byte that is no character was written as \xff when it was kept. */
+static void test_escapes(void **state) {
+    (void)state;
+    static const char *const verbs[][2] = {{"runs", "study"}, {"show", "4"}};
+    Said said;
+    failed_detail = "caf\xc3\xa9: \\xff";
+    make_study(RUNS);
+    failed_detail = "signal 9 (Killed)";
+    for (size_t i = 0; i < 2; i++) {
+        setenv("LC_ALL", "C.utf8", 1);
+        sweepctl_expect(&said, CLI_OK, verbs[i][0], verbs[i][1]);
+        assert_says(&said.out, "  caf\xc3\xa9: \\xff\n");
+        assert_null(strstr(said.out.data, "x5c"));
+        said_clear(&said);
+        setenv("LC_ALL", "C", 1);
+        sweepctl_expect(&said, CLI_OK, verbs[i][0], verbs[i][1]);
+        unsetenv("LC_ALL");
+        assert_says(&said.out, "  caf\\xc3\\xa9: \\xff\n");
+        said_clear(&said);
+    }
+}
+
 /* The table of results, as `run` prints it, into an initialised buffer. */
 static void print_results(Buffer *out) {
     Cli cli = {.home_option = harness_home()};
@@ -213,6 +235,14 @@ static void test_results(void **state) {
     assert_says(&text, "validation_error by model and number of training examples, mean over seeds (standard deviation)\n");
     assert_null(strstr(text.data, "lr"));
     assert_says(&text, "50.82 %"); /* of B_1-Wi_8 and 1000 examples */
+    assert_says(&text, "*  ");
+    assert_says(&text, "\n\n* of some runs only: ");
+    buffer_clear(&text);
+    all_well = true;
+    make_study(RUNS);
+    all_well = false;
+    print_results(&text);
+    assert_null(strchr(text.data, '*'));
     buffer_clear(&text);
     make_study_along("lr: [1.0e-3, 1.1e-2]", ", lr: 1.0e-3");
     print_results(&text);
@@ -220,6 +250,24 @@ static void test_results(void **state) {
     assert_says(&text, "Model      Parameters     lr");
     assert_says(&text, "0.001  50.82 %");
     assert_says(&text, "0.011  60.82 %");
+    buffer_deinit(&text);
+}
+
+/* A run that failed before its program told its parameters is one of its cell's. */
+static void test_results_of_untold_runs(void **state) {
+    (void)state;
+    char changed[2048];
+    Buffer text;
+    buffer_init(&text, 1 << 20);
+    text_copy(changed, sizeof changed, study_file);
+    replace(changed, sizeof changed, "model: {kind: bmlp}\n",
+            "model: {name: net}\ntrainer: {kind: external, command: [\"true\"], steps: 1}\n");
+    tells_sizes = true;
+    make_study_of(changed, RUNS);
+    tells_sizes = false;
+    print_results(&text);
+    assert_null(strchr(text.data, '?'));
+    assert_says(&text, "%*  ");
     buffer_deinit(&text);
 }
 
@@ -391,7 +439,9 @@ int main(void) {
         cmocka_unit_test(test_runs),
         cmocka_unit_test(test_show),
         cmocka_unit_test(test_many_metrics),
+        cmocka_unit_test(test_escapes),
         cmocka_unit_test(test_results),
+        cmocka_unit_test(test_results_of_untold_runs),
         cmocka_unit_test(test_results_without_decided_settings),
         cmocka_unit_test(test_results_of_a_design),
         cmocka_unit_test(test_widths),

@@ -419,8 +419,13 @@ static void test_cancelled_is_no_success(void **state) {
     site_expect(CLI_RUNS_FAILED, "sweepctl", "wait", "given-up", NULL);
     site_expect(CLI_RUNS_FAILED, "sweepctl", "watch", "given-up", NULL);
     site_expect(CLI_FAILED, "sweepctl", "plot", "given-up", NULL);
-    assert_refused("retry", "given-up", "sweep given-up is cancelled; submit its file again");
-    assert_refused("resume", "given-up", "sweep given-up is cancelled; submit its file again");
+    assert_refused("retry", "given-up",
+                   "sweep given-up is cancelled; submit its file again to bring it back, with its cancelled runs, and then");
+    assert_refused("resume", "given-up", "sweep given-up is cancelled; submit its file again to bring it back\n");
+    site_expect(CLI_OK, "sweepctl", "submit", path, NULL);
+    output = site_run("sweepctl", "retry", "given-up", NULL); /* what was cancelled is pending already */
+    assert_string_equal(output.out, "sweep given-up: to be tried again, 0 runs changed\n");
+    output_free(&output);
 }
 
 static void test_done_run_is_not_retried(void **state) {

@@ -94,6 +94,7 @@ static void test_help(void **state) {
     sweepctl_expect(&said, CLI_OK, "--help");
     for (const Command *command = cli_commands; command->name; command++)
         assert_says(&said.out, command->summary);
+    assert_says(&said.out, "130 interrupted.\n");
     said_clear(&said);
     for (const Command *command = cli_commands; command->name; command++) {
         sweepctl_expect(&said, CLI_OK, command->name, "--help");
@@ -108,6 +109,15 @@ static void test_help(void **state) {
             assert_in_range(strcspn(line, "\n"), 0, 80);
         said_clear(&said);
     }
+}
+
+/* What it refuses, too. */
+static void test_help_of_retry(void **state) {
+    (void)state;
+    Said said;
+    sweepctl_expect(&said, CLI_OK, "retry", "--help");
+    assert_says(&said.out, "A sweep\nthat was cancelled as a whole is refused: submitting its file again");
+    said_clear(&said);
 }
 
 static void test_version(void **state) {
@@ -174,8 +184,9 @@ static void test_bash(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_no_arguments), cmocka_unit_test(test_mistakes),   cmocka_unit_test(test_orders), cmocka_unit_test(test_help),
-        cmocka_unit_test(test_version),      cmocka_unit_test(test_completion), cmocka_unit_test(test_bash),
+        cmocka_unit_test(test_no_arguments), cmocka_unit_test(test_mistakes),      cmocka_unit_test(test_orders),
+        cmocka_unit_test(test_help),         cmocka_unit_test(test_help_of_retry), cmocka_unit_test(test_version),
+        cmocka_unit_test(test_completion),   cmocka_unit_test(test_bash),
     };
     int result = cmocka_run_group_tests(tests, NULL, NULL);
     harness_clean();
