@@ -34,6 +34,12 @@ static int origin_write(const Part *part, Error *error) {
     return file_write_atomic(part->origin_path, text, (size_t)size, 0600, error); /* an address may hold a password */
 }
 
+static void descriptor_close(Part *part) {
+    if (part->descriptor >= 0)
+        close(part->descriptor);
+    part->descriptor = -1;
+}
+
 int part_open(Part *part, const char *path, Error *error) {
     *part = (Part){.descriptor = -1};
     if (path_format(part->path, error, "%s.part", path) || path_format(part->origin_path, error, "%s.from", part->path))
@@ -42,8 +48,10 @@ int part_open(Part *part, const char *path, Error *error) {
     if (part->descriptor < 0)
         return error_set_errno(error, errno, "cannot write %s", part->path);
     struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-    if (fcntl(part->descriptor, F_OFD_SETLK, &lock))
+    if (fcntl(part->descriptor, F_OFD_SETLK, &lock)) {
+        descriptor_close(part);
         return data_refuse(error, "%s: another program is fetching it", part->path);
+    }
     off_t end = lseek(part->descriptor, 0, SEEK_END);
     if (end < 0)
         return error_set_errno(error, errno, "cannot read %s", part->path);
@@ -57,8 +65,7 @@ void part_close(Part *part) {
         return;
     if (lseek(part->descriptor, 0, SEEK_END) == 0)
         part_remove(part);
-    close(part->descriptor);
-    part->descriptor = -1;
+    descriptor_close(part);
 }
 
 /* The origin first: a part must not be taken for one of another file. */

@@ -2,6 +2,7 @@
 #include "fixture.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
@@ -404,6 +405,22 @@ static void test_stopped(void **state) {
     assert_whole();
 }
 
+/* The part of another, which has no byte yet, stays the other's. */
+static void test_fetched_already(void **state) {
+    (void)state;
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    DownloadOptions options = checked();
+    clean();
+    int other = open(scratch_path("file.part"), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    assert_int_equal(fcntl(other, F_OFD_SETLK, &lock), 0);
+    fetch_expect(SERVE_WELL, &options, DATA_REFUSED, "another program is fetching it");
+    assert_int_equal(requests, 0);
+    assert_int_equal(part_size(), 0);
+    close(other);
+    fetch_expect(SERVE_WELL, &options, 0, NULL);
+    assert_whole();
+}
+
 static void test_nobody_there(void **state) {
     (void)state;
     Error error = {0};
@@ -422,7 +439,7 @@ int main(void) {
         cmocka_unit_test(test_whole),          cmocka_unit_test(test_resumed),         cmocka_unit_test(test_ranges),
         cmocka_unit_test(test_wrong_checksum), cmocka_unit_test(test_answers),         cmocka_unit_test(test_stalled),
         cmocka_unit_test(test_stopped),        cmocka_unit_test(test_nobody_there),    cmocka_unit_test(test_answers_to_a_range),
-        cmocka_unit_test(test_short_range),    cmocka_unit_test(test_another_address),
+        cmocka_unit_test(test_short_range),    cmocka_unit_test(test_another_address), cmocka_unit_test(test_fetched_already),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
