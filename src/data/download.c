@@ -82,7 +82,7 @@ static void origin_take(const Download *download, PartOrigin *out) {
     out->total = total;
 }
 
-/* A 206: more of what the part is of? A server may overlook If-Range. */
+/* A 206: more of what the part is of? A server may overlook If-Range, and say nothing of what it has now. */
 static Answer rest_judge(const Download *download) {
     const PartOrigin *had = &download->part.origin;
     PartOrigin now;
@@ -91,7 +91,7 @@ static Answer rest_judge(const Download *download) {
     origin_take(download, &now);
     if (!download->start || start != download->start)
         return ANSWER_MISPLACED;
-    bool changed = strcmp(now.validator, had->validator) != 0 && *now.validator && *had->validator;
+    bool changed = *had->validator && strcmp(now.validator, had->validator) != 0;
     if (changed || total < download->start || (had->total >= 0 && total != had->total))
         return ANSWER_CHANGED;
     return ANSWER_TAKEN;

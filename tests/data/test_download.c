@@ -248,6 +248,9 @@ static void assert_part_stays(void) {
     assert_int_equal(size, CUT);
 }
 
+#define ETAG                   "ETag: \"one\"\r\n"
+#define PARTIAL(length, range) "HTTP/1.1 206 Partial Content\r\nContent-Length: " #length "\r\nContent-Range: " range "\r\n"
+
 /* Without a checksum, too, only a whole file gets its name. */
 static void test_answers_to_a_range(void **state) {
     (void)state;
@@ -255,14 +258,12 @@ static void test_answers_to_a_range(void **state) {
         const char *answer, *error;
     } answers[] = {
         {"HTTP/1.1 204 No Content\r\n\r\n", "status 204"},
-        {"HTTP/1.1 206 Partial Content\r\nContent-Length: 0\r\nContent-Range: bytes 100000-299999/300000\r\n\r\n",
-         "status 206 and ended at byte 100000 of 300000"},
-        {"HTTP/1.1 206 Partial Content\r\nContent-Length: 0\r\n\r\n", "status 206 and another part"},
-        {"HTTP/1.1 206 Partial Content\r\nContent-Length: 3\r\nContent-Range: bytes 100000-100002/*\r\n\r\nabc", "may be of another file"},
-        {"HTTP/1.1 206 Partial Content\r\nContent-Length: 3\r\nContent-Range: bytes 100000-100002/400000\r\n\r\nabc",
-         "may be of another file"},
-        {"HTTP/1.1 206 Partial Content\r\nContent-Length: 3\r\nETag: \"two\"\r\nContent-Range: bytes 100000-100002/300000\r\n\r\nabc",
-         "may be of another file"},
+        {PARTIAL(0, "bytes 100000-299999/300000") ETAG "\r\n", "status 206 and ended at byte 100000 of 300000"},
+        {"HTTP/1.1 206 Partial Content\r\nContent-Length: 0\r\n" ETAG "\r\n", "status 206 and another part"},
+        {PARTIAL(3, "bytes 100000-100002/*") ETAG "\r\nabc", "may be of another file"},
+        {PARTIAL(3, "bytes 100000-100002/400000") ETAG "\r\nabc", "may be of another file"},
+        {PARTIAL(3, "bytes 100000-100002/300000") "ETag: \"two\"\r\n\r\nabc", "may be of another file"},
+        {PARTIAL(3, "bytes 100000-100002/300000") "\r\nabc", "may be of another file"}, /* the part had a validator */
         {"HTTP/1.1 302 Found\r\nContent-Length: 11\r\n\r\n<html>moved", "status 302"},
         {"HTTP/1.1 300 Multiple Choices\r\nContent-Length: 11\r\n\r\n<html>moved", "status 300"},
         {"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 11\r\n\r\n<html>later", "status 503"},
@@ -292,8 +293,7 @@ static void test_short_range(void **state) {
     const DownloadOptions options = {.stall_seconds = 1};
     clean();
     fetch_expect(SERVE_CUT, &options, DATA_REFUSED, NULL);
-    int head = snprintf(answer, sizeof answer, "HTTP/1.1 206 Partial Content\r\nContent-Length: 9\r\nContent-Range: bytes %d-%d/%d\r\n\r\n",
-                        CUT, CUT + 8, BODY);
+    int head = snprintf(answer, sizeof answer, PARTIAL(9, "bytes %d-%d/%d") ETAG "\r\n", CUT, CUT + 8, BODY);
     memcpy(answer + head, body + CUT, 9);
     given = answer;
     fetch_expect(SERVE_GIVEN, &options, DATA_REFUSED, "ended at byte 100009 of 300000; the same command goes on from here");
