@@ -202,6 +202,12 @@ static bool stop_asked(const Download *download) {
     return download->options->should_stop && download->options->should_stop(download->options->context);
 }
 
+/* Of those that would come again if the same were asked for again. */
+static const char *const answer_texts[] = {
+    [ANSWER_MISPLACED] = "another part of the file than was asked for",
+    [ANSWER_CHANGED] = "a part that may be of another file",
+};
+
 static int answer_refuse(Download *download, long status, Error *error) {
     if (download->answer == ANSWER_FAILED) {
         *error = download->error;
@@ -209,12 +215,10 @@ static int answer_refuse(Download *download, long status, Error *error) {
     }
     if (download->answer == ANSWER_STATUS)
         error_set(error, "the server answered with status %ld", status);
-    else if (download->answer == ANSWER_MISPLACED)
-        error_set(error, "the server answered with status %ld and another part of the file than was asked for", status);
     else
-        error_set(error, "the server answered with status %ld and a part that may be of another file; the same command begins anew",
-                  status);
-    if (download->answer == ANSWER_CHANGED)
+        error_set(error, "the server answered with status %ld and %s%s", status, answer_texts[download->answer],
+                  download->start ? "; the same command begins anew" : "");
+    if (download->answer != ANSWER_STATUS && download->start)
         part_disown(&download->part);
     error_prefix(error, "%s", download->url);
     return DATA_REFUSED;

@@ -225,8 +225,13 @@ static void test_ranges(void **state) {
     DownloadOptions options = checked();
     clean();
     fetch_expect(SERVE_CUT, &options, DATA_REFUSED, NULL);
-    fetch_expect(SERVE_WRONG_RANGE, &options, DATA_REFUSED, "another part of the file than was asked for");
+    fetch_expect(SERVE_WRONG_RANGE, &options, DATA_REFUSED, "another part of the file than was asked for; the same command begins anew");
     assert_int_equal(part_size(), CUT);
+    fetch_expect(SERVE_WRONG_RANGE, &options, 0, NULL);
+    assert_int_equal(ranged, 0);
+    assert_whole();
+    clean();
+    fetch_expect(SERVE_CUT, &options, DATA_REFUSED, NULL);
     fetch_expect(SERVE_NO_RANGES, &options, 0, NULL);
     assert_int_equal(ranged, 1);
     assert_whole();
