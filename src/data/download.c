@@ -43,7 +43,7 @@ enum {
     RANGE_NOT_SATISFIABLE = 416
 };
 
-typedef enum { ANSWER_OPEN, ANSWER_TAKEN, ANSWER_STATUS, ANSWER_MISPLACED, ANSWER_CHANGED, ANSWER_FAILED } Answer;
+typedef enum { ANSWER_OPEN, ANSWER_TAKEN, ANSWER_STATUS, ANSWER_MISPLACED, ANSWER_CHANGED, ANSWER_LONGER, ANSWER_FAILED } Answer;
 
 typedef struct Download {
     const DownloadOptions *options;
@@ -128,21 +128,26 @@ static bool answer_place(Download *download) {
 
 static size_t on_bytes(char *data, size_t size, size_t count, void *context) {
     Download *download = context;
+    Part *part = &download->part;
     size_t left = size * count;
     if (!answer_place(download))
         return 0;
+    if (part->origin.total >= 0 && (int64_t)left > part->origin.total - part->size) {
+        download->answer = ANSWER_LONGER;
+        return 0;
+    }
     while (left) {
-        ssize_t done = write(download->part.descriptor, data, left);
+        ssize_t done = write(part->descriptor, data, left);
         if (done < 0 && errno == EINTR)
             continue;
         if (done < 0) {
             download->answer = ANSWER_FAILED;
-            error_set_errno(&download->error, errno, "cannot write %s", download->part.path);
+            error_set_errno(&download->error, errno, "cannot write %s", part->path);
             return 0;
         }
         data += done;
         left -= (size_t)done;
-        download->part.size += done;
+        part->size += done;
     }
     return size * count;
 }
@@ -206,6 +211,7 @@ static bool stop_asked(const Download *download) {
 static const char *const answer_texts[] = {
     [ANSWER_MISPLACED] = "another part of the file than was asked for",
     [ANSWER_CHANGED] = "a part that may be of another file",
+    [ANSWER_LONGER] = "more bytes than the file has",
 };
 
 static int answer_refuse(Download *download, long status, Error *error) {

@@ -307,6 +307,25 @@ static void test_short_range(void **state) {
     assert_whole();
 }
 
+/* More than the whole has: which of its bytes are wrong nobody can tell. */
+static void test_long_range(void **state) {
+    (void)state;
+    static char answer[BODY + 200];
+    const DownloadOptions options = {.stall_seconds = 1};
+    int rest = BODY - CUT,
+        head = snprintf(answer, sizeof answer, PARTIAL(% d, "bytes %d-%d/%d") ETAG "\r\n", rest + 9, CUT, BODY - 1, BODY);
+    memcpy(answer + head, body + CUT, (size_t)rest);
+    memcpy(answer + head + rest, body, 9);
+    given = answer;
+    clean();
+    fetch_expect(SERVE_CUT, &options, DATA_REFUSED, NULL);
+    fetch_expect(SERVE_GIVEN, &options, DATA_REFUSED, "status 206 and more bytes than the file has; the same command begins anew");
+    assert_true(part_size() <= BODY);
+    fetch_expect(SERVE_WELL, &options, 0, NULL);
+    assert_int_equal(ranged, 0);
+    assert_whole();
+}
+
 /* A part of what another address has, or of nobody knows what, is not gone on from. */
 static void test_another_address(void **state) {
     (void)state;
@@ -441,10 +460,11 @@ static void test_nobody_there(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_whole),          cmocka_unit_test(test_resumed),         cmocka_unit_test(test_ranges),
-        cmocka_unit_test(test_wrong_checksum), cmocka_unit_test(test_answers),         cmocka_unit_test(test_stalled),
-        cmocka_unit_test(test_stopped),        cmocka_unit_test(test_nobody_there),    cmocka_unit_test(test_answers_to_a_range),
-        cmocka_unit_test(test_short_range),    cmocka_unit_test(test_another_address), cmocka_unit_test(test_fetched_already),
+        cmocka_unit_test(test_whole),           cmocka_unit_test(test_resumed),      cmocka_unit_test(test_ranges),
+        cmocka_unit_test(test_wrong_checksum),  cmocka_unit_test(test_answers),      cmocka_unit_test(test_stalled),
+        cmocka_unit_test(test_stopped),         cmocka_unit_test(test_nobody_there), cmocka_unit_test(test_answers_to_a_range),
+        cmocka_unit_test(test_short_range),     cmocka_unit_test(test_long_range),   cmocka_unit_test(test_another_address),
+        cmocka_unit_test(test_fetched_already),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
