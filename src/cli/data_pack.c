@@ -9,7 +9,7 @@
 
 static const double draw_seconds = 0.2;
 
-enum { SKIPS_SHOWN = 20 };
+enum { SKIPS_SHOWN = 20, MD5_DIGITS = 32 };
 
 void meter_init(Meter *meter, const char *verb, const char *unit) {
     *meter = (Meter){.verb = verb, .unit = unit, .shown = isatty(STDERR_FILENO) == 1};
@@ -54,8 +54,19 @@ static int name_usage(Error *error, const char *name) {
                      name);
 }
 
+/* The option's value, else *out stays. What is no checksum must not cost a download that is then removed. */
+static int fetch_checksum(const Arguments *arguments, const char *option, size_t digits, const char **out, Error *error) {
+    const char *given = arguments_text(arguments, option, NULL);
+    if (!given)
+        return 0;
+    *out = given;
+    if (strlen(given) == digits && strspn(given, "0123456789abcdefABCDEF") == digits)
+        return 0;
+    return cli_usage(error, "--%s %.80s: %zu hexadecimal digits are wanted", option, given, digits);
+}
+
 /* The known set of that name, or one that the options describe. */
-static int fetch_source(const Arguments *arguments, DownloadSource *out, Error *error) {
+static int fetch_source(const Arguments *arguments, DownloadSource *out, const char **sha256, Error *error) {
     const char *name = arguments->more[0], *url = arguments_text(arguments, "url", NULL);
     const DownloadSource *known = download_source_find(name);
     *out = known ? *known : (DownloadSource){.name = name, .title = name};
@@ -72,8 +83,8 @@ static int fetch_source(const Arguments *arguments, DownloadSource *out, Error *
         out->url = url;
     if (!known && !dataset_name_is_plain(name, strlen(name)))
         return name_usage(error, name);
-    out->md5 = arguments_text(arguments, "md5", out->md5);
-    return 0;
+    int result = fetch_checksum(arguments, "md5", MD5_DIGITS, &out->md5, error);
+    return result ? result : fetch_checksum(arguments, "sha256", SHA256_HEX_MAX - 1, sha256, error);
 }
 
 static int fetched_print(const char *path, bool json, Error *error) {
@@ -90,22 +101,20 @@ static int fetched_print(const char *path, bool json, Error *error) {
 
 int data_fetch(const Cli *cli, const Arguments *arguments, Error *error) {
     char path[PATH_TEXT_MAX];
+    const char *sha256 = NULL;
     DownloadSource source;
     Meter meter;
     if (arguments->more_count != 1)
         return cli_usage(error, "data fetch needs one NAME; 'sweepctl data list' shows them");
-    int result = fetch_source(arguments, &source, error);
+    int result = fetch_source(arguments, &source, &sha256, error);
     if (result)
         return result;
     if (data_download_path(cli, source.name, path, error) || data_folder_make(path, error))
         return -1;
     meter_init(&meter, "fetched", "B");
     interrupt_catch();
-    DownloadOptions options = {.md5 = source.md5,
-                               .sha256 = arguments_text(arguments, "sha256", NULL),
-                               .on_progress = meter_update,
-                               .should_stop = stop_asked,
-                               .context = &meter};
+    DownloadOptions options = {
+        .md5 = source.md5, .sha256 = sha256, .on_progress = meter_update, .should_stop = stop_asked, .context = &meter};
     if (!options.md5 && !options.sha256)
         cli_note("no checksum is known for %s; --md5 or --sha256 states one", source.name);
     result = download_file(source.url, path, &options, error);

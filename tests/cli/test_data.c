@@ -313,6 +313,28 @@ static void test_fetch(void **state) {
     said_clear(&said);
 }
 
+/* Found before a byte is fetched: what has another checksum is removed. */
+static void test_fetch_checksums(void **state) {
+    (void)state;
+    static const char zeros[] = "00000000000000000000000000000000";
+    static const char *const wrong[][3] = {
+        {"--md5", "zzz", "--md5 zzz: 32 hexadecimal digits are wanted"},
+        {"--md5", "0000000000000000000000000000000g", "32 hexadecimal digits are wanted"},
+        {"--sha256", zeros, "64 hexadecimal digits are wanted"},
+    };
+    Said said;
+    char url[PATH_TEXT_MAX];
+    snprintf(url, sizeof url, "file://%s", harness_file("set.bin", "some bytes"));
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        sweepctl_expect(&said, CLI_USAGE, "data", "fetch", "sums", "--url", url, wrong[i][0], wrong[i][1]);
+        assert_says(&said.err, wrong[i][2]);
+        said_clear(&said);
+    }
+    sweepctl_expect(&said, CLI_FAILED, "data", "fetch", "sums", "--url", url, "--md5", zeros);
+    assert_says(&said.err, "its MD5 is");
+    said_clear(&said);
+}
+
 /* Two tars with one name, each a CIFAR-10 of `first` and so on in its bytes. */
 static void write_tar(const char *folder, int first) {
     static const char *const names[] = {"data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5", "test_batch"};
@@ -399,6 +421,7 @@ int main(void) {
         cmocka_unit_test(test_headers),
         cmocka_unit_test(test_verify),
         cmocka_unit_test(test_fetch),
+        cmocka_unit_test(test_fetch_checksums),
         cmocka_unit_test(test_fetch_by_name),
         cmocka_unit_test(test_mistakes),
         cmocka_unit_test(test_pack_tells_of_halves),
