@@ -2,6 +2,7 @@
 #include "data.h"
 #include "format.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -268,15 +269,50 @@ static int pack_check_own(const char *text, Error *error) {
     return CLI_FAILED;
 }
 
+static bool lies_below(const char *path, const char *folder) {
+    char parent[PATH_TEXT_MAX], real_parent[PATH_MAX], real_folder[PATH_MAX];
+    text_copy(parent, sizeof parent, path);
+    char *slash = strrchr(parent, '/');
+    if (!slash)
+        return false;
+    slash[slash == parent] = '\0';
+    if (!realpath(parent, real_parent) || !realpath(folder, real_folder))
+        return false;
+    size_t size = strlen(real_folder);
+    return !strncmp(real_parent, real_folder, size) && (size == 1 || !real_parent[size] || real_parent[size] == '/');
+}
+
+/* A pack takes the place of another pack alone. */
+static int pack_check_place(const char *source, const char *path, Error *error) {
+    struct stat there, from;
+    bool is_there = !lstat(path, &there);
+    if (is_there && !stat(source, &from) && there.st_dev == from.st_dev && there.st_ino == from.st_ino)
+        error_set(error, "%s is the source itself; choose another OUT", path);
+    else if (lies_below(path, source))
+        error_set(error, "%s lies in the source, %s; choose another OUT", path, source);
+    else if (is_there && S_ISLNK(there.st_mode))
+        error_set(error, "%s is a symbolic link; choose another OUT", path);
+    else if (is_there && !dataset_is_pack(path))
+        error_set(error, "%s is there and is no packed data set; choose another OUT", path);
+    else
+        return 0;
+    return CLI_FAILED;
+}
+
 /* Where it goes, and the digest of a pack that is there already; "": none. */
-static int pack_target(const Cli *cli, const char *text, char path[PATH_TEXT_MAX], char digest[SHA256_HEX_MAX], Error *error) {
+static int pack_target(const Cli *cli, const char *text, const char *source, char path[PATH_TEXT_MAX], char digest[SHA256_HEX_MAX],
+                       Error *error) {
     DataInfo info;
     Error ignored = {0};
     int result = pack_check_own(text, error);
+    if (!result)
+        result = data_pack_path(cli, text, path, error);
+    if (!result && !strchr(text, '/'))
+        result = data_folder_make(path, error);
+    if (!result)
+        result = pack_check_place(source, path, error);
     if (result)
         return result;
-    if (data_pack_path(cli, text, path, error) || (!strchr(text, '/') && data_folder_make(path, error)))
-        return -1;
     *digest = '\0';
     if (file_exists(path) && !dataset_header_read(path, &info, &ignored))
         text_copy(digest, SHA256_HEX_MAX, info.digest);
@@ -309,7 +345,7 @@ int data_pack(const Cli *cli, const Arguments *arguments, Error *error) {
     if (!result)
         result = pack_source(cli, arguments->more[0], source, error);
     if (!result)
-        result = pack_target(cli, arguments->more[1], path, replaced, error);
+        result = pack_target(cli, arguments->more[1], source, path, replaced, error);
     if (result)
         return result;
     meter_init(&meter, "packed", "");

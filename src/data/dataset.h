@@ -33,6 +33,9 @@ typedef struct PackHeader {
  * missing right, a bad disk, too many open files. */
 int data_open_failed(const char *path, Error *error);
 
+/* The first bytes of a regular file, and how long it is. false: there is none, or a shorter one, or a link or anything else. */
+bool data_first_bytes(const char *path, uint8_t *out, size_t size, int64_t *file_size);
+
 /* A label takes one byte up to 256 classes, else two. */
 int pack_label_bytes(const DataInfo *info);
 void pack_layout_set(PackHeader *header);

@@ -229,6 +229,25 @@ int data_open_failed(const char *path, Error *error) {
     return is_path ? DATA_REFUSED : -1;
 }
 
+bool data_first_bytes(const char *path, uint8_t *out, size_t size, int64_t *file_size) {
+    struct stat status;
+    if (lstat(path, &status) || !S_ISREG(status.st_mode)) /* opening a device may do something */
+        return false;
+    int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
+    if (descriptor < 0)
+        return false;
+    bool read_all = pread(descriptor, out, size, 0) == (ssize_t)size;
+    close(descriptor);
+    *file_size = status.st_size;
+    return read_all;
+}
+
+bool dataset_is_pack(const char *path) {
+    uint8_t found[sizeof magic];
+    int64_t size;
+    return data_first_bytes(path, found, sizeof found, &size) && !memcmp(found, magic, sizeof magic);
+}
+
 int dataset_header_read(const char *path, DataInfo *out, Error *error) {
     uint8_t page[PACK_PAGE];
     struct stat status;
