@@ -134,8 +134,8 @@ int file_append(const char *path, const void *data, size_t size, Error *error);
 int file_write_atomic(const char *path, const void *data, size_t size, unsigned mode, Error *error);
 /* The same for a file that is written piece by piece: opens a file for reading and writing and returns its descriptor, or -1. It has no
  * name, so that nothing is left of it when the process is killed, and temporary is ""; where the file system has no such files, that is
- * its name, beside path. file_publish gives it the mode, syncs, names it and closes; one that failed has closed and removed it, too.
- * file_abandon closes and removes it. */
+ * its name, beside path. file_publish gives it the mode, syncs, names it and only then closes, so that a lock is held until it has the
+ * name; one that failed has removed and closed it, too. file_abandon removes and closes it. */
 int file_create_temporary(const char *path, char temporary[PATH_TEXT_MAX], Error *error);
 int file_publish(int descriptor, const char *temporary, const char *path, unsigned mode, Error *error);
 void file_abandon(int descriptor, const char *temporary);

@@ -71,6 +71,8 @@ const char *dataset_class_name(const DatasetMap *data, int64_t label);
 bool dataset_name_is_plain(const char *name, size_t size);
 /* Of a data set that is packed from its published files when a run needs it: a pack of another kind under its name is not looked for. */
 bool dataset_name_is_own(const char *name);
+/* Whether a regular file, and no link to one, begins as packs of every version do. */
+bool dataset_is_pack(const char *path);
 /* What the header says, without looking at the rest. 0, DATA_REFUSED when there is no such file or it is no pack, -1. */
 int dataset_header_read(const char *path, DataInfo *out, Error *error);
 

@@ -20,6 +20,9 @@ typedef struct SafetensorsEntry {
 int safetensors_write(const char *path, const SafetensorsEntry *entries, size_t count, const char *const *metadata_pairs, size_t pairs,
                       Error *error);
 
+/* Whether a regular file, and no link to one, begins as such a file does. */
+bool safetensors_is_there(const char *path);
+
 typedef struct Safetensors Safetensors; /* an opened file */
 /* Reads the header and maps the data. 0; DATA_REFUSED: a bad file, with the byte, or one that
  * is not there or not to be read; -1. The path must outlive it. */

@@ -174,23 +174,21 @@ int file_publish(int descriptor, const char *temporary, const char *path, unsign
     int problem = fchmod(descriptor, (mode_t)mode) || fsync(descriptor) ? -errno : 0;
     if (!problem && !*temporary)
         problem = unnamed_publish(descriptor, path);
-    if (close(descriptor) && !problem && *temporary)
-        problem = -errno;
-    if (!problem && *temporary && rename(temporary, path))
+    else if (!problem && rename(temporary, path))
         problem = -errno;
     if (problem) {
-        if (*temporary)
-            unlink(temporary);
+        file_abandon(descriptor, temporary);
         return error_set_errno(error, -problem, "cannot write %s", path);
     }
+    close(descriptor); /* what it could say of the bytes, fsync has said */
     directory_sync(path);
     return 0;
 }
 
 void file_abandon(int descriptor, const char *temporary) {
-    close(descriptor);
     if (*temporary)
         unlink(temporary);
+    close(descriptor);
 }
 
 int file_write_pieces(const char *path, const FilePiece *pieces, size_t count, unsigned mode, Error *error) {

@@ -2,6 +2,7 @@
 #include "data.h"
 #include "format.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -9,7 +10,7 @@
 
 static const double draw_seconds = 0.2;
 
-enum { SKIPS_SHOWN = 20 };
+enum { SKIPS_SHOWN = 20, MD5_DIGITS = 32 };
 
 void meter_init(Meter *meter, const char *verb, const char *unit) {
     *meter = (Meter){.verb = verb, .unit = unit, .shown = isatty(STDERR_FILENO) == 1};
@@ -54,8 +55,19 @@ static int name_usage(Error *error, const char *name) {
                      name);
 }
 
+/* The option's value, else *out stays. What is no checksum must not cost a download that is then removed. */
+static int fetch_checksum(const Arguments *arguments, const char *option, size_t digits, const char **out, Error *error) {
+    const char *given = arguments_text(arguments, option, NULL);
+    if (!given)
+        return 0;
+    *out = given;
+    if (strlen(given) == digits && strspn(given, "0123456789abcdefABCDEF") == digits)
+        return 0;
+    return cli_usage(error, "--%s %.80s: %zu hexadecimal digits are wanted", option, given, digits);
+}
+
 /* The known set of that name, or one that the options describe. */
-static int fetch_source(const Arguments *arguments, DownloadSource *out, Error *error) {
+static int fetch_source(const Arguments *arguments, DownloadSource *out, const char **sha256, Error *error) {
     const char *name = arguments->more[0], *url = arguments_text(arguments, "url", NULL);
     const DownloadSource *known = download_source_find(name);
     *out = known ? *known : (DownloadSource){.name = name, .title = name};
@@ -72,8 +84,8 @@ static int fetch_source(const Arguments *arguments, DownloadSource *out, Error *
         out->url = url;
     if (!known && !dataset_name_is_plain(name, strlen(name)))
         return name_usage(error, name);
-    out->md5 = arguments_text(arguments, "md5", out->md5);
-    return 0;
+    int result = fetch_checksum(arguments, "md5", MD5_DIGITS, &out->md5, error);
+    return result ? result : fetch_checksum(arguments, "sha256", SHA256_HEX_MAX - 1, sha256, error);
 }
 
 static int fetched_print(const char *path, bool json, Error *error) {
@@ -90,22 +102,20 @@ static int fetched_print(const char *path, bool json, Error *error) {
 
 int data_fetch(const Cli *cli, const Arguments *arguments, Error *error) {
     char path[PATH_TEXT_MAX];
+    const char *sha256 = NULL;
     DownloadSource source;
     Meter meter;
     if (arguments->more_count != 1)
         return cli_usage(error, "data fetch needs one NAME; 'sweepctl data list' shows them");
-    int result = fetch_source(arguments, &source, error);
+    int result = fetch_source(arguments, &source, &sha256, error);
     if (result)
         return result;
     if (data_download_path(cli, source.name, path, error) || data_folder_make(path, error))
         return -1;
     meter_init(&meter, "fetched", "B");
     interrupt_catch();
-    DownloadOptions options = {.md5 = source.md5,
-                               .sha256 = arguments_text(arguments, "sha256", NULL),
-                               .on_progress = meter_update,
-                               .should_stop = stop_asked,
-                               .context = &meter};
+    DownloadOptions options = {
+        .md5 = source.md5, .sha256 = sha256, .on_progress = meter_update, .should_stop = stop_asked, .context = &meter};
     if (!options.md5 && !options.sha256)
         cli_note("no checksum is known for %s; --md5 or --sha256 states one", source.name);
     result = download_file(source.url, path, &options, error);
@@ -259,15 +269,50 @@ static int pack_check_own(const char *text, Error *error) {
     return CLI_FAILED;
 }
 
+static bool lies_below(const char *path, const char *folder) {
+    char parent[PATH_TEXT_MAX], real_parent[PATH_MAX], real_folder[PATH_MAX];
+    text_copy(parent, sizeof parent, path);
+    char *slash = strrchr(parent, '/');
+    if (!slash)
+        return false;
+    slash[slash == parent] = '\0';
+    if (!realpath(parent, real_parent) || !realpath(folder, real_folder))
+        return false;
+    size_t size = strlen(real_folder);
+    return !strncmp(real_parent, real_folder, size) && (size == 1 || !real_parent[size] || real_parent[size] == '/');
+}
+
+/* A pack takes the place of another pack alone. */
+static int pack_check_place(const char *source, const char *path, Error *error) {
+    struct stat there, from;
+    bool is_there = !lstat(path, &there);
+    if (is_there && !stat(source, &from) && there.st_dev == from.st_dev && there.st_ino == from.st_ino)
+        error_set(error, "%s is the source itself; choose another OUT", path);
+    else if (lies_below(path, source))
+        error_set(error, "%s lies in the source, %s; choose another OUT", path, source);
+    else if (is_there && S_ISLNK(there.st_mode))
+        error_set(error, "%s is a symbolic link; choose another OUT", path);
+    else if (is_there && !dataset_is_pack(path))
+        error_set(error, "%s is there and is no packed data set; choose another OUT", path);
+    else
+        return 0;
+    return CLI_FAILED;
+}
+
 /* Where it goes, and the digest of a pack that is there already; "": none. */
-static int pack_target(const Cli *cli, const char *text, char path[PATH_TEXT_MAX], char digest[SHA256_HEX_MAX], Error *error) {
+static int pack_target(const Cli *cli, const char *text, const char *source, char path[PATH_TEXT_MAX], char digest[SHA256_HEX_MAX],
+                       Error *error) {
     DataInfo info;
     Error ignored = {0};
     int result = pack_check_own(text, error);
+    if (!result)
+        result = data_pack_path(cli, text, path, error);
+    if (!result && !strchr(text, '/'))
+        result = data_folder_make(path, error);
+    if (!result)
+        result = pack_check_place(source, path, error);
     if (result)
         return result;
-    if (data_pack_path(cli, text, path, error) || (!strchr(text, '/') && data_folder_make(path, error)))
-        return -1;
     *digest = '\0';
     if (file_exists(path) && !dataset_header_read(path, &info, &ignored))
         text_copy(digest, SHA256_HEX_MAX, info.digest);
@@ -300,7 +345,7 @@ int data_pack(const Cli *cli, const Arguments *arguments, Error *error) {
     if (!result)
         result = pack_source(cli, arguments->more[0], source, error);
     if (!result)
-        result = pack_target(cli, arguments->more[1], path, replaced, error);
+        result = pack_target(cli, arguments->more[1], source, path, replaced, error);
     if (result)
         return result;
     meter_init(&meter, "packed", "");

@@ -21,11 +21,21 @@ struct Container {
     bool is_folder, inside; /* inside: there is a current file */
     bool gives_folders;
     Stream *stream; /* NULL: not compressed */
+    Stop stop;
+    bool stopped;
     char name[CONTAINER_NAME_MAX], link[CONTAINER_NAME_MAX];
     int64_t size, place; /* of the current file */
 };
 
+static bool stop_check(Container *container) {
+    container->stopped = container->stopped || stop_is_asked(&container->stop);
+    return container->stopped;
+}
+
+/* Of what is read, libarchive hands a stop on as an error. */
 static int refuse(const Container *container, Error *error, const char *what) {
+    if (container->stopped)
+        return DATA_STOPPED;
     const char *text = what ? what : archive_error_string(container->archive);
     error_set(error, "%s", text ? text : "damaged");
     if (container->place != PLACE_UNKNOWN)
@@ -41,6 +51,10 @@ static int refuse(const Container *container, Error *error, const char *what) {
 static ssize_t on_stream_read(struct archive *archive, void *context, const void **out) {
     Container *container = context;
     const char *problem = NULL;
+    if (stop_check(container)) {
+        archive_set_error(archive, EINTR, "stopped");
+        return -1;
+    }
     ssize_t got = stream_read(container->stream, out, &problem);
     if (got < 0)
         archive_set_error(archive, EIO, "the compressed data are damaged or cut short (%s)", problem ? problem : "no reason given");
@@ -123,6 +137,10 @@ bool container_is_folder(const Container *container) {
 
 void container_give_folders(Container *container) {
     container->gives_folders = true;
+}
+
+void container_stop_when(Container *container, Stop stop) {
+    container->stop = stop;
 }
 
 /* ---- the end ---- */
@@ -285,6 +303,8 @@ static int folder_take(Container *container, ContainerEntry *out) {
 
 int container_next(Container *container, ContainerEntry *out, Error *error) {
     for (;;) {
+        if (stop_check(container))
+            return DATA_STOPPED;
         int result = file_leave(container, error);
         if (result)
             return result;

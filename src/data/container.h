@@ -21,6 +21,8 @@ void container_free(Container *container);
 bool container_is_folder(const Container *container);
 /* From now on folders are given, too, where the container names them. */
 void container_give_folders(Container *container);
+/* From now on it is asked for each file, and in the middle of what is read; every call below may then be DATA_STOPPED. */
+void container_stop_when(Container *container, Stop stop);
 /* The next file or link: 0, CONTAINER_END, DATA_REFUSED, -1. */
 int container_next(Container *container, ContainerEntry *out, Error *error);
 /* The next bytes of the current file: fewer than size only at its end. */

@@ -33,6 +33,19 @@ typedef struct PackHeader {
  * missing right, a bad disk, too many open files. */
 int data_open_failed(const char *path, Error *error);
 
+/* The first bytes of a regular file, and how long it is. false: there is none, or a shorter one, or a link or anything else. */
+bool data_first_bytes(const char *path, uint8_t *out, size_t size, int64_t *file_size);
+
+/* Asked in the middle of what takes long, which is then DATA_STOPPED. */
+typedef struct Stop {
+    bool (*should_stop)(void *context); /* NULL: never */
+    void *context;
+} Stop;
+
+static inline bool stop_is_asked(const Stop *stop) {
+    return stop->should_stop && stop->should_stop(stop->context);
+}
+
 /* A label takes one byte up to 256 classes, else two. */
 int pack_label_bytes(const DataInfo *info);
 void pack_layout_set(PackHeader *header);
@@ -42,8 +55,8 @@ int pack_header_get(const uint8_t *page, const char *path, PackHeader *header, E
 /* Damage at a byte of the pack. */
 int pack_refuse(const char *path, uint64_t offset, const char *what, Error *error);
 /* Over all that decides a result or names a part of it: shape, counts, mean and deviation, the four parts, and the class names, which are
- * [names_size], or NULL when that is 0. docs/packed-data.md gives the bytes. */
-int pack_digest(const PackHeader *header, const uint8_t *pack, const char *names, char hex[SHA256_HEX_MAX], Error *error);
+ * [names_size], or NULL when that is 0. docs/packed-data.md gives the bytes. 0, DATA_STOPPED, -1. */
+int pack_digest(const PackHeader *header, const uint8_t *pack, const char *names, const Stop *stop, char hex[SHA256_HEX_MAX], Error *error);
 bool pack_digest_is_plain(const char *digest);
 /* 0, or DATA_REFUSED when it is no name for a data set. */
 int pack_name_set(DataInfo *info, const char *name, Error *error);
@@ -124,6 +137,7 @@ typedef struct PackWriter {
     size_t size;
     uint16_t *labels[DATA_SECTIONS]; /* [count] */
     bool *kept[DATA_SECTIONS];       /* [count] */
+    Stop stop;                       /* for the end, which takes long; set after opening */
     const int32_t *renumbered;       /* a class's number in the pack by its number in the source, below 0: left out; NULL: as it is */
 } PackWriter;
 
@@ -132,7 +146,8 @@ typedef struct PackWriter {
 int pack_writer_open(PackWriter *writer, const DataInfo *info, const char *path, Error *error);
 uint8_t *pack_writer_row(PackWriter *writer, DataSection section, int64_t index);
 void pack_writer_keep(PackWriter *writer, DataSection section, int64_t index, uint16_t label);
-/* Closes gaps, measures, writes the class names ([classes], or NULL), and renames. expected: a digest, or NULL. *info: as written. */
+/* Closes gaps, measures, writes the class names ([classes], or NULL), and renames. expected: a digest, or NULL. *info: as written. 0,
+ * DATA_REFUSED, DATA_STOPPED, -1. */
 int pack_writer_finish(PackWriter *writer, const char *const *names, const char *expected, DataInfo *info, Error *error);
 /* Which classes have images to train on or to test on alone. names: [classes], or NULL. */
 int pack_report_classes(PackReport *report, const PackWriter *writer, const char *const *names, Error *error);

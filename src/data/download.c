@@ -43,7 +43,7 @@ enum {
     RANGE_NOT_SATISFIABLE = 416
 };
 
-typedef enum { ANSWER_OPEN, ANSWER_TAKEN, ANSWER_STATUS, ANSWER_MISPLACED, ANSWER_CHANGED, ANSWER_FAILED } Answer;
+typedef enum { ANSWER_OPEN, ANSWER_TAKEN, ANSWER_STATUS, ANSWER_MISPLACED, ANSWER_CHANGED, ANSWER_LONGER, ANSWER_FAILED } Answer;
 
 typedef struct Download {
     const DownloadOptions *options;
@@ -82,7 +82,7 @@ static void origin_take(const Download *download, PartOrigin *out) {
     out->total = total;
 }
 
-/* A 206: more of what the part is of? A server may overlook If-Range. */
+/* A 206: more of what the part is of? A server may overlook If-Range, and say nothing of what it has now. */
 static Answer rest_judge(const Download *download) {
     const PartOrigin *had = &download->part.origin;
     PartOrigin now;
@@ -91,7 +91,7 @@ static Answer rest_judge(const Download *download) {
     origin_take(download, &now);
     if (!download->start || start != download->start)
         return ANSWER_MISPLACED;
-    bool changed = strcmp(now.validator, had->validator) != 0 && *now.validator && *had->validator;
+    bool changed = *had->validator && strcmp(now.validator, had->validator) != 0;
     if (changed || total < download->start || (had->total >= 0 && total != had->total))
         return ANSWER_CHANGED;
     return ANSWER_TAKEN;
@@ -128,21 +128,26 @@ static bool answer_place(Download *download) {
 
 static size_t on_bytes(char *data, size_t size, size_t count, void *context) {
     Download *download = context;
+    Part *part = &download->part;
     size_t left = size * count;
     if (!answer_place(download))
         return 0;
+    if (part->origin.total >= 0 && (int64_t)left > part->origin.total - part->size) {
+        download->answer = ANSWER_LONGER;
+        return 0;
+    }
     while (left) {
-        ssize_t done = write(download->part.descriptor, data, left);
+        ssize_t done = write(part->descriptor, data, left);
         if (done < 0 && errno == EINTR)
             continue;
         if (done < 0) {
             download->answer = ANSWER_FAILED;
-            error_set_errno(&download->error, errno, "cannot write %s", download->part.path);
+            error_set_errno(&download->error, errno, "cannot write %s", part->path);
             return 0;
         }
         data += done;
         left -= (size_t)done;
-        download->part.size += done;
+        part->size += done;
     }
     return size * count;
 }
@@ -202,6 +207,13 @@ static bool stop_asked(const Download *download) {
     return download->options->should_stop && download->options->should_stop(download->options->context);
 }
 
+/* Of those that would come again if the same were asked for again. */
+static const char *const answer_texts[] = {
+    [ANSWER_MISPLACED] = "another part of the file than was asked for",
+    [ANSWER_CHANGED] = "a part that may be of another file",
+    [ANSWER_LONGER] = "more bytes than the file has",
+};
+
 static int answer_refuse(Download *download, long status, Error *error) {
     if (download->answer == ANSWER_FAILED) {
         *error = download->error;
@@ -209,12 +221,10 @@ static int answer_refuse(Download *download, long status, Error *error) {
     }
     if (download->answer == ANSWER_STATUS)
         error_set(error, "the server answered with status %ld", status);
-    else if (download->answer == ANSWER_MISPLACED)
-        error_set(error, "the server answered with status %ld and another part of the file than was asked for", status);
     else
-        error_set(error, "the server answered with status %ld and a part that may be of another file; the same command begins anew",
-                  status);
-    if (download->answer == ANSWER_CHANGED)
+        error_set(error, "the server answered with status %ld and %s%s", status, answer_texts[download->answer],
+                  download->start ? "; the same command begins anew" : "");
+    if (download->answer != ANSWER_STATUS && download->start)
         part_disown(&download->part);
     error_prefix(error, "%s", download->url);
     return DATA_REFUSED;

@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { PACK_VERSION = 3, CLASSES_IN_A_BYTE = 256, DIGEST_HEAD_MAX = 256 };
+enum { PACK_VERSION = 3, CLASSES_IN_A_BYTE = 256, DIGEST_HEAD_MAX = 256, HASHED_AT_ONCE = 1 << 22 };
 
 /* Offsets of the header's fields. */
 enum {
@@ -229,6 +229,25 @@ int data_open_failed(const char *path, Error *error) {
     return is_path ? DATA_REFUSED : -1;
 }
 
+bool data_first_bytes(const char *path, uint8_t *out, size_t size, int64_t *file_size) {
+    struct stat status;
+    if (lstat(path, &status) || !S_ISREG(status.st_mode)) /* opening a device may do something */
+        return false;
+    int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
+    if (descriptor < 0)
+        return false;
+    bool read_all = pread(descriptor, out, size, 0) == (ssize_t)size;
+    close(descriptor);
+    *file_size = status.st_size;
+    return read_all;
+}
+
+bool dataset_is_pack(const char *path) {
+    uint8_t found[sizeof magic];
+    int64_t size;
+    return data_first_bytes(path, found, sizeof found, &size) && !memcmp(found, magic, sizeof magic);
+}
+
 int dataset_header_read(const char *path, DataInfo *out, Error *error) {
     uint8_t page[PACK_PAGE];
     struct stat status;
@@ -263,17 +282,30 @@ static size_t digest_head(const PackHeader *header, char out[DIGEST_HEAD_MAX]) {
     return (size_t)used;
 }
 
-int pack_digest(const PackHeader *header, const uint8_t *pack, const char *names, char hex[SHA256_HEX_MAX], Error *error) {
+/* False when it was stopped. */
+static bool part_hash(Sha256 *hash, const uint8_t *bytes, uint64_t size, const Stop *stop) {
+    for (uint64_t done = 0, step; done < size; done += step) {
+        if (stop_is_asked(stop))
+            return false;
+        step = size - done < HASHED_AT_ONCE ? size - done : HASHED_AT_ONCE;
+        sha256_update(hash, bytes + done, step);
+    }
+    return true;
+}
+
+int pack_digest(const PackHeader *header, const uint8_t *pack, const char *names, const Stop *stop, char hex[SHA256_HEX_MAX],
+                Error *error) {
     Sha256 *hash;
     char head[DIGEST_HEAD_MAX];
+    bool whole = true;
     if (sha256_new(&hash, error))
         return -1;
     sha256_update(hash, head, digest_head(header, head));
-    for (int i = 0; i < PACK_IMAGE_PARTS; i++)
-        sha256_update(hash, pack + header->layout.offset[i], header->layout.bytes[i]);
+    for (int i = 0; i < PACK_IMAGE_PARTS && whole; i++)
+        whole = part_hash(hash, pack + header->layout.offset[i], header->layout.bytes[i], stop);
     if (header->names_size)
         sha256_update(hash, names, header->names_size);
     sha256_finish(hash, hex);
     sha256_free(hash);
-    return 0;
+    return whole ? 0 : DATA_STOPPED;
 }

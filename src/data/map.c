@@ -100,7 +100,7 @@ static int digest_check(const DatasetMap *data, const char *path, Error *error) 
         if (identity_equals(&data->identity, &verified[i]))
             return 0;
     madvise(data->address, data->size, MADV_SEQUENTIAL);
-    if (pack_digest(&data->header, data->address, data->names, digest, error))
+    if (pack_digest(&data->header, data->address, data->names, &(Stop){0}, digest, error))
         return -1;
     madvise(data->address, data->size, MADV_NORMAL);
     if (strcmp(digest, data->info.digest))

@@ -20,6 +20,7 @@ typedef struct Job {
 typedef struct Packer {
     const Plan *plan;
     const PackOptions *options;
+    Stop stop;
     PackWriter writer;
     PackReport *report;
     int thread_count;
@@ -181,8 +182,7 @@ static void job_give(Packer *packer, int64_t images) {
 }
 
 static int stop_check(const Packer *packer) {
-    const PackOptions *options = packer->options;
-    return options->should_stop && options->should_stop(options->context) ? DATA_STOPPED : 0;
+    return stop_is_asked(&packer->stop) ? DATA_STOPPED : 0;
 }
 
 static int record_label(const Packer *packer, const PlanFile *file, const uint8_t *record, int64_t index, uint16_t *out, Error *error) {
@@ -300,6 +300,8 @@ static int container_pack(Packer *packer, Error *error) {
     Container *container;
     ContainerEntry entry;
     int result = container_open(&container, plan->source, error);
+    if (!result)
+        container_stop_when(container, packer->stop);
     buffer_init(&packer->bytes, IMAGE_BYTES_MAX);
     for (size_t i = 0; i < plan->file_count && !result; i++) {
         const PlanFile *file = &plan->files[i];
@@ -456,13 +458,14 @@ int dataset_pack(PackReport *report, const char *source, const char *out_path, c
     Machine machine;
     Packer packer = {.plan = &plan,
                      .options = options,
+                     .stop = {options->should_stop, options->context},
                      .report = report,
                      .lock = PTHREAD_MUTEX_INITIALIZER,
                      .filled = PTHREAD_COND_INITIALIZER,
                      .emptied = PTHREAD_COND_INITIALIZER,
                      .writer = {.descriptor = -1}};
     *report = (PackReport){0};
-    int result = plan_make(&plan, source, error);
+    int result = plan_make(&plan, source, packer.stop, error);
     if (result)
         return result;
     machine_read(&machine);
@@ -477,6 +480,7 @@ int dataset_pack(PackReport *report, const char *source, const char *out_path, c
     if (!result)
         result = pack_writer_open(&packer.writer, &info, out_path, error);
     packer.writer.renumbered = packer.renumbered;
+    packer.writer.stop = packer.stop;
     if (!result)
         result = plan_pack(&packer, error);
     pack_writer_deinit(&packer.writer);

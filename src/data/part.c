@@ -5,9 +5,10 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-enum { ORIGIN_MAX = PATH_TEXT_MAX + VALIDATOR_MAX + 64 };
+enum { ORIGIN_MAX = PATH_TEXT_MAX + VALIDATOR_MAX + 64, OPENS_TRIED = 100 };
 
 /* Three lines; anything else is as if it were not there. */
 static bool origin_read(Part *part) {
@@ -34,16 +35,40 @@ static int origin_write(const Part *part, Error *error) {
     return file_write_atomic(part->origin_path, text, (size_t)size, 0600, error); /* an address may hold a password */
 }
 
+static void descriptor_close(Part *part) {
+    close(part->descriptor);
+    part->descriptor = -1;
+}
+
+/* Between opening and locking, who had the lock may have renamed the part, or removed it. */
+static bool part_has_path(const Part *part) {
+    struct stat own, named;
+    return !fstat(part->descriptor, &own) && !stat(part->path, &named) && own.st_dev == named.st_dev && own.st_ino == named.st_ino;
+}
+
+static int part_lock(Part *part, Error *error) {
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    for (int i = 0; i < OPENS_TRIED; i++) {
+        part->descriptor = open(part->path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+        if (part->descriptor < 0)
+            return error_set_errno(error, errno, "cannot write %s", part->path);
+        bool locked = !fcntl(part->descriptor, F_OFD_SETLK, &lock);
+        if (locked && part_has_path(part))
+            return 0;
+        descriptor_close(part);
+        if (!locked)
+            break;
+    }
+    return data_refuse(error, "%s: another program is fetching it", part->path);
+}
+
 int part_open(Part *part, const char *path, Error *error) {
     *part = (Part){.descriptor = -1};
     if (path_format(part->path, error, "%s.part", path) || path_format(part->origin_path, error, "%s.from", part->path))
         return -1;
-    part->descriptor = open(part->path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-    if (part->descriptor < 0)
-        return error_set_errno(error, errno, "cannot write %s", part->path);
-    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-    if (fcntl(part->descriptor, F_OFD_SETLK, &lock))
-        return data_refuse(error, "%s: another program is fetching it", part->path);
+    int result = part_lock(part, error);
+    if (result)
+        return result;
     off_t end = lseek(part->descriptor, 0, SEEK_END);
     if (end < 0)
         return error_set_errno(error, errno, "cannot read %s", part->path);
@@ -57,8 +82,7 @@ void part_close(Part *part) {
         return;
     if (lseek(part->descriptor, 0, SEEK_END) == 0)
         part_remove(part);
-    close(part->descriptor);
-    part->descriptor = -1;
+    descriptor_close(part);
 }
 
 /* The origin first: a part must not be taken for one of another file. */

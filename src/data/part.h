@@ -13,7 +13,7 @@ typedef struct PartOrigin {
 
 typedef struct Part {
     char path[PATH_TEXT_MAX], origin_path[PATH_TEXT_MAX];
-    int descriptor; /* -1: not open */
+    int descriptor; /* locked; -1: not open */
     int64_t size;
     PartOrigin origin;
     bool has_origin;

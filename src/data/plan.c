@@ -198,14 +198,15 @@ static int unknown_refuse(const Plan *plan, Error *error) {
                        plan->source, plan->file_count, leaving ? " (a name with '..' is not taken)" : "");
 }
 
-int plan_make(Plan *out, const char *source, Error *error) {
+int plan_make(Plan *out, const char *source, Stop stop, Error *error) {
     Container *container;
     *out = (Plan){.source = source};
     int result = container_open(&container, source, error);
-    if (!result)
+    if (!result) {
         container_give_folders(container);
-    if (!result)
+        container_stop_when(container, stop);
         result = files_look(out, container, error);
+    }
     if (!result)
         result = plan_links(out, error);
     if (!result)

@@ -49,7 +49,8 @@ typedef struct Plan {
     IdxData idx;
 } Plan;
 
-int plan_make(Plan *out, const char *source, Error *error);
+/* 0, DATA_REFUSED, DATA_STOPPED, -1. */
+int plan_make(Plan *out, const char *source, Stop stop, Error *error);
 void plan_deinit(Plan *plan);
 
 /* Both find their format among the files: 0, PLAN_OTHER when it is none of theirs, DATA_REFUSED, -1. */

@@ -48,14 +48,26 @@ static int bytes_read(int descriptor, void *target, size_t size, size_t offset, 
     return 0;
 }
 
+static uint64_t length_of(const uint8_t bytes[SAFETENSORS_LENGTH_BYTES]) {
+    uint64_t length = 0;
+    for (int i = 0; i < SAFETENSORS_LENGTH_BYTES; i++)
+        length |= (uint64_t)bytes[i] << (8 * i);
+    return length;
+}
+
+bool safetensors_is_there(const char *path) {
+    uint8_t bytes[SAFETENSORS_LENGTH_BYTES + 1];
+    int64_t size;
+    return data_first_bytes(path, bytes, sizeof bytes, &size) && length_of(bytes) <= (uint64_t)size - SAFETENSORS_LENGTH_BYTES &&
+           bytes[SAFETENSORS_LENGTH_BYTES] == '{';
+}
+
 static int header_read(Safetensors *file, int descriptor, size_t file_size, Error *error) {
     uint8_t length[SAFETENSORS_LENGTH_BYTES];
-    uint64_t size = 0;
     int result = bytes_read(descriptor, length, sizeof length, 0, file->path, error);
     if (result)
         return result;
-    for (int i = 0; i < SAFETENSORS_LENGTH_BYTES; i++)
-        size |= (uint64_t)length[i] << (8 * i);
+    uint64_t size = length_of(length);
     if (size > SAFETENSORS_HEADER_MAX || size > file_size - SAFETENSORS_LENGTH_BYTES)
         return data_refuse(error, "%s: byte 0: a header of %llu bytes; at most %d are read, and the file has %zu", file->path,
                            (unsigned long long)size, SAFETENSORS_HEADER_MAX, file_size);

@@ -53,11 +53,13 @@ void pack_writer_keep(PackWriter *writer, DataSection section, int64_t index, ui
     writer->kept[section][index] = true;
 }
 
-/* Moves rows to lower places only, in their order, so none is overwritten before it moved. */
-static void rows_close(PackWriter *writer, const PackHeader *final, DataSection section) {
+/* Moves rows to lower places only, in their order, so none is overwritten before it moved. False when it was stopped. */
+static bool rows_close(PackWriter *writer, const PackHeader *final, DataSection section) {
     size_t inputs = (size_t) final->info.inputs;
     uint8_t *target = writer->address + final->layout.offset[2 * section];
     for (int64_t i = 0; i < section_count(&writer->header.info, section); i++) {
+        if (stop_is_asked(&writer->stop))
+            return false;
         if (!writer->kept[section][i])
             continue;
         uint8_t *row = pack_writer_row(writer, section, i);
@@ -65,6 +67,7 @@ static void rows_close(PackWriter *writer, const PackHeader *final, DataSection 
             memmove(target, row, inputs);
         target += inputs;
     }
+    return true;
 }
 
 static void labels_put(const PackWriter *writer, const PackHeader *final, DataSection section) {
@@ -108,23 +111,27 @@ static Moments plane_measure(const uint8_t *plane, int64_t size) {
     return moments;
 }
 
-/* Exact sums: the order in which images arrive does not matter. */
-static void scale_measure(const PackWriter *writer, PackHeader *final) {
+/* Exact sums: the order in which images arrive does not matter. False when it was stopped. */
+static bool scale_measure(const PackWriter *writer, PackHeader *final) {
     DataInfo *info = &final->info;
     Moments total[DATA_CHANNELS_MAX] = {0};
     int64_t plane = info->height * info->width;
     const uint8_t *row = writer->address + final->layout.offset[PART_TRAIN_IMAGES];
-    for (int64_t i = 0; i < info->train_count; i++)
+    for (int64_t i = 0; i < info->train_count; i++) {
+        if (stop_is_asked(&writer->stop))
+            return false;
         for (int64_t c = 0; c < info->channels; c++, row += plane) {
             Moments moments = plane_measure(row, plane);
             total[c].sum += moments.sum;
             total[c].squares += moments.squares;
         }
+    }
     for (int64_t c = 0; c < info->channels; c++) {
         double count = (double)info->train_count * (double)plane, mean = (double)total[c].sum / count;
         info->mean[c] = (float)(mean / 255);
         info->deviation[c] = (float)(sqrt(fmax((double)total[c].squares / count - mean * mean, 0)) / 255);
     }
+    return true;
 }
 
 static int names_append(const PackHeader *header, const char *const *names, Buffer *out, Error *error) {
@@ -151,20 +158,21 @@ static int counts_finish(const PackWriter *writer, PackHeader *final, Error *err
 
 /* The rows are in place, and what follows them; the names lie behind what is mapped. */
 static int contents_finish(PackWriter *writer, PackHeader *final, const Buffer *names, const char *expected, Error *error) {
-    rows_close(writer, final, DATA_TRAIN);
-    rows_close(writer, final, DATA_TEST);
+    if (!rows_close(writer, final, DATA_TRAIN) || !rows_close(writer, final, DATA_TEST))
+        return DATA_STOPPED;
     PackHeader nameless = *final;
     nameless.names_size = 0;
     pack_layout_set(&nameless);
     labels_put(writer, final, DATA_TRAIN);
     labels_put(writer, final, DATA_TEST);
     gaps_clear(writer, &nameless);
-    if (!(final->info.deviation[0] > 0))
-        scale_measure(writer, final);
+    if (!(final->info.deviation[0] > 0) && !scale_measure(writer, final))
+        return DATA_STOPPED;
     if (!pack_scale_is_usable(&final->info))
         return data_refuse(error, "all pixels of a channel are the same in every training image");
-    if (pack_digest(final, writer->address, names->data, final->info.digest, error))
-        return -1;
+    int result = pack_digest(final, writer->address, names->data, &writer->stop, final->info.digest, error);
+    if (result)
+        return result;
     if (expected && strcmp(final->info.digest, expected))
         return data_refuse(error, "the data has the digest %s, but %s is asked for", final->info.digest, expected);
     memset(writer->address, 0, PACK_PAGE);

@@ -2,10 +2,13 @@
  */
 #include "worker.h"
 
+#include "sweepd/safetensors.h"
+
 #include <getopt.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { TRAIN_THREADS_MAX = 1024, TRAIN_RESULT_MAX = 1 << 16 };
@@ -18,7 +21,8 @@ static const char train_help[] =
     "  --out DIR                takes spec.json, points.jsonl, result.json and, while it trains, a\n"
     "                           checkpoint, from which the same command goes on\n"
     "  --init FILE              start from these weights (safetensors, float32)\n"
-    "  --save FILE              write the final weights (safetensors, float32)\n"
+    "  --save FILE              write the final weights (safetensors, float32); of what may be there\n"
+    "                           already, only such a file is replaced\n"
     "  --threads N              threads of the matrix products (default 1)\n"
     "  --backend NAME           openblas (fp32 only) or onednn (default: the faster one here)\n"
     "  --gpus N|LIST            GPUs to take the run's from: how many, or which, as 0,1,3 (default: those\n"
@@ -387,8 +391,19 @@ static int train_print_finished(const HandRun *hand) {
     return result ? worker_fail(WORKER_EXIT_ERROR, "%s", error.text) : WORKER_EXIT_OK;
 }
 
+/* Weights take the place of weights alone. */
+static int train_check_save(const HandRun *hand) {
+    struct stat there;
+    if (!hand->save || lstat(hand->save, &there) || safetensors_is_there(hand->save))
+        return 0;
+    return worker_fail(WORKER_EXIT_USAGE,
+                       "--save %s: what is there is no file of weights (safetensors), or a symbolic link; choose another", hand->save);
+}
+
 static int train_in_directory(HandRun *hand) {
     Error error = {0};
+    if (train_check_save(hand))
+        return WORKER_EXIT_USAGE;
     int result = run_files_init(&hand->files, hand->out, &hand->run, &error);
     if (result == RUN_FILES_OTHER)
         return worker_fail(WORKER_EXIT_USAGE, "%s; give another --out", error.text);

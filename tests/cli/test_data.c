@@ -313,6 +313,28 @@ static void test_fetch(void **state) {
     said_clear(&said);
 }
 
+/* Found before a byte is fetched: what has another checksum is removed. */
+static void test_fetch_checksums(void **state) {
+    (void)state;
+    static const char zeros[] = "00000000000000000000000000000000";
+    static const char *const wrong[][3] = {
+        {"--md5", "zzz", "--md5 zzz: 32 hexadecimal digits are wanted"},
+        {"--md5", "0000000000000000000000000000000g", "32 hexadecimal digits are wanted"},
+        {"--sha256", zeros, "64 hexadecimal digits are wanted"},
+    };
+    Said said;
+    char url[PATH_TEXT_MAX];
+    snprintf(url, sizeof url, "file://%s", harness_file("set.bin", "some bytes"));
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        sweepctl_expect(&said, CLI_USAGE, "data", "fetch", "sums", "--url", url, wrong[i][0], wrong[i][1]);
+        assert_says(&said.err, wrong[i][2]);
+        said_clear(&said);
+    }
+    sweepctl_expect(&said, CLI_FAILED, "data", "fetch", "sums", "--url", url, "--md5", zeros);
+    assert_says(&said.err, "its MD5 is");
+    said_clear(&said);
+}
+
 /* Two tars with one name, each a CIFAR-10 of `first` and so on in its bytes. */
 static void write_tar(const char *folder, int first) {
     static const char *const names[] = {"data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5", "test_batch"};
@@ -369,6 +391,55 @@ static void test_fetch_by_name(void **state) {
     said_clear(&said);
 }
 
+/* The source, or whatever else has the name, is not given for a pack. */
+static void test_pack_replaces_packs_alone(void **state) {
+    (void)state;
+    static const char old[4096] = "SWEEPDPK\1";
+    char tar[PATH_TEXT_MAX], out[PATH_TEXT_MAX];
+    struct stat before, after;
+    Error error;
+    Said said;
+    write_tar("replaced", 10);
+    text_copy(tar, sizeof tar, inside("replaced/fold.tar"));
+    sweepctl_expect(&said, CLI_OK, "data", "pack", tar, inside("replaced/good.pack"));
+    said_clear(&said);
+    assert_int_equal(symlink("good.pack", inside("replaced/link.pack")), 0);
+    assert_int_equal(symlink("nowhere", inside("replaced/dangling.pack")), 0);
+    assert_int_equal(mkfifo(inside("replaced/fifo.pack"), 0600), 0);
+    const struct {
+        const char *source, *out, *message;
+    } wrong[] = {
+        {"fold.tar", "fold.tar", "fold.tar is the source itself; choose another OUT"},
+        {"in", "in", "in is the source itself; choose another OUT"},
+        {"in", "in/test_batch.bin", "lies in the source"},
+        {"in", "in/new.pack", "lies in the source"},
+        {"in", "in/../in/new.pack", "lies in the source"},
+        {"fold.tar", "in/test_batch.bin", "is there and is no packed data set; choose another OUT"},
+        {"fold.tar", "in", "is there and is no packed data set; choose another OUT"},
+        {"fold.tar", "link.pack", "is a symbolic link; choose another OUT"},
+        {"fold.tar", "dangling.pack", "is a symbolic link; choose another OUT"},
+        {"fold.tar", "fifo.pack", "is there and is no packed data set; choose another OUT"},
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        char source[PATH_TEXT_MAX];
+        snprintf(source, sizeof source, "%s/replaced/%s", harness_folder(), wrong[i].source);
+        snprintf(out, sizeof out, "%s/replaced/%s", harness_folder(), wrong[i].out);
+        bool is_there = !lstat(out, &before);
+        sweepctl_expect(&said, CLI_FAILED, "data", "pack", source, out, "--name", "other");
+        assert_says(&said.err, wrong[i].message);
+        said_clear(&said);
+        assert_int_equal(!lstat(out, &after), is_there);
+        assert_true(!is_there || before.st_ino == after.st_ino);
+    }
+    text_copy(out, sizeof out, inside("replaced/old.pack"));
+    assert_int_equal(file_write_atomic(out, old, sizeof old, 0644, &error), 0);
+    sweepctl_expect(&said, CLI_OK, "data", "pack", tar, out);
+    said_clear(&said);
+    text_copy(out, sizeof out, inside("replaced/in.pack"));
+    sweepctl_expect(&said, CLI_OK, "data", "pack", inside("replaced/in"), out);
+    said_clear(&said);
+}
+
 static void expect_usage(const char *message, const char *first, const char *second, const char *third) {
     Said said;
     sweepctl(&said, "data", first, second, third, NULL);
@@ -399,7 +470,9 @@ int main(void) {
         cmocka_unit_test(test_headers),
         cmocka_unit_test(test_verify),
         cmocka_unit_test(test_fetch),
+        cmocka_unit_test(test_fetch_checksums),
         cmocka_unit_test(test_fetch_by_name),
+        cmocka_unit_test(test_pack_replaces_packs_alone),
         cmocka_unit_test(test_mistakes),
         cmocka_unit_test(test_pack_tells_of_halves),
     };

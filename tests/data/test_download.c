@@ -2,6 +2,7 @@
 #include "fixture.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
@@ -224,8 +225,13 @@ static void test_ranges(void **state) {
     DownloadOptions options = checked();
     clean();
     fetch_expect(SERVE_CUT, &options, DATA_REFUSED, NULL);
-    fetch_expect(SERVE_WRONG_RANGE, &options, DATA_REFUSED, "another part of the file than was asked for");
+    fetch_expect(SERVE_WRONG_RANGE, &options, DATA_REFUSED, "another part of the file than was asked for; the same command begins anew");
     assert_int_equal(part_size(), CUT);
+    fetch_expect(SERVE_WRONG_RANGE, &options, 0, NULL);
+    assert_int_equal(ranged, 0);
+    assert_whole();
+    clean();
+    fetch_expect(SERVE_CUT, &options, DATA_REFUSED, NULL);
     fetch_expect(SERVE_NO_RANGES, &options, 0, NULL);
     assert_int_equal(ranged, 1);
     assert_whole();
@@ -247,6 +253,9 @@ static void assert_part_stays(void) {
     assert_int_equal(size, CUT);
 }
 
+#define ETAG                   "ETag: \"one\"\r\n"
+#define PARTIAL(length, range) "HTTP/1.1 206 Partial Content\r\nContent-Length: " #length "\r\nContent-Range: " range "\r\n"
+
 /* Without a checksum, too, only a whole file gets its name. */
 static void test_answers_to_a_range(void **state) {
     (void)state;
@@ -254,14 +263,12 @@ static void test_answers_to_a_range(void **state) {
         const char *answer, *error;
     } answers[] = {
         {"HTTP/1.1 204 No Content\r\n\r\n", "status 204"},
-        {"HTTP/1.1 206 Partial Content\r\nContent-Length: 0\r\nContent-Range: bytes 100000-299999/300000\r\n\r\n",
-         "status 206 and ended at byte 100000 of 300000"},
-        {"HTTP/1.1 206 Partial Content\r\nContent-Length: 0\r\n\r\n", "status 206 and another part"},
-        {"HTTP/1.1 206 Partial Content\r\nContent-Length: 3\r\nContent-Range: bytes 100000-100002/*\r\n\r\nabc", "may be of another file"},
-        {"HTTP/1.1 206 Partial Content\r\nContent-Length: 3\r\nContent-Range: bytes 100000-100002/400000\r\n\r\nabc",
-         "may be of another file"},
-        {"HTTP/1.1 206 Partial Content\r\nContent-Length: 3\r\nETag: \"two\"\r\nContent-Range: bytes 100000-100002/300000\r\n\r\nabc",
-         "may be of another file"},
+        {PARTIAL(0, "bytes 100000-299999/300000") ETAG "\r\n", "status 206 and ended at byte 100000 of 300000"},
+        {"HTTP/1.1 206 Partial Content\r\nContent-Length: 0\r\n" ETAG "\r\n", "status 206 and another part"},
+        {PARTIAL(3, "bytes 100000-100002/*") ETAG "\r\nabc", "may be of another file"},
+        {PARTIAL(3, "bytes 100000-100002/400000") ETAG "\r\nabc", "may be of another file"},
+        {PARTIAL(3, "bytes 100000-100002/300000") "ETag: \"two\"\r\n\r\nabc", "may be of another file"},
+        {PARTIAL(3, "bytes 100000-100002/300000") "\r\nabc", "may be of another file"}, /* the part had a validator */
         {"HTTP/1.1 302 Found\r\nContent-Length: 11\r\n\r\n<html>moved", "status 302"},
         {"HTTP/1.1 300 Multiple Choices\r\nContent-Length: 11\r\n\r\n<html>moved", "status 300"},
         {"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 11\r\n\r\n<html>later", "status 503"},
@@ -291,13 +298,31 @@ static void test_short_range(void **state) {
     const DownloadOptions options = {.stall_seconds = 1};
     clean();
     fetch_expect(SERVE_CUT, &options, DATA_REFUSED, NULL);
-    int head = snprintf(answer, sizeof answer, "HTTP/1.1 206 Partial Content\r\nContent-Length: 9\r\nContent-Range: bytes %d-%d/%d\r\n\r\n",
-                        CUT, CUT + 8, BODY);
+    int head = snprintf(answer, sizeof answer, PARTIAL(9, "bytes %d-%d/%d") ETAG "\r\n", CUT, CUT + 8, BODY);
     memcpy(answer + head, body + CUT, 9);
     given = answer;
     fetch_expect(SERVE_GIVEN, &options, DATA_REFUSED, "ended at byte 100009 of 300000; the same command goes on from here");
     fetch_expect(SERVE_WELL, &options, 0, NULL);
     assert_int_equal(ranged, 1);
+    assert_whole();
+}
+
+/* More than the whole has: which of its bytes are wrong nobody can tell. */
+static void test_long_range(void **state) {
+    (void)state;
+    static char answer[BODY + 200];
+    const DownloadOptions options = {.stall_seconds = 1};
+    int rest = BODY - CUT,
+        head = snprintf(answer, sizeof answer, PARTIAL(% d, "bytes %d-%d/%d") ETAG "\r\n", rest + 9, CUT, BODY - 1, BODY);
+    memcpy(answer + head, body + CUT, (size_t)rest);
+    memcpy(answer + head + rest, body, 9);
+    given = answer;
+    clean();
+    fetch_expect(SERVE_CUT, &options, DATA_REFUSED, NULL);
+    fetch_expect(SERVE_GIVEN, &options, DATA_REFUSED, "status 206 and more bytes than the file has; the same command begins anew");
+    assert_true(part_size() <= BODY);
+    fetch_expect(SERVE_WELL, &options, 0, NULL);
+    assert_int_equal(ranged, 0);
     assert_whole();
 }
 
@@ -404,6 +429,22 @@ static void test_stopped(void **state) {
     assert_whole();
 }
 
+/* The part of another, which has no byte yet, stays the other's. */
+static void test_fetched_already(void **state) {
+    (void)state;
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    DownloadOptions options = checked();
+    clean();
+    int other = open(scratch_path("file.part"), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    assert_int_equal(fcntl(other, F_OFD_SETLK, &lock), 0);
+    fetch_expect(SERVE_WELL, &options, DATA_REFUSED, "another program is fetching it");
+    assert_int_equal(requests, 0);
+    assert_int_equal(part_size(), 0);
+    close(other);
+    fetch_expect(SERVE_WELL, &options, 0, NULL);
+    assert_whole();
+}
+
 static void test_nobody_there(void **state) {
     (void)state;
     Error error = {0};
@@ -419,10 +460,11 @@ static void test_nobody_there(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_whole),          cmocka_unit_test(test_resumed),         cmocka_unit_test(test_ranges),
-        cmocka_unit_test(test_wrong_checksum), cmocka_unit_test(test_answers),         cmocka_unit_test(test_stalled),
-        cmocka_unit_test(test_stopped),        cmocka_unit_test(test_nobody_there),    cmocka_unit_test(test_answers_to_a_range),
-        cmocka_unit_test(test_short_range),    cmocka_unit_test(test_another_address),
+        cmocka_unit_test(test_whole),           cmocka_unit_test(test_resumed),      cmocka_unit_test(test_ranges),
+        cmocka_unit_test(test_wrong_checksum),  cmocka_unit_test(test_answers),      cmocka_unit_test(test_stalled),
+        cmocka_unit_test(test_stopped),         cmocka_unit_test(test_nobody_there), cmocka_unit_test(test_answers_to_a_range),
+        cmocka_unit_test(test_short_range),     cmocka_unit_test(test_long_range),   cmocka_unit_test(test_another_address),
+        cmocka_unit_test(test_fetched_already),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -126,6 +126,31 @@ static void test_wrong_files(void **state) {
     assert_refused(scratch_root, "not a regular file");
 }
 
+static void assert_begins(const char *bytes, size_t size, bool as_such) {
+    const char *path = scratch_path("begins");
+    scratch_write(path, bytes, size);
+    assert_int_equal(safetensors_is_there(path), as_such);
+}
+
+static void test_is_there(void **state) {
+    (void)state;
+    const char *path = scratch_path("there.safetensors");
+    write_sample(path);
+    assert_true(safetensors_is_there(path));
+    assert_int_equal(symlink(path, scratch_path("link.safetensors")), 0);
+    assert_false(safetensors_is_there(scratch_path("link.safetensors")));
+    assert_false(safetensors_is_there(scratch_path("missing")));
+    assert_false(safetensors_is_there(scratch_root));
+    assert_int_equal(mkfifo(scratch_path("fifo"), 0600), 0);
+    assert_false(safetensors_is_there(scratch_path("fifo")));
+    assert_begins("\2\0\0\0\0\0\0\0{}", 10, true);
+    assert_begins("\3\0\0\0\0\0\0\0{}", 10, false); /* longer than the file */
+    assert_begins("\2\0\0\0\0\0\0\x80{}", 10, false);
+    assert_begins("\2\0\0\0\0\0\0\0[]", 10, false);
+    assert_begins("\1\0\0\0\0\0\0\0", 8, false);
+    assert_begins("a text, and no weights", 22, false);
+}
+
 /* Whatever the bytes are, the answer is a file whose every value can be read, or a refusal that says where. */
 static void assert_safe(const char *path) {
     Safetensors *file;
@@ -174,10 +199,8 @@ static void test_mutations(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip),
-        cmocka_unit_test(test_foreign_file),
-        cmocka_unit_test(test_wrong_files),
-        cmocka_unit_test(test_mutations),
+        cmocka_unit_test(test_round_trip), cmocka_unit_test(test_foreign_file), cmocka_unit_test(test_wrong_files),
+        cmocka_unit_test(test_is_there),   cmocka_unit_test(test_mutations),
     };
     return cmocka_run_group_tests(tests, scratch_setup, scratch_teardown);
 }

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static char spec[PATH_TEXT_MAX], out[PATH_TEXT_MAX];
 
@@ -114,6 +115,34 @@ static void test_starts_from_weights(void **state) {
     assert_int_equal(refused.code, 1);
     assert_non_null(strstr(refused.err, "w.safetensors"));
     output_free(&refused);
+}
+
+/* Told before anything is trained. */
+static void test_saves_over_weights_alone(void **state) {
+    (void)state;
+    char weights[PATH_TEXT_MAX], notes[PATH_TEXT_MAX], link[PATH_TEXT_MAX], folder[PATH_TEXT_MAX];
+    Buffer text;
+    prepare(1);
+    site_path(weights, "w.safetensors");
+    site_path(notes, "notes.txt");
+    site_path(link, "link.safetensors");
+    site_path(folder, "folder");
+    assert_int_equal(mkdir(folder, 0755), 0);
+    site_write("notes.txt", "not to be lost");
+    assert_int_equal(symlink("w.safetensors", link), 0);
+    site_expect(2, "sweep-worker", "train", spec, "--out", out, "--save", notes, NULL);
+    site_expect(2, "sweep-worker", "train", spec, "--out", out, "--save", link, NULL);
+    site_expect(2, "sweep-worker", "train", spec, "--out", out, "--save", folder, NULL);
+    assert_false(file_exists(out));
+    buffer_init(&text, PATH_TEXT_MAX);
+    assert_int_equal(file_read(notes, text.max, &text, NULL), 0);
+    assert_string_equal(text.data, "not to be lost");
+    buffer_deinit(&text);
+    site_expect(0, "sweep-worker", "train", spec, "--out", out, "--save", weights, NULL);
+    site_path(out, "again");
+    site_expect(0, "sweep-worker", "train", spec, "--out", out, "--save", weights, NULL);
+    site_path(out, "linked");
+    site_expect(2, "sweep-worker", "train", spec, "--out", out, "--save", link, NULL);
 }
 
 static void test_divergence_is_said(void **state) {
@@ -234,10 +263,15 @@ static void test_prints_all_that_it_measured(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        CASE(test_trains_once),           CASE(test_prints_all_that_it_measured),
-        CASE(test_goes_on_after_signals), CASE(test_starts_from_weights),
-        CASE(test_divergence_is_said),    CASE(test_bad_usage_is_code_2),
-        CASE(test_help_and_version),      CASE(test_rate_is_measured),
+        CASE(test_trains_once),
+        CASE(test_prints_all_that_it_measured),
+        CASE(test_goes_on_after_signals),
+        CASE(test_starts_from_weights),
+        CASE(test_saves_over_weights_alone),
+        CASE(test_divergence_is_said),
+        CASE(test_bad_usage_is_code_2),
+        CASE(test_help_and_version),
+        CASE(test_rate_is_measured),
         CASE(test_bench_measures),
     };
     return cmocka_run_group_tests_name("by hand", tests, NULL, NULL);
