@@ -96,8 +96,10 @@ typedef struct RunRecord {
     int64_t params, params_body, depth, width, examples;
     uint64_t seed;
     double lr;
-    Flops flops;                 /* planned */
-    double done_flops;           /* exact, as last heard; flops.exact when done */
+    int64_t steps;               /* planned */
+    Flops flops;                 /* planned, of the training */
+    double eval_flops;           /* planned, exact, of the items of eval */
+    double done_flops;           /* exact, of both, as last heard; all of them when done */
     double started_at, ended_at; /* of the last attempt */
     double seconds;              /* training time, from the last point */
     bool has_point;
@@ -117,7 +119,7 @@ typedef struct SweepRecord {
     double submitted_at;
     int64_t runs;
     int64_t by_state[RUN_STATES];
-    double done_flops;    /* exact, executed: running ones as last heard */
+    double done_flops;    /* exact, executed, by the items of eval, too: running ones as last heard */
     double planned_flops; /* exact, what done_flops comes to in the end: a run that was cut short counts what it executed. 0: not known
                              while a run to come has not told its own */
     double first_started_at, last_ended_at;

@@ -152,6 +152,7 @@ int store_attempt_extend_all(Store *store, double expires_at, Error *error);
 typedef struct RunPlan {
     int64_t steps; /* the last point is at this one */
     double flops;  /* exact; 0: an external program's, which has not told */
+    double eval_flops;
     bool complete; /* there is a point at the last step */
 } RunPlan;
 

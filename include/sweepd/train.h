@@ -52,6 +52,7 @@ struct Trainer {
     int64_t step, steps;     /* done, planned */
     double seconds;          /* in training steps so far, over all attempts */
     double flops;            /* exact, so far */
+    double eval_flops;       /* the same of the items of eval, which are counted apart */
     double memory_bytes;     /* the most that processes of its own took; 0: it has none */
     Environment environment; /* backend, threads, data digest; the worker fills the rest */
 };

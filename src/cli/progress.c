@@ -58,6 +58,13 @@ double progress_share(const SweepRecord *sweep) {
     return sweep->planned_flops > 0 ? fmin(1, sweep->done_flops / sweep->planned_flops) : (double)ended(sweep) / (double)sweep->runs;
 }
 
+double progress_run_share(const RunRecord *run) {
+    double planned = run->flops.exact + run->eval_flops;
+    if (run->flops.exact > 0)
+        return fmin(1, run->done_flops / planned);
+    return run->has_point && run->steps > 0 ? fmin(1, (double)run->last.step / (double)run->steps) : 0;
+}
+
 bool progress_stuck(const SweepRecord *sweep) {
     return sweep->oversized > 0 && sweep->oversized == sweep->by_state[RUN_PENDING] && sweep->by_state[RUN_RUNNING] == 0;
 }
@@ -195,7 +202,7 @@ static void block_running(Block *block, const Progress *progress, const char *me
         double last = run->has_point ? point_metric(&run->last, metric) : (double)NAN;
         buffer_clear(line);
         buffer_printf(line, "  running  %-16s on %9s examples  %6s", run->model, format_count(run->examples, examples),
-                      format_percent(run->flops.exact > 0 ? fmin(1, run->done_flops / run->flops.exact) : 0, share));
+                      format_percent(progress_run_share(run), share));
         if (isfinite(last))
             buffer_printf(line, "  %s %s", metric, format_metric(metric, last, value));
         block_line(block, line);

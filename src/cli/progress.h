@@ -16,6 +16,8 @@ int progress_read(Progress *out, Source *source, const char *sweep, Error *error
 bool progress_finished(const SweepRecord *sweep);
 /* Of its compute that is done, of its runs while their compute is not known: 1 when it is finished, whatever the sums of FLOPs round to. */
 double progress_share(const SweepRecord *sweep);
+/* Of one run, eval included; by its steps while its FLOPs are not known. */
+double progress_run_share(const RunRecord *run);
 /* All that is left are runs that no machine has memory for: they wait until one that has asks for runs. */
 bool progress_stuck(const SweepRecord *sweep);
 /* CLI_OK, or CLI_RUNS_FAILED when the sweep is stuck, or has finished with failed or cancelled runs, with the error saying how many, and

@@ -129,7 +129,7 @@ static int print_running(Source *source, const Progress *progress, const Cli *cl
         table_cell(table, "%s", format_count(run->examples, text));
         table_cell(table, "%llu", (unsigned long long)run->seed);
         table_cell(table, "%lld", (long long)run->attempts);
-        table_cell(table, "%s", format_percent(run->flops.exact > 0 ? fmin(1, run->done_flops / run->flops.exact) : 0, text));
+        table_cell(table, "%s", format_percent(progress_run_share(run), text));
         table_cell(table, "%s", format_known_scaled(run->flops.exact, "FLOP", text));
         table_cell(table, "%s", run->has_point ? format_metric(fit.metric, point_metric(&run->last, fit.metric), text) : "-");
         table_cell(table, "%s", format_time(run->started_at, text));

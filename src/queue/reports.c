@@ -41,8 +41,9 @@ static int report_direct(Queue *queue, const AttemptRecord *attempt, double now,
 }
 
 /* The plan counts each flop; sums of doubles may differ in their last digits. Where nothing was told beforehand, anything may come. */
-static bool flops_planned(const RunPlan *plan, double flops) {
-    return flops >= 0 && (plan->flops > 0 ? flops <= plan->flops * (1 + 1e-6) : isfinite(flops));
+/* more: what may be executed beside the training. */
+static bool flops_planned(const RunPlan *plan, double more, double flops) {
+    return flops >= 0 && (plan->flops > 0 ? flops <= (plan->flops + more) * (1 + 1e-6) : isfinite(flops));
 }
 
 static int report_invalid(Error *error, const char *field, const RunPlan *plan) {
@@ -58,13 +59,13 @@ static int report_check_plan(Queue *queue, int64_t run_id, const Report *report,
         return -1;
     if (!(report->step >= 0 && report->step <= (double)plan.steps))
         return report_invalid(error, "step", &plan);
-    if (!flops_planned(&plan, report->flops))
+    if (!flops_planned(&plan, plan.eval_flops, report->flops))
         return report_invalid(error, "flops", &plan);
     for (size_t i = 0; i < report->count; i++) {
         const Point *point = &report->points[i];
         bool step = point->step >= 0 && point->step <= plan.steps;
         snprintf(field, sizeof field, "points[%zu].%s", i, step ? "flops" : "step");
-        if (!step || !flops_planned(&plan, point->flops))
+        if (!step || !flops_planned(&plan, 0, point->flops))
             return report_invalid(error, field, &plan);
         plan.complete = plan.complete || point->step == plan.steps;
     }

@@ -193,10 +193,11 @@ static int attempt_renew(Store *store, int64_t attempt_id, double expires_at, do
         return -1;
     if (changed == 0)
         return STORE_STALE;
-    return statement_run(store, error, NULL,
-                         "UPDATE runs SET done_flops = min(flops_exact, a.flops) FROM (SELECT run_id, flops FROM attempts WHERE id = ?) a "
-                         "WHERE runs.id = a.run_id AND done_flops <> min(flops_exact, a.flops)",
-                         VALUES(integer(attempt_id)));
+    return statement_run(
+        store, error, NULL,
+        "UPDATE runs SET done_flops = min(flops_exact + flops_eval, a.flops) FROM (SELECT run_id, flops FROM attempts WHERE id = ?) a "
+        "WHERE runs.id = a.run_id AND done_flops <> min(flops_exact + flops_eval, a.flops)",
+        VALUES(integer(attempt_id)));
 }
 
 int store_attempt_renew(Store *store, int64_t attempt_id, double expires_at, double step, double flops, Error *error) {
@@ -296,12 +297,13 @@ static int attempt_end(Store *store, int64_t attempt_id, const AttemptEnd *end, 
     int64_t run_id = sqlite3_column_int64(row, 0);
     double flops = sqlite3_column_double(row, 1);
     statement_reset(row);
-    return statement_run(store, error, NULL,
-                         "UPDATE runs SET state = ?2, failures = failures + ?3, cancelling = 0, ended_at = ?4, "
-                         "done_flops = iif(?2 = 'done', flops_exact, iif(?6 > 0, min(flops_exact, ?6), done_flops)), "
-                         "detail = iif(?2 = 'done', '', ?5) WHERE id = ?1",
-                         VALUES(integer(run_id), text(run_state_text(end->run_state)), integer(end->failures_add), real(end->now),
-                                text(end->detail), real(flops)));
+    return statement_run(
+        store, error, NULL,
+        "UPDATE runs SET state = ?2, failures = failures + ?3, cancelling = 0, ended_at = ?4, "
+        "done_flops = iif(?2 = 'done', flops_exact + flops_eval, iif(?6 > 0, min(flops_exact + flops_eval, ?6), done_flops)), "
+        "detail = iif(?2 = 'done', '', ?5) WHERE id = ?1",
+        VALUES(integer(run_id), text(run_state_text(end->run_state)), integer(end->failures_add), real(end->now), text(end->detail),
+               real(flops)));
 }
 
 int store_attempt_end(Store *store, int64_t attempt_id, const AttemptEnd *end, Error *error) {

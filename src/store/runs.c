@@ -41,7 +41,8 @@ int store_point_list(Store *store, int64_t run_id, Point *out, size_t capacity, 
 
 #define RUN_COLUMNS                                                                                                                        \
     "r.id, r.key, r.state, r.attempts, r.failures, r.model, r.params, r.params_body, r.depth, r.width, r.examples, r.seed, r.lr, "         \
-    "r.flops_exact, r.flops_gemm, r.flops_paper, r.flops_6nd, r.done_flops, r.started_at, r.ended_at, r.detail, r.memory_bytes, r.gpus"
+    "r.flops_exact, r.flops_gemm, r.flops_paper, r.flops_6nd, r.done_flops, r.started_at, r.ended_at, r.detail, r.memory_bytes, r.gpus, "  \
+    "r.flops_eval, r.steps"
 
 static void run_read(sqlite3_stmt *row, RunRecord *out) {
     *out = (RunRecord){.id = sqlite3_column_int64(row, 0),
@@ -62,7 +63,9 @@ static void run_read(sqlite3_stmt *row, RunRecord *out) {
                        .started_at = sqlite3_column_double(row, 18),
                        .ended_at = sqlite3_column_double(row, 19),
                        .memory_bytes = sqlite3_column_double(row, 21),
-                       .gpus = sqlite3_column_int64(row, 22)};
+                       .gpus = sqlite3_column_int64(row, 22),
+                       .eval_flops = sqlite3_column_double(row, 23),
+                       .steps = sqlite3_column_int64(row, 24)};
     column_copy(row, 1, out->key, sizeof out->key);
     column_copy(row, 5, out->model, sizeof out->model);
     column_copy(row, 20, out->detail, sizeof out->detail);
@@ -199,14 +202,15 @@ int store_run_spec(Store *store, int64_t run_id, Run *out, Error *error) {
 int store_run_plan(Store *store, int64_t run_id, RunPlan *out, Error *error) {
     sqlite3_stmt *row = NULL;
     if (statement_query(store, error, &row,
-                        "SELECT steps, flops_exact, EXISTS (SELECT 1 FROM points p WHERE p.run_id = r.id AND p.step = r.steps) "
+                        "SELECT steps, flops_exact, flops_eval, EXISTS (SELECT 1 FROM points p WHERE p.run_id = r.id AND p.step = r.steps) "
                         "FROM runs r WHERE r.id = ?",
                         VALUES(integer(run_id))) < 0)
         return -1;
     int result = statement_next(store, row, error);
     if (result <= 0)
         return result < 0 ? -1 : STORE_NOT_FOUND;
-    *out = (RunPlan){sqlite3_column_int64(row, 0), sqlite3_column_double(row, 1), sqlite3_column_int(row, 2) != 0};
+    *out = (RunPlan){sqlite3_column_int64(row, 0), sqlite3_column_double(row, 1), sqlite3_column_double(row, 2),
+                     sqlite3_column_int(row, 3) != 0};
     statement_reset(row);
     return 0;
 }

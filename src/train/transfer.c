@@ -111,6 +111,7 @@ typedef struct Transferring {
     const TrainLoop *outer;
     TrainLoop loop; /* of the item */
     Point point;    /* the item's */
+    double before;  /* FLOPs of the items before it */
 } Transferring;
 
 static bool should_stop(void *context) {
@@ -122,8 +123,8 @@ static bool should_stop(void *context) {
 }
 
 static void on_progress(void *context, const Trainer *item) {
-    (void)item;
     const Transferring *at = context;
+    at->main->base.eval_flops = at->before + item->flops;
     if (at->outer->on_progress)
         at->outer->on_progress(at->outer->context, &at->main->base);
 }
@@ -214,6 +215,8 @@ int transfer_finish(Trainer *trainer, const TrainLoop *loop, Point *out, Error *
         result = item_new(&item, main, i, error);
         if (!result)
             result = item_train(&at, item, i, out, error);
+        if (!result)
+            at.main->base.eval_flops = at.before += item->base.flops;
         builtin_free(item);
     }
     return result;

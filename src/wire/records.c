@@ -71,6 +71,7 @@ const CodecField codec_run_record_fields[] = {
     CODEC_MEMBER(RunRecord, depth, CODEC_INTEGER),       CODEC_MEMBER(RunRecord, width, CODEC_INTEGER),
     CODEC_MEMBER(RunRecord, examples, CODEC_INTEGER),    CODEC_MEMBER(RunRecord, seed, CODEC_UNSIGNED),
     CODEC_MEMBER(RunRecord, lr, CODEC_NUMBER),           CODEC_NESTED(RunRecord, flops, flops_fields),
+    CODEC_MEMBER(RunRecord, steps, CODEC_INTEGER),       CODEC_MEMBER(RunRecord, eval_flops, CODEC_NUMBER),
     CODEC_MEMBER(RunRecord, done_flops, CODEC_NUMBER),   CODEC_MEMBER(RunRecord, started_at, CODEC_NUMBER),
     CODEC_MEMBER(RunRecord, ended_at, CODEC_NUMBER),     CODEC_MEMBER(RunRecord, seconds, CODEC_NUMBER),
     CODEC_WHOLE("last", encode_last, decode_last),       CODEC_MEMBER(RunRecord, detail, CODEC_TEXT),

@@ -108,13 +108,13 @@ static void attempt_note_memory(Attempt *attempt) {
 static void attempt_on_progress(void *context, const Trainer *trainer) {
     Attempt *attempt = context;
     attempt_note_memory(attempt);
-    reporter_progress(attempt->reporter, (double)trainer->step, trainer->flops);
+    reporter_progress(attempt->reporter, (double)trainer->step, trainer->flops + trainer->eval_flops);
 }
 
 static int attempt_on_point(void *context, const Point *point, Error *error) {
     Attempt *attempt = context;
     attempt_note_memory(attempt);
-    reporter_progress(attempt->reporter, (double)point->step, point->flops);
+    reporter_progress(attempt->reporter, (double)point->step, point->flops + attempt->trainer->eval_flops);
     return reporter_point(attempt->reporter, point, error);
 }
 

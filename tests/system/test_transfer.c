@@ -46,8 +46,31 @@ static void expect_invalid(const char *name, const char *message) {
     output_free(&output);
 }
 
+static bool has_told(void *context) {
+    json_t *status = site_json("sweepctl", "status", context, "--json", NULL);
+    const json_t *run = json_array_get(json_object_get(status, "running"), 0);
+    bool told =
+        json_number_value(json_object_get(run, "done_flops")) > json_number_value(json_object_get(json_object_get(run, "flops"), "exact"));
+    json_decref(status);
+    return told;
+}
+
 static bool is_measuring(void *context) {
     return file_exists(context);
+}
+
+static double number(const json_t *object, const char *key) {
+    return json_number_value(json_object_get(object, key));
+}
+
+/* What eval executes counts as something to do: its own training, a thousandth of it, does not make a run look done. */
+static void assert_under_way(const char *sweep) {
+    json_t *status = site_json("sweepctl", "status", sweep, "--json", NULL), *record = json_object_get(status, "sweep");
+    const json_t *run = json_array_get(json_object_get(status, "running"), 0);
+    double trained = number(json_object_get(run, "flops"), "exact"), planned = number(record, "planned_flops");
+    assert_true(planned == trained + number(run, "eval_flops") && planned > 100 * trained);
+    assert_true(number(record, "done_flops") > trained && number(record, "done_flops") < planned);
+    json_decref(status);
 }
 
 /* Its own training is over and is not repeated; the linear probe is finished, the fine-tuning under way. */
@@ -62,6 +85,8 @@ static void test_killed_while_it_measures(void **state) {
     int64_t run_id = site_run_of_width("killed", 32);
     site_run_path(path, run_id, "checkpoint.safetensors.eval1");
     site_until(is_measuring, path, "the fine-tuning to have a checkpoint");
+    site_until(has_told, "killed", "the daemon to hear how far eval is");
+    assert_under_way("killed");
     assert_int_equal(kill(site_freeze(run_id), SIGKILL), 0);
     site_expect(0, "sweepctl", "wait", "killed", "--timeout", "100", NULL);
     char outcomes[256];
@@ -108,6 +133,9 @@ static void test_what_was_measured_is_shown_and_fitted(void **state) {
                     json_number_value(json_object_get(metrics, "linear.high.flops")));
     }
     json_decref(runs);
+    json_t *status = site_json("sweepctl", "status", "fitted", "--json", NULL), *record = json_object_get(status, "sweep");
+    assert_true(number(record, "done_flops") == number(record, "planned_flops"));
+    json_decref(status);
     assert_int_equal(unlink(low), 0); /* what was trained is still shown and fitted, a new run is not begun */
     expect_invalid("transfer.yaml", "data.pack: found no regular file \"low.pack\"");
     /* So few runs may not bear a law: what is asked is which metric a fit would be of. */
