@@ -57,7 +57,7 @@ static void inks_convert(uint8_t *row, int64_t width, int channels, bool inverte
             colour[c] = inverted ? ink * black / 255 : (255 - ink) * (255 - black) / 255;
         }
         if (channels == 1)
-            *out++ = (uint8_t)((299 * colour[0] + 587 * colour[1] + 114 * colour[2] + 500) / 1000);
+            *out++ = pixel_grey(colour[0], colour[1], colour[2]);
         for (int c = 0; c < 3 && channels == 3; c++)
             *out++ = (uint8_t)colour[c];
     }
@@ -106,30 +106,86 @@ static int jpeg_decode(Pixels *out, ImageBuffer *buffer, const uint8_t *bytes, s
     return result;
 }
 
+/* ---- PNG ---- */
+
+typedef struct PngSource {
+    const uint8_t *bytes;
+    size_t left;
+    char *reason;
+} PngSource;
+
+__attribute__((noreturn)) static void png_fail(png_structp png, png_const_charp text) {
+    const PngSource *source = png_get_error_ptr(png);
+    snprintf(source->reason, IMAGE_REASON_MAX, "PNG: %.64s", text);
+    png_longjmp(png, 1);
+}
+
+static void png_warn(png_structp png, png_const_charp text) {
+    (void)png;
+    (void)text;
+}
+
+static void png_take(png_structp png, png_bytep target, size_t size) {
+    PngSource *source = png_get_io_ptr(png);
+    if (size > source->left)
+        png_error(png, "read beyond end of data");
+    memcpy(target, source->bytes, size);
+    source->bytes += size;
+    source->left -= size;
+}
+
+/* In place: transparency lies on black; one channel of three is wanted: the first of them. */
+static void png_pixels_convert(uint8_t *pixel, size_t count, int stored, int channels) {
+    int colours = stored < 3 ? 1 : 3;
+    for (; count; count--, pixel += stored) {
+        for (int c = 0; c < colours && colours < stored; c++)
+            pixel[c] = (uint8_t)((pixel[c] * pixel[colours] + 127) / 255);
+        if (channels < colours)
+            *pixel = pixel_grey(pixel[0], pixel[1], pixel[2]);
+    }
+}
+
+/* Left by longjmp, too. What decides pixels is the image's own bytes: of all that may come beside them (gamma, profiles, the bits that
+ * mattered) libpng passes over all but transparency. */
+static int png_read(png_structp png, png_infop info, Pixels *out, ImageBuffer *buffer, int channels) {
+    const PngSource *source = png_get_io_ptr(png);
+    if (setjmp(png_jmpbuf(png)))
+        return DATA_REFUSED;
+    png_set_keep_unknown_chunks(png, PNG_HANDLE_CHUNK_NEVER, NULL, -1);
+    png_read_info(png, info);
+    uint32_t height = png_get_image_height(png, info), width = png_get_image_width(png, info);
+    if (size_check(height, width, source->reason))
+        return DATA_REFUSED;
+    png_set_expand(png);
+    png_set_strip_16(png);
+    int passes = png_set_interlace_handling(png);
+    png_read_update_info(png, info);
+    int stored = png_get_channels(png, info);
+    size_t row = (size_t)width * (size_t)stored;
+    if (!buffer_reserve(buffer, row * height)) {
+        snprintf(source->reason, IMAGE_REASON_MAX, "no memory for its pixels");
+        return DATA_REFUSED;
+    }
+    for (int pass = 0; pass < passes; pass++)
+        for (size_t y = 0; y < height; y++)
+            png_read_row(png, buffer->bytes + row * y, NULL);
+    png_pixels_convert(buffer->bytes, (size_t)width * height, stored, channels);
+    *out = (Pixels){buffer->bytes, height, width, channels, (int64_t)row, stored, stored < 3 ? 0 : 1};
+    return 0;
+}
+
 static int png_decode(Pixels *out, ImageBuffer *buffer, const uint8_t *bytes, size_t size, int channels, char reason[IMAGE_REASON_MAX]) {
-    static const png_color black = {0, 0, 0};
-    png_image image = {.version = PNG_IMAGE_VERSION};
+    PngSource source = {.bytes = bytes, .left = size, .reason = reason};
+    png_structp png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &source, png_fail, png_warn);
+    png_infop info = png ? png_create_info_struct(png) : NULL;
     int result = DATA_REFUSED;
-    if (!png_image_begin_read_from_memory(&image, bytes, size))
-        goto out;
-    if (size_check(image.height, image.width, reason)) {
-        png_image_free(&image);
-        return DATA_REFUSED;
+    if (info) {
+        png_set_read_fn(png, &source, png_take);
+        result = png_read(png, info, out, buffer, channels);
+    } else {
+        snprintf(reason, IMAGE_REASON_MAX, "no memory to read it");
     }
-    image.format = channels == 1 ? PNG_FORMAT_GRAY : PNG_FORMAT_RGB;
-    if (!buffer_reserve(buffer, PNG_IMAGE_SIZE(image))) {
-        snprintf(reason, IMAGE_REASON_MAX, "no memory for its pixels");
-        png_image_free(&image);
-        return DATA_REFUSED;
-    }
-    if (!png_image_finish_read(&image, &black, buffer->bytes, 0, NULL))
-        goto out;
-    *out = (Pixels){buffer->bytes, image.height, image.width, channels, (int64_t)PNG_IMAGE_ROW_STRIDE(image), channels, 1};
-    result = 0;
-out:
-    if (result)
-        snprintf(reason, IMAGE_REASON_MAX, "PNG: %.64s", image.message);
-    png_image_free(&image);
+    png_destroy_read_struct(&png, &info, NULL);
     return result;
 }
 

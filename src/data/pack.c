@@ -74,12 +74,12 @@ static bool image_pack(Worker *worker, const Job *job) {
     return true;
 }
 
-/* One channel of three: the luminance, as the decoders weigh it. */
+/* One channel of three. */
 static void grey_take(const Pixels *in, uint8_t *out) {
     for (int64_t y = 0; y < in->height; y++)
         for (int64_t x = 0; x < in->width; x++) {
             const uint8_t *p = in->bytes + y * in->row + x * in->column;
-            out[y * in->width + x] = (uint8_t)((299 * p[0] + 587 * p[in->channel] + 114 * p[2 * in->channel] + 500) / 1000);
+            out[y * in->width + x] = pixel_grey(p[0], p[in->channel], p[2 * in->channel]);
         }
 }
 
