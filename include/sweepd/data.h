@@ -24,7 +24,7 @@ typedef struct Idx {
     size_t size;      /* product of the shape */
 } Idx;
 
-/* Reads unsigned-byte IDX. 0; DATA_REFUSED: truncated, oversized, wrong magic, trailing bytes; -1. */
+/* Reads unsigned-byte IDX. 0; DATA_REFUSED: truncated, oversized, wrong magic, trailing bytes (zeros may follow gzip data); -1. */
 int idx_read(Idx *out, const char *path, Error *error);
 void idx_deinit(Idx *idx);
 
