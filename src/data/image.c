@@ -15,6 +15,7 @@ typedef struct JpegErrors {
     struct jpeg_error_mgr base;
     jmp_buf escape;
     char *reason;
+    bool out_of_memory;
 } JpegErrors;
 
 __attribute__((noreturn)) static void jpeg_fail(j_common_ptr common) {
@@ -22,6 +23,7 @@ __attribute__((noreturn)) static void jpeg_fail(j_common_ptr common) {
     char text[JMSG_LENGTH_MAX];
     errors->base.format_message(common, text);
     snprintf(errors->reason, IMAGE_REASON_MAX, "JPEG: %.200s", text);
+    errors->out_of_memory = errors->base.msg_code == JERR_OUT_OF_MEMORY;
     longjmp(errors->escape, 1);
 }
 
@@ -68,7 +70,7 @@ static int jpeg_read(struct jpeg_decompress_struct *jpeg, Pixels *out, ImageBuff
                      int channels) {
     JpegErrors *errors = (JpegErrors *)jpeg->err;
     if (setjmp(errors->escape))
-        return DATA_REFUSED;
+        return errors->out_of_memory ? -1 : DATA_REFUSED;
     jpeg_create_decompress(jpeg);
     jpeg_mem_src(jpeg, bytes, size);
     jpeg_read_header(jpeg, TRUE);
@@ -78,10 +80,8 @@ static int jpeg_read(struct jpeg_decompress_struct *jpeg, Pixels *out, ImageBuff
     jpeg->out_color_space = inks ? JCS_CMYK : channels == 1 ? JCS_GRAYSCALE : JCS_RGB;
     int stored = inks ? 4 : channels;
     size_t row = (size_t)jpeg->image_width * (size_t)stored;
-    if (!buffer_reserve(buffer, row * jpeg->image_height)) {
-        snprintf(errors->reason, IMAGE_REASON_MAX, "no memory for its pixels");
-        return DATA_REFUSED;
-    }
+    if (!buffer_reserve(buffer, row * jpeg->image_height))
+        return -1;
     *out = (Pixels){buffer->bytes, jpeg->image_height, jpeg->image_width, channels, (int64_t)row, channels, 1};
     jpeg_start_decompress(jpeg);
     while (jpeg->output_scanline < jpeg->output_height) {
@@ -112,7 +112,20 @@ typedef struct PngSource {
     const uint8_t *bytes;
     size_t left;
     char *reason;
+    bool out_of_memory;
 } PngSource;
+
+static png_voidp png_allocate(png_structp png, png_alloc_size_t size) {
+    PngSource *source = png_get_mem_ptr(png);
+    void *memory = malloc(size);
+    source->out_of_memory = source->out_of_memory || !memory;
+    return memory;
+}
+
+static void png_release(png_structp png, png_voidp memory) {
+    (void)png;
+    free(memory);
+}
 
 __attribute__((noreturn)) static void png_fail(png_structp png, png_const_charp text) {
     const PngSource *source = png_get_error_ptr(png);
@@ -150,7 +163,7 @@ static void png_pixels_convert(uint8_t *pixel, size_t count, int stored, int cha
 static int png_read(png_structp png, png_infop info, Pixels *out, ImageBuffer *buffer, int channels) {
     const PngSource *source = png_get_io_ptr(png);
     if (setjmp(png_jmpbuf(png)))
-        return DATA_REFUSED;
+        return source->out_of_memory ? -1 : DATA_REFUSED;
     png_set_keep_unknown_chunks(png, PNG_HANDLE_CHUNK_NEVER, NULL, -1);
     png_read_info(png, info);
     uint32_t height = png_get_image_height(png, info), width = png_get_image_width(png, info);
@@ -162,10 +175,8 @@ static int png_read(png_structp png, png_infop info, Pixels *out, ImageBuffer *b
     png_read_update_info(png, info);
     int stored = png_get_channels(png, info);
     size_t row = (size_t)width * (size_t)stored;
-    if (!buffer_reserve(buffer, row * height)) {
-        snprintf(source->reason, IMAGE_REASON_MAX, "no memory for its pixels");
-        return DATA_REFUSED;
-    }
+    if (!buffer_reserve(buffer, row * height))
+        return -1;
     for (int pass = 0; pass < passes; pass++)
         for (size_t y = 0; y < height; y++)
             png_read_row(png, buffer->bytes + row * y, NULL);
@@ -176,14 +187,12 @@ static int png_read(png_structp png, png_infop info, Pixels *out, ImageBuffer *b
 
 static int png_decode(Pixels *out, ImageBuffer *buffer, const uint8_t *bytes, size_t size, int channels, char reason[IMAGE_REASON_MAX]) {
     PngSource source = {.bytes = bytes, .left = size, .reason = reason};
-    png_structp png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &source, png_fail, png_warn);
+    png_structp png = png_create_read_struct_2(PNG_LIBPNG_VER_STRING, &source, png_fail, png_warn, &source, png_allocate, png_release);
     png_infop info = png ? png_create_info_struct(png) : NULL;
-    int result = DATA_REFUSED;
+    int result = -1;
     if (info) {
         png_set_read_fn(png, &source, png_take);
         result = png_read(png, info, out, buffer, channels);
-    } else {
-        snprintf(reason, IMAGE_REASON_MAX, "no memory to read it");
     }
     png_destroy_read_struct(&png, &info, NULL);
     return result;

@@ -24,7 +24,7 @@ static inline uint8_t pixel_grey(int red, int green, int blue) {
 
 /* JPEG or PNG, by its first bytes. channels: 1 or 3; colours become grey by their luminance, transparency lies on black. Values are those
  * that are stored, of 16 bits the upper 8; gamma and profiles change nothing. *out points into the buffer, which grows as needed and is
- * kept for the next. 0, or DATA_REFUSED with a reason. */
+ * kept for the next. 0, DATA_REFUSED with a reason, or -1: no memory. */
 int image_decode(Pixels *out, ImageBuffer *buffer, const uint8_t *bytes, size_t size, int channels, char reason[IMAGE_REASON_MAX]);
 
 typedef struct Resizer Resizer; /* scratch of one thread */

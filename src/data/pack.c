@@ -66,9 +66,10 @@ static bool image_pack(Worker *worker, const Job *job) {
     char reason[IMAGE_REASON_MAX] = "";
     Pixels pixels;
     int channels = (int)packer->writer.header.info.channels;
-    if (image_decode(&pixels, &worker->buffer, (const uint8_t *)job->bytes.data, job->bytes.size, channels, reason))
+    int result = image_decode(&pixels, &worker->buffer, (const uint8_t *)job->bytes.data, job->bytes.size, channels, reason);
+    if (result > 0)
         return skip_add(packer, job->file->name, reason);
-    if (resizer_run(worker->resizer, &pixels, pack_writer_row(&packer->writer, job->section, job->row)))
+    if (result < 0 || resizer_run(worker->resizer, &pixels, pack_writer_row(&packer->writer, job->section, job->row)))
         return false;
     pack_writer_keep(&packer->writer, job->section, job->row, job->file->label);
     return true;

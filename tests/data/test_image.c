@@ -1,8 +1,8 @@
 /* Pixels of encoded images, one by one. Those of PNG are what PIL 9.4 gives by Image.open(...).convert("RGB") and convert("L"), but where
  * it drops transparency, and of 16-bit grey, whose values it cuts off at 255. */
-#include "fixture.h"
+#include "formats.h"
 
-#include <png.h>
+#include <sys/resource.h>
 
 #include "image.h"
 
@@ -92,9 +92,125 @@ static void test_png_pixels(void **state) {
         }
 }
 
+/* ---- no memory ---- */
+
+enum { MEMORY_MAX = 64 << 20, BIG = 6500 };
+
+/* The sanitizer's allocator has a limit of its own. */
+const char *__asan_default_options(void);
+const char *__asan_default_options(void) {
+    return "allocator_may_return_null=1:max_allocation_size_mb=64";
+}
+
+/* Returns the limit before. */
+static rlim_t memory_limit(rlim_t bytes) {
+    struct rlimit limit;
+    assert_int_equal(getrlimit(RLIMIT_AS, &limit), 0);
+    rlim_t before = limit.rlim_cur;
+    limit.rlim_cur = bytes;
+    assert_int_equal(setrlimit(RLIMIT_AS, &limit), 0);
+    return before;
+}
+
+static rlim_t memory_taken(void) {
+    unsigned long pages = 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+    assert_non_null(file);
+    assert_int_equal(fscanf(file, "%lu", &pages), 1);
+    fclose(file);
+    return pages * (rlim_t)sysconf(_SC_PAGESIZE);
+}
+
+static void put_number(uint8_t *target, int bytes, unsigned long number) {
+    for (int i = bytes - 1; i >= 0; i--, number >>= 8)
+        target[i] = (uint8_t)number;
+}
+
+/* Headers that promise BIG by BIG pixels. */
+static Encoded big_png(void) {
+    static const uint8_t row[3];
+    Encoded encoded = png_encode(1, 8, PNG_COLOR_TYPE_RGB, PNG_INTERLACE_NONE, row);
+    put_number(encoded.bytes + 16, 4, BIG);
+    put_number(encoded.bytes + 20, 4, BIG);
+    put_number(encoded.bytes + 29, 4, crc32(0, encoded.bytes + 12, 17));
+    return encoded;
+}
+
+/* Of one channel, 8 pixels a side. */
+static Encoded jpeg_encode(bool progressive) {
+    struct jpeg_compress_struct jpeg;
+    struct jpeg_error_mgr errors;
+    Encoded encoded;
+    unsigned char *bytes = encoded.bytes;
+    unsigned long size = sizeof encoded.bytes;
+    uint8_t pixels[8] = {0, 30, 60, 90, 120, 150, 180, 210}, *row = pixels;
+    jpeg.err = jpeg_std_error(&errors);
+    jpeg_create_compress(&jpeg);
+    jpeg_mem_dest(&jpeg, &bytes, &size);
+    jpeg.image_width = jpeg.image_height = 8;
+    jpeg.input_components = 1;
+    jpeg.in_color_space = JCS_GRAYSCALE;
+    jpeg_set_defaults(&jpeg);
+    if (progressive)
+        jpeg_simple_progression(&jpeg);
+    jpeg_start_compress(&jpeg, TRUE);
+    while (jpeg.next_scanline < jpeg.image_height)
+        jpeg_write_scanlines(&jpeg, &row, 1);
+    jpeg_finish_compress(&jpeg);
+    jpeg_destroy_compress(&jpeg);
+    encoded.size = size;
+    return encoded;
+}
+
+/* Its pixels would fit, but not what libjpeg collects of all scans. */
+static Encoded big_jpeg(void) {
+    Encoded encoded = jpeg_encode(true);
+    size_t at = 2;
+    while (encoded.bytes[at + 1] != 0xc2)
+        at += 2 + (size_t)encoded.bytes[at + 2] * 256 + encoded.bytes[at + 3];
+    put_number(encoded.bytes + at + 5, 2, BIG);
+    put_number(encoded.bytes + at + 7, 2, BIG);
+    return encoded;
+}
+
+static void check_big(const Encoded *encoded, int channels) {
+    static const uint8_t row[3];
+    const PackOptions options = {.name = "made", .height = 2, .width = 2, .channels = channels, .threads = 1};
+    ImageBuffer buffer = {0};
+    Pixels pixels;
+    char reason[IMAGE_REASON_MAX] = "";
+    rlim_t before = memory_limit(memory_taken() + MEMORY_MAX);
+    assert_int_equal(image_decode(&pixels, &buffer, encoded->bytes, encoded->size, channels, reason), -1);
+    free(buffer.bytes);
+
+    /* Not left out of a pack, which would depend on the memory. */
+    TestFiles files = {.count = 0};
+    PackReport report;
+    Error error = {0};
+    Encoded small = png_encode(1, 8, PNG_COLOR_TYPE_RGB, PNG_INTERLACE_NONE, row);
+    static const char *const names[] = {"train/a/1.png", "train/b/1.png", "val/a/1.png"};
+    for (size_t i = 0; i < 3; i++)
+        memcpy(files_add(&files, names[i], small.size)->bytes, small.bytes, small.size);
+    memcpy(files_add(&files, "train/a/big.png", encoded->size)->bytes, encoded->bytes, encoded->size);
+    const char *source = files_write(&files, AS_TAR, false, "source");
+    assert_int_equal(dataset_pack(&report, source, scratch_path("out.pack"), &options, &error), -1);
+    assert_non_null(strstr(error.text, "no memory for an image's pixels"));
+    assert_false(file_exists(scratch_path("out.pack")));
+    memory_limit(before);
+    files_free(&files);
+}
+
+static void test_no_memory(void **state) {
+    (void)state;
+    Encoded png = big_png(), jpeg = big_jpeg();
+    check_big(&png, 3);
+    check_big(&jpeg, 1);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_png_pixels),
+        cmocka_unit_test(test_no_memory),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, scratch_setup, scratch_teardown);
 }
