@@ -45,9 +45,9 @@ typedef struct DataInfo {
 } DataInfo;
 
 /* Opens the pack with this name and digest: HOME/data/NAME-<digest>.pack, or HOME/data/NAME.pack when its digest is this. Where neither is
- * there, a known name is packed first (atomically; concurrent makers are harmless) from its source: fashion-mnist from
- * $SWEEPD_DATA/fashion-mnist or /usr/share/datasets/fashion-mnist. A digest other than `digest` is DATA_REFUSED. The bytes are verified
- * once, which PATH.verified remembers for every process as long as the file is not written. From one thread. 0, DATA_REFUSED, -1. */
+ * there, a known name is packed first (atomically; concurrent makers are harmless) from the files that dataset_own_files finds. A digest
+ * other than `digest` is DATA_REFUSED. The bytes are verified once, which PATH.verified remembers for every process as long as the file is
+ * not written. From one thread. 0, DATA_REFUSED, -1. */
 int dataset_open(DatasetMap **out, const char *home, const char *name, const char *digest, Error *error);
 /* The same, for the path of the pack, which is absolute; the bytes are verified, and nothing stays mapped. 0, DATA_REFUSED, -1. */
 int dataset_locate(char path[PATH_TEXT_MAX], const char *home, const char *name, const char *digest, Error *error);
@@ -71,6 +71,9 @@ const char *dataset_class_name(const DatasetMap *data, int64_t label);
 bool dataset_name_is_plain(const char *name, size_t size);
 /* Of a data set that is packed from its published files when a run needs it: a pack of another kind under its name is not looked for. */
 bool dataset_name_is_own(const char *name);
+/* The published files of such a data set: those of $SWEEPD_DATA/NAME, where that is there, else of /usr/share/datasets/NAME. 0;
+ * DATA_REFUSED: one is missing there, with the mend; -1. */
+int dataset_own_files(const char *name, char paths[PACK_IMAGE_PARTS][PATH_TEXT_MAX], Error *error);
 /* What the header says, without looking at the rest. 0, DATA_REFUSED when there is no such file or it is no pack, -1. */
 int dataset_header_read(const char *path, DataInfo *out, Error *error);
 
