@@ -1,5 +1,7 @@
 /* libjpeg reports damage in two ways: errors, which end it, and warnings, after which it makes pixels up. For a training image made-up
- * pixels are as bad, so both refuse it; only bytes too many between segments, which leave the picture whole, pass. */
+ * pixels are as bad, so both refuse it; only what leaves the picture whole passes: bytes too many between segments, and no mark of its end
+ * where nothing is missing before it. In the last scan missing bits give a warning of their own; whether that was the last, a progressive
+ * file tells by the bits that its scans have brought. Arithmetic coding and several plain scans do not tell, so they need the mark. */
 #include "image.h"
 
 #include <setjmp.h>
@@ -15,7 +17,7 @@ typedef struct JpegErrors {
     struct jpeg_error_mgr base;
     jmp_buf escape;
     char *reason;
-    bool out_of_memory;
+    bool out_of_memory, end_may_lack, end_lacks;
 } JpegErrors;
 
 __attribute__((noreturn)) static void jpeg_fail(j_common_ptr common) {
@@ -28,8 +30,21 @@ __attribute__((noreturn)) static void jpeg_fail(j_common_ptr common) {
 }
 
 static void jpeg_message(j_common_ptr common, int level) {
-    if (level < 0 && common->err->msg_code != JWRN_EXTRANEOUS_DATA && common->err->msg_code != JWRN_ADOBE_XFORM)
+    int code = common->err->msg_code;
+    JpegErrors *errors = (JpegErrors *)common->err;
+    bool is_end = code == JWRN_JPEG_EOF && errors->end_may_lack;
+    errors->end_lacks = errors->end_lacks || is_end;
+    if (level < 0 && code != JWRN_EXTRANEOUS_DATA && code != JWRN_ADOBE_XFORM && !is_end)
         jpeg_fail(common);
+}
+
+/* After all scans of a progressive file: every bit of every coefficient was in one of them. */
+static bool scans_are_all(const struct jpeg_decompress_struct *jpeg) {
+    for (int c = 0; c < jpeg->num_components; c++)
+        for (int k = 0; k < DCTSIZE2; k++)
+            if (jpeg->coef_bits[c][k])
+                return false;
+    return true;
 }
 
 static bool buffer_reserve(ImageBuffer *buffer, size_t size) {
@@ -76,6 +91,7 @@ static int jpeg_read(struct jpeg_decompress_struct *jpeg, Pixels *out, ImageBuff
     jpeg_read_header(jpeg, TRUE);
     if (size_check(jpeg->image_height, jpeg->image_width, errors->reason))
         return DATA_REFUSED;
+    errors->end_may_lack = !jpeg->arith_code && (jpeg->progressive_mode || !jpeg_has_multiple_scans(jpeg));
     bool inks = jpeg->jpeg_color_space == JCS_CMYK || jpeg->jpeg_color_space == JCS_YCCK;
     jpeg->out_color_space = inks ? JCS_CMYK : channels == 1 ? JCS_GRAYSCALE : JCS_RGB;
     int stored = inks ? 4 : channels;
@@ -84,6 +100,10 @@ static int jpeg_read(struct jpeg_decompress_struct *jpeg, Pixels *out, ImageBuff
         return -1;
     *out = (Pixels){buffer->bytes, jpeg->image_height, jpeg->image_width, channels, (int64_t)row, channels, 1};
     jpeg_start_decompress(jpeg);
+    if (errors->end_lacks && jpeg->progressive_mode && !scans_are_all(jpeg)) {
+        jpeg->err->msg_code = JWRN_JPEG_EOF;
+        jpeg_fail((j_common_ptr)jpeg);
+    }
     while (jpeg->output_scanline < jpeg->output_height) {
         uint8_t *line = buffer->bytes + row * jpeg->output_scanline;
         jpeg_read_scanlines(jpeg, &line, 1);

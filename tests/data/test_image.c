@@ -92,6 +92,61 @@ static void test_png_pixels(void **state) {
         }
 }
 
+/* Of one channel, 8 pixels a side. */
+static Encoded jpeg_encode(bool progressive) {
+    struct jpeg_compress_struct jpeg;
+    struct jpeg_error_mgr errors;
+    Encoded encoded;
+    unsigned char *bytes = encoded.bytes;
+    unsigned long size = sizeof encoded.bytes;
+    uint8_t pixels[8] = {0, 30, 60, 90, 120, 150, 180, 210}, *row = pixels;
+    jpeg.err = jpeg_std_error(&errors);
+    jpeg_create_compress(&jpeg);
+    jpeg_mem_dest(&jpeg, &bytes, &size);
+    jpeg.image_width = jpeg.image_height = 8;
+    jpeg.input_components = 1;
+    jpeg.in_color_space = JCS_GRAYSCALE;
+    jpeg_set_defaults(&jpeg);
+    if (progressive)
+        jpeg_simple_progression(&jpeg);
+    jpeg_start_compress(&jpeg, TRUE);
+    while (jpeg.next_scanline < jpeg.image_height)
+        jpeg_write_scanlines(&jpeg, &row, 1);
+    jpeg_finish_compress(&jpeg);
+    jpeg_destroy_compress(&jpeg);
+    encoded.size = size;
+    return encoded;
+}
+
+static int decode(const uint8_t *bytes, size_t size) {
+    ImageBuffer buffer = {0};
+    Pixels pixels;
+    char reason[IMAGE_REASON_MAX] = "";
+    int result = image_decode(&pixels, &buffer, bytes, size, 1, reason);
+    free(buffer.bytes);
+    return result;
+}
+
+/* Cut anywhere before `pixels_end` it is refused, behind it not. */
+static void check_cuts(const Encoded *encoded, size_t pixels_end) {
+    for (size_t size = 0; size <= encoded->size; size++)
+        if (decode(encoded->bytes, size) != (size < pixels_end ? DATA_REFUSED : 0))
+            fail_msg("%zu of %zu bytes, whose pixels end at %zu", size, encoded->size, pixels_end);
+}
+
+/* What is cut short lacks pixels, or only the mark of its end. */
+static void test_cut_images(void **state) {
+    (void)state;
+    enum { IEND = 12, EOI = 2 };
+    static const uint8_t row[] = {1, 2, 3, 4, 5, 6};
+    Encoded png = png_encode(2, 8, PNG_COLOR_TYPE_RGB, PNG_INTERLACE_ADAM7, row);
+    check_cuts(&png, png.size - IEND);
+    Encoded jpeg = jpeg_encode(false);
+    check_cuts(&jpeg, jpeg.size - EOI);
+    Encoded progressive = jpeg_encode(true);
+    check_cuts(&progressive, progressive.size - EOI);
+}
+
 /* ---- no memory ---- */
 
 enum { MEMORY_MAX = 64 << 20, BIG = 6500 };
@@ -133,32 +188,6 @@ static Encoded big_png(void) {
     put_number(encoded.bytes + 16, 4, BIG);
     put_number(encoded.bytes + 20, 4, BIG);
     put_number(encoded.bytes + 29, 4, crc32(0, encoded.bytes + 12, 17));
-    return encoded;
-}
-
-/* Of one channel, 8 pixels a side. */
-static Encoded jpeg_encode(bool progressive) {
-    struct jpeg_compress_struct jpeg;
-    struct jpeg_error_mgr errors;
-    Encoded encoded;
-    unsigned char *bytes = encoded.bytes;
-    unsigned long size = sizeof encoded.bytes;
-    uint8_t pixels[8] = {0, 30, 60, 90, 120, 150, 180, 210}, *row = pixels;
-    jpeg.err = jpeg_std_error(&errors);
-    jpeg_create_compress(&jpeg);
-    jpeg_mem_dest(&jpeg, &bytes, &size);
-    jpeg.image_width = jpeg.image_height = 8;
-    jpeg.input_components = 1;
-    jpeg.in_color_space = JCS_GRAYSCALE;
-    jpeg_set_defaults(&jpeg);
-    if (progressive)
-        jpeg_simple_progression(&jpeg);
-    jpeg_start_compress(&jpeg, TRUE);
-    while (jpeg.next_scanline < jpeg.image_height)
-        jpeg_write_scanlines(&jpeg, &row, 1);
-    jpeg_finish_compress(&jpeg);
-    jpeg_destroy_compress(&jpeg);
-    encoded.size = size;
     return encoded;
 }
 
@@ -210,6 +239,7 @@ static void test_no_memory(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_png_pixels),
+        cmocka_unit_test(test_cut_images),
         cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, scratch_setup, scratch_teardown);
