@@ -24,7 +24,7 @@ typedef struct Idx {
     size_t size;      /* product of the shape */
 } Idx;
 
-/* Reads unsigned-byte IDX. 0; DATA_REFUSED: truncated, oversized, wrong magic, trailing bytes; -1. */
+/* Reads unsigned-byte IDX. 0; DATA_REFUSED: truncated, oversized, wrong magic, trailing bytes (zeros may follow gzip data); -1. */
 int idx_read(Idx *out, const char *path, Error *error);
 void idx_deinit(Idx *idx);
 
@@ -45,9 +45,9 @@ typedef struct DataInfo {
 } DataInfo;
 
 /* Opens the pack with this name and digest: HOME/data/NAME-<digest>.pack, or HOME/data/NAME.pack when its digest is this. Where neither is
- * there, a known name is packed first (atomically; concurrent makers are harmless) from its source: fashion-mnist from
- * $SWEEPD_DATA/fashion-mnist or /usr/share/datasets/fashion-mnist. A digest other than `digest` is DATA_REFUSED. The bytes are verified
- * once, which PATH.verified remembers for every process as long as the file is not written. From one thread. 0, DATA_REFUSED, -1. */
+ * there, a known name is packed first (atomically; concurrent makers are harmless) from the files that dataset_own_files finds. A digest
+ * other than `digest` is DATA_REFUSED. The bytes are verified once, which PATH.verified remembers for every process as long as the file is
+ * not written. From one thread. 0, DATA_REFUSED, -1. */
 int dataset_open(DatasetMap **out, const char *home, const char *name, const char *digest, Error *error);
 /* The same, for the path of the pack, which is absolute; the bytes are verified, and nothing stays mapped. 0, DATA_REFUSED, -1. */
 int dataset_locate(char path[PATH_TEXT_MAX], const char *home, const char *name, const char *digest, Error *error);
@@ -73,6 +73,9 @@ bool dataset_name_is_plain(const char *name, size_t size);
 bool dataset_name_is_own(const char *name);
 /* Whether a regular file, and no link to one, begins as packs of every version do. */
 bool dataset_is_pack(const char *path);
+/* The published files of such a data set: those of $SWEEPD_DATA/NAME, where that is there, else of /usr/share/datasets/NAME. 0;
+ * DATA_REFUSED: one is missing there, with the mend; -1. */
+int dataset_own_files(const char *name, char paths[PACK_IMAGE_PARTS][PATH_TEXT_MAX], Error *error);
 /* What the header says, without looking at the rest. 0, DATA_REFUSED when there is no such file or it is no pack, -1. */
 int dataset_header_read(const char *path, DataInfo *out, Error *error);
 

@@ -3,6 +3,7 @@
 
 #include "format.h"
 
+#include "sweepd/data.h"
 #include "sweepd/store.h"
 
 #include <stdarg.h>
@@ -64,18 +65,15 @@ static CheckResult check_gnuplot(Doctor *doctor, char text[ERROR_TEXT_MAX]) {
 }
 
 static CheckResult check_data(Doctor *doctor, char text[ERROR_TEXT_MAX]) {
-    static const char file[] = "train-images-idx3-ubyte";
-    const char *own = getenv("SWEEPD_DATA");
-    const char *folders[] = {own ? own : "", "/usr/share/datasets"};
-    char path[PATH_TEXT_MAX];
+    char paths[PACK_IMAGE_PARTS][PATH_TEXT_MAX];
+    Error error = {0};
     (void)doctor;
-    for (size_t i = own ? 0 : 1; i < 2; i++)
-        for (int zipped = 0; zipped < 2; zipped++)
-            if (path_format(path, NULL, "%s/fashion-mnist/%s%s", folders[i], file, zipped ? ".gz" : "") == 0 && access(path, R_OK) == 0)
-                return say(CHECK_OK, text, "fashion-mnist in %.500s/fashion-mnist", folders[i]);
-    return say(CHECK_FAIL, text,
-               "fashion-mnist is not found; install the package dataset-fashion-mnist, or put its files into DIR/fashion-mnist and set "
-               "SWEEPD_DATA=DIR");
+    if (dataset_own_files("fashion-mnist", paths, &error))
+        return say(CHECK_FAIL, text, "%s", error.text);
+    for (int i = 0; i < PACK_IMAGE_PARTS; i++)
+        if (access(paths[i], R_OK) != 0)
+            return say(CHECK_FAIL, text, "%.500s cannot be read; give the right to it, or copy it", paths[i]);
+    return say(CHECK_OK, text, "fashion-mnist in %.*s", (int)(strrchr(paths[0], '/') - paths[0]), paths[0]);
 }
 
 /* The nearest folder that exists: a home that is not there yet is made when it is needed. */

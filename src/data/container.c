@@ -2,6 +2,7 @@
  * has something behind its end. So what closes a tar, zeros and nothing else, is looked for here, in what the archive is unpacked to where
  * it is compressed. */
 #include "container.h"
+#include "gzip.h"
 #include "stream.h"
 
 #include <archive.h>
@@ -176,7 +177,7 @@ static int stream_tail(Container *container, int64_t *size, int64_t *used, Error
         more = on_stream_read(container->archive, container, &bytes);
     *size = stream_size(container->stream);
     *used = stream_size_used(container->stream);
-    return more < 0 ? refuse(container, error, NULL) : 0;
+    return more < 0 ? refuse(container, error, NULL) : stream_check_end(container->stream, container->path, error);
 }
 
 /* After the last file: two blocks of zeros or more close a tar, and only zeros follow. */
@@ -187,6 +188,8 @@ static int tail_check(Container *container, Error *error) {
     int result = container->stream ? stream_tail(container, &size, &used, error) : 0;
     if (!result && !container->stream && is_tar(container))
         result = file_tail(container, end, &size, &used, error);
+    if (!result && !container->stream && !is_tar(container))
+        result = end_check_zip(container->path, error);
     if (result || !is_tar(container))
         return result;
     if (used > end)

@@ -1,6 +1,6 @@
 /* IDX: two zero bytes, the type of a value, the number of dimensions, each dimension as a big-endian 32-bit number, the values.
- * zlib reads gzip and plain files alike; offsets in messages count uncompressed bytes. */
-#include "dataset.h"
+ * Offsets in messages count uncompressed bytes. */
+#include "gzip.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <zlib.h>
 
 enum {
     IDX_UNSIGNED_BYTE = 0x08,
@@ -19,7 +18,8 @@ enum {
 
 typedef struct IdxFile {
     const char *path;
-    gzFile stream;
+    int descriptor; /* of a plain file, or */
+    Gzip *gzip;
     int64_t offset;
     int64_t limit; /* uncompressed bytes that the file can hold at most */
 } IdxFile;
@@ -35,7 +35,8 @@ __attribute__((format(printf, 3, 4))) static int refuse(const IdxFile *file, Err
 }
 
 static int file_open(IdxFile *file, const char *path, Error *error) {
-    *file = (IdxFile){.path = path};
+    uint8_t magic[2] = {0};
+    *file = (IdxFile){.path = path, .descriptor = -1};
     struct stat status;
     int result, descriptor = open(path, O_RDONLY | O_CLOEXEC);
     if (descriptor < 0 || fstat(descriptor, &status)) {
@@ -46,15 +47,14 @@ static int file_open(IdxFile *file, const char *path, Error *error) {
         result = data_refuse(error, "%s is not a regular file", path);
         goto failed;
     }
-    file->stream = gzdopen(descriptor, "rb");
-    if (!file->stream) {
-        close(descriptor);
-        return error_set_memory(error, "%s: no memory to read it", path);
-    }
     file->limit = status.st_size;
-    if (!gzdirect(file->stream))
-        file->limit *= DEFLATE_RATIO_MAX;
-    return 0;
+    if (pread(descriptor, magic, sizeof magic, 0) < 2 || magic[0] != 0x1f || magic[1] != 0x8b) {
+        file->descriptor = descriptor;
+        return 0;
+    }
+    file->limit *= DEFLATE_RATIO_MAX;
+    file->gzip = gzip_new(descriptor);
+    return file->gzip ? 0 : error_set_memory(error, "%s: no memory to read it", path);
 failed:
     if (descriptor >= 0)
         close(descriptor);
@@ -62,28 +62,26 @@ failed:
 }
 
 static void file_close(IdxFile *file) {
-    if (file->stream)
-        gzclose_r(file->stream);
+    gzip_free(file->gzip);
+    if (file->descriptor >= 0)
+        close(file->descriptor);
 }
 
 /* Up to size bytes; fewer only at the end of the file. */
 static int file_take(IdxFile *file, uint8_t *target, size_t size, size_t *taken, Error *error) {
     *taken = 0;
     while (*taken < size) {
-        size_t left = size - *taken;
-        int got = gzread(file->stream, target + *taken, (unsigned)(left < READ_MAX ? left : READ_MAX));
-        int code = Z_OK;
-        const char *problem = gzerror(file->stream, &code);
-        if (got > 0) {
-            *taken += (size_t)got;
-            file->offset += got;
-        }
-        if (code == Z_ERRNO)
-            return error_set_errno(error, errno, "cannot read %s", file->path);
-        if (code != Z_OK && code != Z_STREAM_END)
+        size_t left = size - *taken < READ_MAX ? size - *taken : READ_MAX;
+        const char *problem = NULL;
+        ssize_t got = file->gzip ? gzip_read(file->gzip, target + *taken, left, &problem) : read(file->descriptor, target + *taken, left);
+        if (problem)
             return refuse(file, error, "the gzip stream is damaged or cut short (%s)", problem);
-        if (got <= 0)
+        if (got < 0)
+            return error_set_errno(error, errno, "cannot read %s", file->path);
+        if (got == 0)
             break;
+        *taken += (size_t)got;
+        file->offset += got;
     }
     return 0;
 }
@@ -148,11 +146,11 @@ static int values_read(IdxFile *file, Idx *out, Error *error) {
     uint8_t extra;
     size_t taken;
     int64_t end = file->offset;
-    result = file_take(file, &extra, 1, &taken, error); /* this read also makes zlib check the stream's checksum */
+    result = file_take(file, &extra, 1, &taken, error); /* this read also goes past a gzip stream's checksum */
     file->offset = end;
     if (!result && taken)
         return refuse(file, error, "the values end here, but the file goes on");
-    return result;
+    return result || !file->gzip ? result : end_check(file->path, gzip_end(file->gzip), error);
 }
 
 int idx_read(Idx *out, const char *path, Error *error) {

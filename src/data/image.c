@@ -1,5 +1,7 @@
 /* libjpeg reports damage in two ways: errors, which end it, and warnings, after which it makes pixels up. For a training image made-up
- * pixels are as bad, so both refuse it; only bytes too many between segments, which leave the picture whole, pass. */
+ * pixels are as bad, so both refuse it; only what leaves the picture whole passes: bytes too many between segments, and no mark of its end
+ * where nothing is missing before it. In the last scan missing bits give a warning of their own; whether that was the last, a progressive
+ * file tells by the bits that its scans have brought. Arithmetic coding and several plain scans do not tell, so they need the mark. */
 #include "image.h"
 
 #include <setjmp.h>
@@ -15,6 +17,7 @@ typedef struct JpegErrors {
     struct jpeg_error_mgr base;
     jmp_buf escape;
     char *reason;
+    bool out_of_memory, end_may_lack, end_lacks;
 } JpegErrors;
 
 __attribute__((noreturn)) static void jpeg_fail(j_common_ptr common) {
@@ -22,12 +25,26 @@ __attribute__((noreturn)) static void jpeg_fail(j_common_ptr common) {
     char text[JMSG_LENGTH_MAX];
     errors->base.format_message(common, text);
     snprintf(errors->reason, IMAGE_REASON_MAX, "JPEG: %.200s", text);
+    errors->out_of_memory = errors->base.msg_code == JERR_OUT_OF_MEMORY;
     longjmp(errors->escape, 1);
 }
 
 static void jpeg_message(j_common_ptr common, int level) {
-    if (level < 0 && common->err->msg_code != JWRN_EXTRANEOUS_DATA && common->err->msg_code != JWRN_ADOBE_XFORM)
+    int code = common->err->msg_code;
+    JpegErrors *errors = (JpegErrors *)common->err;
+    bool is_end = code == JWRN_JPEG_EOF && errors->end_may_lack;
+    errors->end_lacks = errors->end_lacks || is_end;
+    if (level < 0 && code != JWRN_EXTRANEOUS_DATA && code != JWRN_ADOBE_XFORM && !is_end)
         jpeg_fail(common);
+}
+
+/* After all scans of a progressive file: every bit of every coefficient was in one of them. */
+static bool scans_are_all(const struct jpeg_decompress_struct *jpeg) {
+    for (int c = 0; c < jpeg->num_components; c++)
+        for (int k = 0; k < DCTSIZE2; k++)
+            if (jpeg->coef_bits[c][k])
+                return false;
+    return true;
 }
 
 static bool buffer_reserve(ImageBuffer *buffer, size_t size) {
@@ -57,7 +74,7 @@ static void inks_convert(uint8_t *row, int64_t width, int channels, bool inverte
             colour[c] = inverted ? ink * black / 255 : (255 - ink) * (255 - black) / 255;
         }
         if (channels == 1)
-            *out++ = (uint8_t)((299 * colour[0] + 587 * colour[1] + 114 * colour[2] + 500) / 1000);
+            *out++ = pixel_grey(colour[0], colour[1], colour[2]);
         for (int c = 0; c < 3 && channels == 3; c++)
             *out++ = (uint8_t)colour[c];
     }
@@ -68,22 +85,25 @@ static int jpeg_read(struct jpeg_decompress_struct *jpeg, Pixels *out, ImageBuff
                      int channels) {
     JpegErrors *errors = (JpegErrors *)jpeg->err;
     if (setjmp(errors->escape))
-        return DATA_REFUSED;
+        return errors->out_of_memory ? -1 : DATA_REFUSED;
     jpeg_create_decompress(jpeg);
     jpeg_mem_src(jpeg, bytes, size);
     jpeg_read_header(jpeg, TRUE);
     if (size_check(jpeg->image_height, jpeg->image_width, errors->reason))
         return DATA_REFUSED;
+    errors->end_may_lack = !jpeg->arith_code && (jpeg->progressive_mode || !jpeg_has_multiple_scans(jpeg));
     bool inks = jpeg->jpeg_color_space == JCS_CMYK || jpeg->jpeg_color_space == JCS_YCCK;
     jpeg->out_color_space = inks ? JCS_CMYK : channels == 1 ? JCS_GRAYSCALE : JCS_RGB;
     int stored = inks ? 4 : channels;
     size_t row = (size_t)jpeg->image_width * (size_t)stored;
-    if (!buffer_reserve(buffer, row * jpeg->image_height)) {
-        snprintf(errors->reason, IMAGE_REASON_MAX, "no memory for its pixels");
-        return DATA_REFUSED;
-    }
+    if (!buffer_reserve(buffer, row * jpeg->image_height))
+        return -1;
     *out = (Pixels){buffer->bytes, jpeg->image_height, jpeg->image_width, channels, (int64_t)row, channels, 1};
     jpeg_start_decompress(jpeg);
+    if (errors->end_lacks && jpeg->progressive_mode && !scans_are_all(jpeg)) {
+        jpeg->err->msg_code = JWRN_JPEG_EOF;
+        jpeg_fail((j_common_ptr)jpeg);
+    }
     while (jpeg->output_scanline < jpeg->output_height) {
         uint8_t *line = buffer->bytes + row * jpeg->output_scanline;
         jpeg_read_scanlines(jpeg, &line, 1);
@@ -106,30 +126,95 @@ static int jpeg_decode(Pixels *out, ImageBuffer *buffer, const uint8_t *bytes, s
     return result;
 }
 
+/* ---- PNG ---- */
+
+typedef struct PngSource {
+    const uint8_t *bytes;
+    size_t left;
+    char *reason;
+    bool out_of_memory;
+} PngSource;
+
+static png_voidp png_allocate(png_structp png, png_alloc_size_t size) {
+    PngSource *source = png_get_mem_ptr(png);
+    void *memory = malloc(size);
+    source->out_of_memory = source->out_of_memory || !memory;
+    return memory;
+}
+
+static void png_release(png_structp png, png_voidp memory) {
+    (void)png;
+    free(memory);
+}
+
+__attribute__((noreturn)) static void png_fail(png_structp png, png_const_charp text) {
+    const PngSource *source = png_get_error_ptr(png);
+    snprintf(source->reason, IMAGE_REASON_MAX, "PNG: %.64s", text);
+    png_longjmp(png, 1);
+}
+
+static void png_warn(png_structp png, png_const_charp text) {
+    (void)png;
+    (void)text;
+}
+
+static void png_take(png_structp png, png_bytep target, size_t size) {
+    PngSource *source = png_get_io_ptr(png);
+    if (size > source->left)
+        png_error(png, "read beyond end of data");
+    memcpy(target, source->bytes, size);
+    source->bytes += size;
+    source->left -= size;
+}
+
+/* In place: transparency lies on black; one channel of three is wanted: the first of them. */
+static void png_pixels_convert(uint8_t *pixel, size_t count, int stored, int channels) {
+    int colours = stored < 3 ? 1 : 3;
+    for (; count; count--, pixel += stored) {
+        for (int c = 0; c < colours && colours < stored; c++)
+            pixel[c] = (uint8_t)((pixel[c] * pixel[colours] + 127) / 255);
+        if (channels < colours)
+            *pixel = pixel_grey(pixel[0], pixel[1], pixel[2]);
+    }
+}
+
+/* Left by longjmp, too. What decides pixels is the image's own bytes: of all that may come beside them (gamma, profiles, the bits that
+ * mattered) libpng passes over all but transparency. */
+static int png_read(png_structp png, png_infop info, Pixels *out, ImageBuffer *buffer, int channels) {
+    const PngSource *source = png_get_io_ptr(png);
+    if (setjmp(png_jmpbuf(png)))
+        return source->out_of_memory ? -1 : DATA_REFUSED;
+    png_set_keep_unknown_chunks(png, PNG_HANDLE_CHUNK_NEVER, NULL, -1);
+    png_read_info(png, info);
+    uint32_t height = png_get_image_height(png, info), width = png_get_image_width(png, info);
+    if (size_check(height, width, source->reason))
+        return DATA_REFUSED;
+    png_set_expand(png);
+    png_set_strip_16(png);
+    int passes = png_set_interlace_handling(png);
+    png_read_update_info(png, info);
+    int stored = png_get_channels(png, info);
+    size_t row = (size_t)width * (size_t)stored;
+    if (!buffer_reserve(buffer, row * height))
+        return -1;
+    for (int pass = 0; pass < passes; pass++)
+        for (size_t y = 0; y < height; y++)
+            png_read_row(png, buffer->bytes + row * y, NULL);
+    png_pixels_convert(buffer->bytes, (size_t)width * height, stored, channels);
+    *out = (Pixels){buffer->bytes, height, width, channels, (int64_t)row, stored, stored < 3 ? 0 : 1};
+    return 0;
+}
+
 static int png_decode(Pixels *out, ImageBuffer *buffer, const uint8_t *bytes, size_t size, int channels, char reason[IMAGE_REASON_MAX]) {
-    static const png_color black = {0, 0, 0};
-    png_image image = {.version = PNG_IMAGE_VERSION};
-    int result = DATA_REFUSED;
-    if (!png_image_begin_read_from_memory(&image, bytes, size))
-        goto out;
-    if (size_check(image.height, image.width, reason)) {
-        png_image_free(&image);
-        return DATA_REFUSED;
+    PngSource source = {.bytes = bytes, .left = size, .reason = reason};
+    png_structp png = png_create_read_struct_2(PNG_LIBPNG_VER_STRING, &source, png_fail, png_warn, &source, png_allocate, png_release);
+    png_infop info = png ? png_create_info_struct(png) : NULL;
+    int result = -1;
+    if (info) {
+        png_set_read_fn(png, &source, png_take);
+        result = png_read(png, info, out, buffer, channels);
     }
-    image.format = channels == 1 ? PNG_FORMAT_GRAY : PNG_FORMAT_RGB;
-    if (!buffer_reserve(buffer, PNG_IMAGE_SIZE(image))) {
-        snprintf(reason, IMAGE_REASON_MAX, "no memory for its pixels");
-        png_image_free(&image);
-        return DATA_REFUSED;
-    }
-    if (!png_image_finish_read(&image, &black, buffer->bytes, 0, NULL))
-        goto out;
-    *out = (Pixels){buffer->bytes, image.height, image.width, channels, (int64_t)PNG_IMAGE_ROW_STRIDE(image), channels, 1};
-    result = 0;
-out:
-    if (result)
-        snprintf(reason, IMAGE_REASON_MAX, "PNG: %.64s", image.message);
-    png_image_free(&image);
+    png_destroy_read_struct(&png, &info, NULL);
     return result;
 }
 

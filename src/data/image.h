@@ -17,8 +17,14 @@ typedef struct ImageBuffer {
     size_t capacity;
 } ImageBuffer;
 
-/* JPEG or PNG, by its first bytes. channels: 1 or 3; colours become grey by their luminance, transparency lies on black. *out points into
- * the buffer, which grows as needed and is kept for the next. 0, or DATA_REFUSED with a reason. */
+/* The luminance, as JPEG weighs it. */
+static inline uint8_t pixel_grey(int red, int green, int blue) {
+    return (uint8_t)((299 * red + 587 * green + 114 * blue + 500) / 1000);
+}
+
+/* JPEG or PNG, by its first bytes. channels: 1 or 3; colours become grey by their luminance, transparency lies on black. Values are those
+ * that are stored, of 16 bits the upper 8; gamma and profiles change nothing. *out points into the buffer, which grows as needed and is
+ * kept for the next. 0, DATA_REFUSED with a reason, or -1: no memory. */
 int image_decode(Pixels *out, ImageBuffer *buffer, const uint8_t *bytes, size_t size, int channels, char reason[IMAGE_REASON_MAX]);
 
 typedef struct Resizer Resizer; /* scratch of one thread */

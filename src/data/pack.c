@@ -67,20 +67,21 @@ static bool image_pack(Worker *worker, const Job *job) {
     char reason[IMAGE_REASON_MAX] = "";
     Pixels pixels;
     int channels = (int)packer->writer.header.info.channels;
-    if (image_decode(&pixels, &worker->buffer, (const uint8_t *)job->bytes.data, job->bytes.size, channels, reason))
+    int result = image_decode(&pixels, &worker->buffer, (const uint8_t *)job->bytes.data, job->bytes.size, channels, reason);
+    if (result > 0)
         return skip_add(packer, job->file->name, reason);
-    if (resizer_run(worker->resizer, &pixels, pack_writer_row(&packer->writer, job->section, job->row)))
+    if (result < 0 || resizer_run(worker->resizer, &pixels, pack_writer_row(&packer->writer, job->section, job->row)))
         return false;
     pack_writer_keep(&packer->writer, job->section, job->row, job->file->label);
     return true;
 }
 
-/* One channel of three: the luminance, as the decoders weigh it. */
+/* One channel of three. */
 static void grey_take(const Pixels *in, uint8_t *out) {
     for (int64_t y = 0; y < in->height; y++)
         for (int64_t x = 0; x < in->width; x++) {
             const uint8_t *p = in->bytes + y * in->row + x * in->column;
-            out[y * in->width + x] = (uint8_t)((299 * p[0] + 587 * p[in->channel] + 114 * p[2 * in->channel] + 500) / 1000);
+            out[y * in->width + x] = pixel_grey(p[0], p[in->channel], p[2 * in->channel]);
         }
 }
 

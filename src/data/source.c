@@ -31,21 +31,37 @@ bool dataset_name_is_own(const char *name) {
     return source_find(name) != NULL;
 }
 
+static int files_find(const Source *source, char paths[PACK_IMAGE_PARTS][PATH_TEXT_MAX], Error *error) {
+    char folder[PATH_TEXT_MAX];
+    const char *own = getenv("SWEEPD_DATA");
+    bool is_own = own && *own && !path_format(folder, NULL, "%s/%s", own, source->name) && file_exists(folder);
+    if (!is_own && path_format(folder, error, "/usr/share/datasets/%s", source->name))
+        return -1;
+    for (int i = 0; i < PACK_IMAGE_PARTS; i++) {
+        char *path = paths[i];
+        if (path_format(path, error, "%s/%s.gz", folder, source->files[i]))
+            return -1;
+        if (!file_exists(path))
+            path[strlen(path) - strlen(".gz")] = '\0';
+        if (!file_exists(path))
+            return data_refuse(error, "%s: neither %s nor %s.gz is there; %s", source->name, path, path, source->mend);
+    }
+    return 0;
+}
+
+int dataset_own_files(const char *name, char paths[PACK_IMAGE_PARTS][PATH_TEXT_MAX], Error *error) {
+    const Source *source = source_find(name);
+    return source ? files_find(source, paths, error) : data_refuse(error, "no data set is known as \"%s\"", name);
+}
+
 static int source_pack(const Source *source, const char *digest, const char *out_path, Error *error) {
     char text[PACK_IMAGE_PARTS][PATH_TEXT_MAX];
     const char *paths[PACK_IMAGE_PARTS];
-    const char *root = getenv("SWEEPD_DATA");
-    if (!root || !*root)
-        root = "/usr/share/datasets";
-    for (int i = 0; i < PACK_IMAGE_PARTS; i++) {
+    int result = files_find(source, text, error);
+    if (result)
+        return result;
+    for (int i = 0; i < PACK_IMAGE_PARTS; i++)
         paths[i] = text[i];
-        if (path_format(text[i], error, "%s/%s/%s.gz", root, source->name, source->files[i]))
-            return -1;
-        if (!file_exists(text[i]))
-            text[i][strlen(text[i]) - strlen(".gz")] = '\0';
-        if (!file_exists(text[i]))
-            return data_refuse(error, "%s: neither %s nor %s.gz is there; %s", source->name, text[i], text[i], source->mend);
-    }
     DataInfo info;
     return dataset_pack_idx(source->name, paths, source->mean, source->deviation, digest, out_path, &info, error);
 }

@@ -2,19 +2,21 @@
  * forms that a library reads are asked for: some others libarchive would give to a program, called by an archive's first bytes. */
 #include "stream.h"
 
+#include "gzip.h"
+
 #include <archive.h>
 #include <archive_entry.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
-#include <zlib.h>
 
 enum { READ_BLOCK = 1 << 18, MAGIC_MAX = 10 };
 
 typedef enum { FORM_PLAIN, FORM_GZIP, FORM_OTHER } Form;
 
 struct Stream {
-    gzFile gzip;             /* or */
+    Gzip *gzip;              /* or */
     struct archive *archive; /* one entry: the bytes */
     int64_t size, used;
     uint8_t block[READ_BLOCK];
@@ -42,6 +44,12 @@ static Form form_of(const char *path) {
     return other ? FORM_OTHER : FORM_PLAIN;
 }
 
+static bool own_open(Stream *stream, const char *path) {
+    int descriptor = open(path, O_RDONLY | O_CLOEXEC);
+    stream->gzip = descriptor < 0 ? NULL : gzip_new(descriptor);
+    return stream->gzip != NULL;
+}
+
 static bool other_open(Stream *stream, const char *path) {
     struct archive_entry *entry;
     stream->archive = archive_read_new();
@@ -66,7 +74,7 @@ int stream_open(Stream **out, const char *path, Error *error) {
     stream->gzip = NULL;
     stream->archive = NULL;
     stream->size = stream->used = 0;
-    bool opened = form == FORM_GZIP ? (stream->gzip = gzopen(path, "rbe")) != NULL : other_open(stream, path);
+    bool opened = form == FORM_GZIP ? own_open(stream, path) : other_open(stream, path);
     if (!opened) {
         const char *problem = stream->archive ? archive_error_string(stream->archive) : NULL;
         int result = data_refuse(error, "%s: %s", path, problem ? problem : "cannot be read");
@@ -80,19 +88,9 @@ int stream_open(Stream **out, const char *path, Error *error) {
 void stream_free(Stream *stream) {
     if (!stream)
         return;
-    if (stream->gzip)
-        gzclose_r(stream->gzip);
+    gzip_free(stream->gzip);
     archive_read_free(stream->archive);
     free(stream);
-}
-
-static ssize_t gzip_read(Stream *stream, const char **problem) {
-    int code = Z_OK, got = gzread(stream->gzip, stream->block, READ_BLOCK);
-    const char *text = gzerror(stream->gzip, &code);
-    if (got >= 0 && (code == Z_OK || code == Z_STREAM_END))
-        return got;
-    *problem = text && *text ? text : "the gzip stream is damaged or cut short";
-    return -1;
 }
 
 size_t bytes_used(const uint8_t *bytes, size_t size) {
@@ -102,10 +100,13 @@ size_t bytes_used(const uint8_t *bytes, size_t size) {
 }
 
 ssize_t stream_read(Stream *stream, const void **bytes, const char **problem) {
-    ssize_t got = stream->gzip ? gzip_read(stream, problem) : archive_read_data(stream->archive, stream->block, READ_BLOCK);
+    ssize_t got = stream->gzip ? gzip_read(stream->gzip, stream->block, READ_BLOCK, problem)
+                               : archive_read_data(stream->archive, stream->block, READ_BLOCK);
     *bytes = stream->block;
     if (got < 0 && !stream->gzip)
         *problem = archive_error_string(stream->archive);
+    else if (got < 0 && !*problem)
+        *problem = strerror(errno);
     if (got <= 0)
         return got;
     size_t used = bytes_used(stream->block, (size_t)got);
@@ -121,4 +122,8 @@ int64_t stream_size(const Stream *stream) {
 
 int64_t stream_size_used(const Stream *stream) {
     return stream->used;
+}
+
+int stream_check_end(const Stream *stream, const char *path, Error *error) {
+    return end_check(path, stream->gzip ? gzip_end(stream->gzip) : archive_filter_bytes(stream->archive, -1), error);
 }

@@ -346,6 +346,31 @@ static void test_doctor(void **state) {
     said_clear(&said);
 }
 
+/* What the doctor says of a folder of data is what a run would meet. */
+static void test_doctor_and_own_data(void **state) {
+    (void)state;
+    Said without, said;
+    char path[PATH_TEXT_MAX];
+    Error error;
+    make_study(4);
+    sweepctl(&without, "doctor", NULL);
+    setenv("SWEEPD_DATA", harness_home(), 1);
+    sweepctl(&said, "doctor", NULL);
+    const char *line = strstr(without.out.data, "data  "), *other = strstr(said.out.data, "data  ");
+    assert_non_null(line);
+    assert_non_null(other);
+    assert_memory_equal(line, other, strcspn(line, "\n") + 1);
+    said_clear(&said);
+    said_clear(&without);
+    assert_int_equal(path_format(path, &error, "%s/fashion-mnist", harness_home()), 0);
+    assert_int_equal(directory_make(path, 0755, &error), 0);
+    sweepctl_expect(&said, CLI_FAILED, "doctor");
+    unsetenv("SWEEPD_DATA");
+    assert_says(&said.out, "fail  data");
+    assert_says(&said.out, "/fashion-mnist/train-images-idx3-ubyte");
+    said_clear(&said);
+}
+
 static void test_wrong_names(void **state) {
     (void)state;
     Said said;
@@ -446,6 +471,7 @@ int main(void) {
         cmocka_unit_test(test_results_of_a_design),
         cmocka_unit_test(test_widths),
         cmocka_unit_test(test_doctor),
+        cmocka_unit_test(test_doctor_and_own_data),
         cmocka_unit_test(test_wrong_names),
         cmocka_unit_test(test_no_rate_offline),
         cmocka_unit_test(test_unknown_sizes),

@@ -106,6 +106,44 @@ static void test_damaged_gzip(void **state) {
     assert_refused(path, "gzip stream is damaged");
 }
 
+static void append(const char *path, const void *bytes, size_t size) {
+    FILE *file = fopen(path, "ab");
+    assert_non_null(file);
+    assert_int_equal(fwrite(bytes, 1, size, file), size);
+    fclose(file);
+}
+
+/* Behind the gzip stream: refused, but for zeros and a further member of the same data. */
+static void test_appended_to_gzip(void **state) {
+    (void)state;
+    static const uint8_t zeros[100];
+    size_t size;
+    struct stat status;
+    char expected[64];
+    uint8_t *bytes = idx_make(values, 3, shape, &size);
+    const char *path = scratch_path("longer.gz");
+    write_gzip(path, bytes, size);
+    assert_int_equal(stat(path, &status), 0);
+    snprintf(expected, sizeof expected, "byte %lld: the compressed data end here", (long long)status.st_size);
+    append(path, zeros, sizeof zeros);
+    assert_reads(path);
+    append(path, "x", 1);
+    assert_refused(path, expected);
+    write_gzip(path, bytes, size);
+    append(path, "garbage", 7);
+    assert_refused(path, expected);
+    write_gzip(path, bytes, 20);
+    gzFile file = gzopen(path, "ab");
+    assert_int_equal(gzwrite(file, bytes + 20, (unsigned)size - 20), size - 20);
+    assert_int_equal(gzclose(file), Z_OK);
+    assert_reads(path);
+    file = gzopen(path, "ab");
+    assert_int_equal(gzwrite(file, "y", 1), 1);
+    assert_int_equal(gzclose(file), Z_OK);
+    assert_refused(path, "the values end here, but the file goes on");
+    free(bytes);
+}
+
 static void test_no_file(void **state) {
     (void)state;
     assert_refused(scratch_path("missing"), "No such file");
@@ -115,7 +153,7 @@ static void test_no_file(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_plain_and_gzip), cmocka_unit_test(test_wrong_headers), cmocka_unit_test(test_every_truncation),
-        cmocka_unit_test(test_damaged_gzip),   cmocka_unit_test(test_no_file),
+        cmocka_unit_test(test_damaged_gzip),   cmocka_unit_test(test_no_file),       cmocka_unit_test(test_appended_to_gzip),
     };
     return cmocka_run_group_tests(tests, scratch_setup, scratch_teardown);
 }

@@ -119,13 +119,13 @@ static void test_open_refuses(void **state) {
     assert_int_equal(dataset_open(&data, scratch_root, "small", "../../../etc", &error), DATA_REFUSED);
     assert_int_equal(dataset_open(&data, scratch_root, "nowhere", digest, &error), DATA_REFUSED);
     assert_non_null(strstr(error.text, "no data set is known as \"nowhere\""));
-    setenv("SWEEPD_DATA", "/nonexistent", 1);
+    assert_int_equal(mkdir(scratch_path("fashion-mnist"), 0755), 0);
+    setenv("SWEEPD_DATA", scratch_root, 1);
     assert_int_equal(dataset_open(&data, scratch_root, "fashion-mnist", fashion_digest, &error), DATA_REFUSED);
     assert_non_null(strstr(error.text, "install the package dataset-fashion-mnist"));
 
     /* Files that are there and well formed, but other data. */
     fixture_pack("e.pack", labels, TRAIN, TEST);
-    assert_int_equal(mkdir(scratch_path("fashion-mnist"), 0755), 0);
     static const char *const from[] = {"train-images", "train-labels", "test-images", "test-labels"};
     static const char *const to[] = {"train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte",
                                      "t10k-labels-idx1-ubyte"};
@@ -134,7 +134,6 @@ static void test_open_refuses(void **state) {
         snprintf(target, sizeof target, "fashion-mnist/%s", to[i]);
         assert_int_equal(rename(scratch_path(from[i]), scratch_path(target)), 0);
     }
-    setenv("SWEEPD_DATA", scratch_root, 1);
     assert_int_equal(dataset_open(&data, scratch_root, "fashion-mnist", fashion_digest, &error), DATA_REFUSED);
     assert_non_null(strstr(error.text, "has the digest"));
     unsetenv("SWEEPD_DATA");
@@ -158,13 +157,15 @@ static void test_open_refuses(void **state) {
     assert_non_null(strstr(error.text, "is not the data that is asked for: it is small, digest "));
 }
 
-/* The real data, packed by three makers at once; each then maps a whole pack, and no other file is left. */
+/* The real data, packed by three makers at once; each then maps a whole pack, and no other file is left. A folder of the user's own that
+ * does not have them does not stand before the package's. */
 static void test_fashion_mnist(void **state) {
     (void)state;
     if (!file_exists("/usr/share/datasets/fashion-mnist/train-images-idx3-ubyte.gz"))
         skip();
     DatasetMap *data;
     Error error = {0};
+    setenv("SWEEPD_DATA", "/nonexistent", 1);
     for (int i = 0; i < 3; i++) {
         pid_t child = fork();
         assert_true(child >= 0);
@@ -177,6 +178,7 @@ static void test_fashion_mnist(void **state) {
     int status;
     while (wait(&status) > 0)
         assert_int_equal(status, 0);
+    unsetenv("SWEEPD_DATA");
     char path[PATH_TEXT_MAX];
     snprintf(path, sizeof path, "%s/data/fashion-mnist-%s.pack", scratch_root, fashion_digest);
     assert_int_equal(dataset_map(&data, path, true, &error), 0);
