@@ -93,7 +93,7 @@ typedef struct Transfer {
     ScheduleSettings schedule;
     double label_smoothing;
     Augmentation augmentation;
-    TestSettings test; /* without a labels file */
+    TestSettings test;
 } Transfer;
 
 const char *transfer_kind_text(TransferKind kind); /* "linear", "finetune" */

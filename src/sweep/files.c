@@ -9,14 +9,26 @@
 
 /* ---- labels ---- */
 
-static int check_labels(const Sweep *sweep, const Run *run, Error *error) {
+/* tests: images of the test set; 0: not known. */
+static int check_labels(const RunFile *file, int64_t tests, int64_t classes, Error *error) {
     RealLabels labels;
-    const RunFile *file = &run->test.real;
-    if (!*file->path || sweep->draft.data_tests == 0)
+    if (!*file->path || tests == 0)
         return 0;
-    int result = real_read(&labels, file->path, file->digest, sweep->draft.data_tests, run->model.classes, error);
+    int result = real_read(&labels, file->path, file->digest, tests, classes, error);
     real_deinit(&labels);
     return result ? error_prefix(error, "test.real"), result : 0;
+}
+
+static int check_all_labels(const Sweep *sweep, Error *error) {
+    const Run *run = &sweep->draft.run;
+    int result = check_labels(&run->test.real, sweep->draft.data_tests, run->model.classes, error);
+    for (size_t i = 0; i < run->transfer_count && !result; i++) {
+        const Transfer *item = &run->transfers[i];
+        result = check_labels(&item->test.real, sweep->transfer_tests[i], item->classes, error);
+        if (result)
+            error_prefix(error, "eval[%zu]", i);
+    }
+    return result;
 }
 
 /* ---- weights ---- */
@@ -106,7 +118,7 @@ static int check_weights(const Sweep *sweep, const Run *run, Error *error) {
 
 int sweep_check_files(const Sweep *sweep, const char *path, Error *error) {
     const Run *run = &sweep->draft.run;
-    int result = check_labels(sweep, run, error);
+    int result = check_all_labels(sweep, error);
     if (!result)
         result = check_weights(sweep, run, error);
     if (result)

@@ -46,7 +46,8 @@ struct Sweep {
     size_t exclusion_count;
     Run *includes; /* that are not in the grid */
     size_t include_count;
-    DesignGrid *design; /* owned; NULL: none */
+    DesignGrid *design;                        /* owned; NULL: none */
+    int64_t transfer_tests[RUN_TRANSFERS_MAX]; /* images of the test sets of the items of eval; 0: not known */
 };
 
 typedef struct Cell {

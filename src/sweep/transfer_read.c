@@ -22,24 +22,23 @@ static int read_field(Reader *reader, Item *item, FieldId id) {
     return field_read(reader, field, node, &item->draft);
 }
 
-static int read_fields(Reader *reader, Item *item) {
+/* known: the item as a run that was stored has it, or NULL. */
+static int read_fields(Reader *reader, const Run *known, Item *item) {
+    const Run *all = reader->known;
     int result = keys_gather(reader, KEYS_TRANSFER, item->node, &item->keys);
+    reader->known = known; /* what its files were */
     for (size_t i = 0; result == 0 && i < item->keys.count; i++)
         result = read_field(reader, item, item->keys.order[i]);
+    reader->known = all;
     if (result != 0)
         return result;
     if (!item->given[FIELD_TRANSFER_KIND])
         return node_refuse(&reader->tree, item->node, AT_VALUE, "kind is missing; expected one of linear, finetune");
-    Run known;
-    size_t index = reader->sweep->draft.run.transfer_count;
-    bool is_known = reader->known && index < reader->known->transfer_count;
-    if (is_known)
-        run_transfer(reader->known, index, &known);
-    if (is_known && !item->given[FIELD_EXAMPLES]) {
+    if (known && !item->given[FIELD_EXAMPLES]) {
         item->given[FIELD_EXAMPLES] = true; /* all that there were, which data that are gone do not tell */
-        item->draft.run.examples = known.examples;
+        item->draft.run.examples = known->examples;
     }
-    return data_read(reader, item->keys.nodes, item->node, is_known ? &known : NULL, &item->draft);
+    return data_read(reader, item->keys.nodes, item->node, known, &item->draft);
 }
 
 /* Each kind has its rates, and their defaults are for its own optimizer. */
@@ -160,8 +159,11 @@ static int name_item(Reader *reader, Item *item) {
 }
 
 static int read_item(Reader *reader, Item *item) {
-    Run *all = &reader->sweep->draft.run;
-    int result = read_fields(reader, item);
+    Run *all = &reader->sweep->draft.run, known;
+    bool is_known = reader->known && all->transfer_count < reader->known->transfer_count;
+    if (is_known)
+        run_transfer(reader->known, all->transfer_count, &known);
+    int result = read_fields(reader, is_known ? &known : NULL, item);
     if (result == 0)
         result = check_rates(reader, item);
     if (result == 0) {
@@ -174,8 +176,10 @@ static int read_item(Reader *reader, Item *item) {
         result = check_examples(reader, item);
     if (result == 0)
         result = name_item(reader, item);
-    if (result == 0)
+    if (result == 0) {
+        reader->sweep->transfer_tests[all->transfer_count] = item->draft.data_tests;
         transfer_take(&all->transfers[all->transfer_count++], &item->draft);
+    }
     return result;
 }
 

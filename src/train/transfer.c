@@ -232,6 +232,18 @@ void checkpoint_remove(const char *path) {
 
 /* ---- before the run's own training ---- */
 
+static int check_labels(const Run *own, const DataInfo *info, size_t index, Error *error) {
+    const RunFile *file = &own->test.real;
+    RealLabels labels;
+    if (!*file->path)
+        return 0;
+    int result = real_read(&labels, file->path, file->digest, info->test_count, info->classes, error);
+    real_deinit(&labels);
+    if (result)
+        error_prefix(error, "eval[%zu]", index);
+    return result == DATA_REFUSED ? TRAIN_REFUSED : result;
+}
+
 static int check_data(const Builtin *main, size_t index, Error *error) {
     Run own;
     DatasetMap *data;
@@ -251,6 +263,8 @@ static int check_data(const Builtin *main, size_t index, Error *error) {
                   (long long)trained->height, (long long)trained->width, (long long)trained->channels);
         result = TRAIN_REFUSED;
     }
+    if (!result)
+        result = check_labels(&own, info, index, error);
     dataset_free(data);
     return result;
 }

@@ -72,6 +72,7 @@ static void write_weights(int64_t width, int64_t classes, const char *extra) {
 
 #define INIT "  init: weights\n"
 #define REAL "test: {real: labels}\n"
+#define ITEM "eval: [{kind: linear, data: fashion-mnist, test: {real: labels}}]\n"
 #define ONE  "  depth: [1]\n  width: [8]\n  examples: [100]\n"
 
 static int check(const char *grid, const char *train, const char *rest, Error *error) {
@@ -112,6 +113,9 @@ static void labels_are_the_test_sets(void **state) {
     expect_refused(ONE, "", REAL, "test.real", "the test set has no more images");
     write_labels(10000, 10);
     expect_refused(ONE, "", REAL, "test.real", "byte 2: a class that the data do not have; they have 10");
+    expect_refused(ONE, "", ITEM, "eval[0]: test.real", "byte 2: a class that the data do not have; they have 10");
+    write_labels(10000, 9);
+    expect_good(ONE, "", ITEM);
 }
 
 static void weights_are_every_runs(void **state) {

@@ -49,6 +49,7 @@ static int teardown(void **state) {
 
 #define INIT   "  init: weights\n"
 #define LABELS "test: {real: labels}\n"
+#define ITEM   "eval: [{kind: linear, data: fashion-mnist, test: {real: labels}}]\n"
 
 static Run first_of(const char *folder, const char *train, const char *rest) {
     char lines[512];
@@ -147,6 +148,32 @@ static void keys_follow_the_bytes(void **state) {
     assert_string_not_equal(moved, keys[3]);
 }
 
+/* Labels of an item are a file as those of the run are. */
+static void items_have_labels_of_their_own(void **state) {
+    (void)state;
+    char key[RUN_KEY_MAX], other[RUN_KEY_MAX];
+    Error error = {0};
+    Sweep *sweep;
+    Run run = first_of(here, "", ITEM), plain = first_of(here, "", "eval: [{kind: linear, data: fashion-mnist}]\n");
+    assert_string_equal(run.transfers[0].test.real.path, place(here, "labels"));
+    key_of(&run, key);
+    key_of(&plain, other);
+    assert_string_not_equal(key, other);
+    put(there, "labels", "labels");
+    plain = first_of(there, "", ITEM);
+    key_of(&plain, other);
+    assert_string_equal(key, other);
+    const char *text = sweep_text(GRID, TRAIN, ITEM);
+    put(here, "labels", "others");
+    assert_int_equal(sweep_parse_stored(&sweep, text, strlen(text), "name", &run, &error), 0);
+    Run *runs = sweep_all(sweep);
+    key_of(&runs[0], other);
+    assert_string_equal(key, other);
+    free(runs);
+    sweep_free(sweep);
+    put(here, "labels", "labels");
+}
+
 /* What was submitted stays what it was, wherever its files are by now. */
 static void a_stored_file_is_not_looked_for(void **state) {
     (void)state;
@@ -220,6 +247,7 @@ int main(void) {
         cmocka_unit_test(paths_begin_where_the_file_lies),
         cmocka_unit_test(the_text_holds_path_and_digest),
         cmocka_unit_test(keys_follow_the_bytes),
+        cmocka_unit_test(items_have_labels_of_their_own),
         cmocka_unit_test(a_stored_file_is_not_looked_for),
         cmocka_unit_test(wrong_files_are_refused_with_their_place),
         cmocka_unit_test(halves_are_refused),

@@ -77,6 +77,57 @@ static void test_only_the_last_point_has_them(void **state) {
     trainer_free(trainer);
 }
 
+/* Of each test image its own class, or all classes. */
+static void write_labels(RunFile *out, bool all) {
+    DatasetMap *data;
+    Buffer text;
+    Error error = {0};
+    assert_int_equal(dataset_open(&data, scratch_root, "small", fixture_digest, &error), 0);
+    buffer_init(&text, 1 << 20);
+    float *x = malloc((size_t)dataset_info(data)->inputs * sizeof *x);
+    for (uint32_t i = 0; i < dataset_info(data)->test_count; i++) {
+        uint16_t label;
+        batch_gather(data, DATA_TEST, &i, 1, x, &label);
+        buffer_printf(&text, "%s[%d", i ? "," : "[", all ? 0 : label);
+        for (int class = 1; all && class < FIXTURE_CLASSES; class ++)
+            buffer_printf(&text, ",%d", class);
+        buffer_append_text(&text, "]");
+    }
+    buffer_append_text(&text, "]");
+    text_copy(out->path, sizeof out->path, scratch_path("labels"));
+    scratch_write(out->path, text.data, text.size);
+    assert_int_equal(digest_file(DIGEST_SHA256, out->path, out->digest, &error), 0);
+    free(x);
+    buffer_deinit(&text);
+    dataset_free(data);
+}
+
+static void test_an_item_has_labels_of_its_own(void **state) {
+    (void)state;
+    Transfer items[] = {item(TRANSFER_LINEAR, "a")};
+    items[0].test.crops = 2;
+    items[0].test.augmentation.flip = 1;
+    for (int all = 0; all < 2; all++) {
+        Trainer *trainer;
+        write_labels(&items[0].test.real, all);
+        Run run = run_with(items, 1);
+        Point point = train(&run, &trainer);
+        double error = point_metric(&point, "linear.a.test_error"), crops = point_metric(&point, "linear.a.tta.test_error");
+        assert_true(error > 0);
+        assert_true(point_metric(&point, "linear.a.real.test_error") == (all ? 0 : error));
+        assert_true(point_metric(&point, "linear.a.tta.real.test_error") == (all ? 0 : crops));
+        assert_true(isnan(point_metric(&point, "real.test_error")));
+        trainer_free(trainer);
+    }
+    Trainer *trainer;
+    Error error = {0};
+    TrainerOptions options = {.home = scratch_root, .threads = 1};
+    Run run = run_with(items, 1);
+    scratch_write(items[0].test.real.path, "[[0]]", 5);
+    assert_int_equal(trainer_new(&trainer, &run, &options, &error), TRAIN_REFUSED);
+    assert_non_null(strstr(error.text, "eval[0]: "));
+}
+
 /* One rate for all: a run that starts from the same body under a fresh head, in the same order, comes to the same bits. */
 static void test_finetuning_is_a_run_from_these_weights(void **state) {
     (void)state;
@@ -266,6 +317,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_items_are_measured_apart),
         cmocka_unit_test(test_only_the_last_point_has_them),
+        cmocka_unit_test(test_an_item_has_labels_of_its_own),
         cmocka_unit_test(test_finetuning_is_a_run_from_these_weights),
         cmocka_unit_test(test_three_ways_to_a_linear_probe),
         cmocka_unit_test(test_resumed_equals_uninterrupted),
