@@ -6,6 +6,7 @@
 
 #include <archive.h>
 #include <archive_entry.h>
+#include <glob.h>
 #include <jpeglib.h>
 #include <png.h>
 
@@ -35,6 +36,13 @@ static inline uint8_t fashion_pixel(int i, int side, int channel, int y, int x) 
     int border = (side - SIDE) / 2, row = y - border, column = x - border;
     int value = row < 0 || row >= SIDE || column < 0 || column >= SIDE ? 0 : fashion.bytes[i * SIDE * SIDE + row * SIDE + column];
     return (uint8_t)(channel == 0 ? value : channel == 1 ? value * 3 / 4 + 20 : value / 2 + 7);
+}
+
+/* Nothing of a pack is left. */
+static inline void assert_nothing_written(void) {
+    glob_t found;
+    assert_int_equal(glob(scratch_path("out.pack*"), 0, NULL, &found), GLOB_NOMATCH);
+    globfree(&found);
 }
 
 static inline TestFile *files_add(TestFiles *files, const char *name, size_t size) {
