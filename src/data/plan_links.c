@@ -16,9 +16,12 @@ static int file_compare(const void *a, const void *b) {
     return strcmp((*(PlanFile *const *)a)->name, (*(PlanFile *const *)b)->name);
 }
 
-static PlanFile *name_find(const Names *names, const char *name) {
+/* *twice: there is another of that name. */
+static PlanFile *name_find(const Names *names, const char *name, bool *twice) {
     PlanFile key = {.name = (char *)(uintptr_t)name}, *wanted = &key;
     PlanFile **found = bsearch(&wanted, names->items, names->count, sizeof wanted, file_compare);
+    PlanFile **end = names->items + names->count;
+    *twice = found && ((found > names->items && !file_compare(found - 1, found)) || (found + 1 < end && !file_compare(found, found + 1)));
     return found ? *found : NULL;
 }
 
@@ -37,8 +40,11 @@ static int nowhere(const Plan *plan, const Names *names, const PlanFile *link, E
 
 static int link_resolve(Plan *plan, const Names *names, PlanFile *link, Error *error) {
     PlanFile *file = link;
-    for (int i = 0; file && file->link && i < LINKS_MAX; i++)
-        file = name_find(names, file->link);
+    bool twice = false;
+    for (int i = 0; file && file->link && i < LINKS_MAX && !twice; i++)
+        file = name_find(names, file->link, &twice);
+    if (twice)
+        return data_refuse(error, "%s: %s: a link to %s, which is there twice", plan->source, link->name, file->name);
     if (!file || file->link)
         return nowhere(plan, names, link, error);
     link->size = file->size;

@@ -152,6 +152,20 @@ static void test_links_to_nowhere(void **state) {
     check_link("set/val/val_annotations.txt", "../train/n1/notes.txt", "", false, "put the file itself there");
 }
 
+/* Which of the two it is, one program or the other would say otherwise. */
+static void test_links_to_two(void **state) {
+    (void)state;
+    static const TestContainer containers[] = {AS_TAR, AS_TAR_GZ, AS_ZIP};
+    for (size_t i = 0; i < sizeof containers / sizeof *containers; i++) {
+        TestFiles files = {.count = 0};
+        make_folders(&files);
+        files_add(&files, "pool/x.bin", 3);
+        files_add(&files, "pool/x.bin", 4);
+        strcpy(files_add(&files, "set/train/n1/a.jpg", 0)->soft, "../../../pool/x.bin");
+        check(&files, containers[i], "set/train/n1/a.jpg: a link to pool/x.bin, which is there twice");
+    }
+}
+
 static uint8_t *bytes_of(const char *path, size_t *size) {
     Buffer buffer;
     Error error;
@@ -425,9 +439,9 @@ int main(void) {
         cmocka_unit_test(test_records),          cmocka_unit_test(test_folders),
         cmocka_unit_test(test_cut_containers),   cmocka_unit_test(test_changed_containers),
         cmocka_unit_test(test_changed_images),   cmocka_unit_test(test_two_of_one),
-        cmocka_unit_test(test_links_to_nowhere), cmocka_unit_test(test_early_ends),
-        cmocka_unit_test(test_places),           cmocka_unit_test(test_appended),
-        cmocka_unit_test(test_gzip_members),
+        cmocka_unit_test(test_links_to_nowhere), cmocka_unit_test(test_links_to_two),
+        cmocka_unit_test(test_early_ends),       cmocka_unit_test(test_places),
+        cmocka_unit_test(test_appended),         cmocka_unit_test(test_gzip_members),
     };
     return cmocka_run_group_tests(tests, scratch_setup, teardown);
 }
