@@ -106,12 +106,12 @@ static int session_keep(const Session *session, Error *error) {
     Trainer *trainer = &session->external->base;
     if (!loop->checkpoint_path) /* the directory may be another's by now */
         return 0;
-    if (!file_exists(session->directory))
-        return error_set(error, "the program has removed its run's directory, %s", session->directory);
-    if ((loop->on_checkpoint && loop->on_checkpoint(loop->context, error)) ||
-        trainer->interface->save(trainer, loop->checkpoint_path, error))
+    if ((!loop->on_checkpoint || !loop->on_checkpoint(loop->context, error)) &&
+        !trainer->interface->save(trainer, loop->checkpoint_path, error))
+        return 0;
+    if (file_exists(session->directory))
         return TRAIN_UNSAVED;
-    return 0;
+    return error_set(error, "the program has removed its run's directory, %s", session->directory);
 }
 
 static int take_point(Session *session, const Point *point, Error *error) {
