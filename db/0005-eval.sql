@@ -1,4 +1,5 @@
--- What the items of eval execute is no part of a run's FLOPs, but of what there is to do.
+-- What the items of eval execute is no part of a run's FLOPs, but of what there is to do. Of runs that are there already src/store/migrate.c
+-- computes it from their specs.
 ALTER TABLE runs ADD COLUMN flops_eval REAL NOT NULL DEFAULT 0;
 
 DROP TRIGGER runs_flops;
@@ -6,7 +7,7 @@ DROP TRIGGER runs_told;
 ALTER TABLE runs DROP COLUMN due_flops;
 ALTER TABLE runs ADD COLUMN due_flops REAL AS (iif(state IN ('pending', 'running', 'done'), flops_exact + flops_eval, done_flops)) VIRTUAL;
 
-CREATE TRIGGER runs_flops AFTER UPDATE OF state, done_flops ON runs
+CREATE TRIGGER runs_flops AFTER UPDATE OF state, done_flops, flops_eval ON runs
 WHEN OLD.done_flops <> NEW.done_flops OR OLD.due_flops <> NEW.due_flops
 BEGIN
     UPDATE sweeps SET

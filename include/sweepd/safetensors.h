@@ -24,8 +24,8 @@ int safetensors_write(const char *path, const SafetensorsEntry *entries, size_t 
 bool safetensors_is_there(const char *path);
 
 typedef struct Safetensors Safetensors; /* an opened file */
-/* Reads the header and maps the data. 0; DATA_REFUSED: a bad file, with the byte, or one that
- * is not there or not to be read; -1. The path must outlive it. */
+/* Reads the header and maps the data. 0; DATA_REFUSED: a bad file, with the byte, or one that is not there; -1: this machine cannot open or
+ * read it. The path must outlive it. */
 int safetensors_open(Safetensors **out, const char *path, Error *error);
 void safetensors_free(Safetensors *file);
 /* What these return is the file's, and goes with it. */

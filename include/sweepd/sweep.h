@@ -143,6 +143,7 @@ Flops run_flops(const Run *run); /* of an external run: exact and nd6 */
 void run_transfer(const Run *run, size_t index, Run *out);
 /* What it takes, never a part of run_flops. Of a frozen body, paper and 6nd count the forward pass alone: a third. */
 Flops run_transfer_flops(const Run *run, size_t index);
+double run_eval_flops(const Run *run); /* exact, of all items */
 /* A frozen body that sees the same images in every epoch looks at each once: what it makes of them, [examples, width], is kept. Up to
  * TRANSFER_FEATURES_MAX bytes of single-precision numbers; a larger set is looked at in every epoch. */
 enum { TRANSFER_FEATURES_MAX = 1 << 30 };

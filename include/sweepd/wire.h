@@ -154,6 +154,7 @@ typedef struct StatusRecord { /* GET /v1/status */
     int64_t workers_alive, workers_capacity; /* of the daemon's own executor */
     int64_t pending, running;                /* runs; pending of active sweeps */
     bool stopping;
+    bool leaves;                  /* by itself, when nothing is left to be done */
     char problem[ERROR_TEXT_MAX]; /* why work does not go on, "" when it does */
 } StatusRecord;
 

@@ -59,7 +59,7 @@ int file_read_part(const char *path, int64_t from, size_t bytes, Buffer *out, Er
         at = size > (off_t)bytes ? size - (off_t)bytes : 0;
     ssize_t got = 1;
     for (size_t left = bytes; left > 0 && got != 0;) {
-        got = pread(descriptor, chunk, left < sizeof chunk ? left : sizeof chunk, at);
+        got = at >= size ? 0 : pread(descriptor, chunk, left < sizeof chunk ? left : sizeof chunk, at);
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0)

@@ -9,9 +9,13 @@ static int daemon_start(const Cli *cli, const Arguments *arguments, Error *error
     pid_t pid;
     if (cli_home(cli, home, error) < 0)
         return -1;
+    StatusRecord status = {0};
     int result = service_join(home, arguments_text(arguments, "workers", NULL), false, &pid, &source, error);
+    if (!result)
+        result = source_status(source, &status, error);
     if (!result && !pid)
-        cli_note("a daemon already serves %s", home);
+        cli_note("a daemon already serves %s%s", home,
+                 status.leaves ? "; 'sweepctl run' started it, and it leaves when that has ended and nothing is left to be done" : "");
     else if (!result)
         printf("sweepd serves %s (process %d, log %s/sweepd.log)\n", home, (int)pid, home);
     source_free(source);

@@ -50,6 +50,8 @@ int verb_logs(const Cli *cli, const Arguments *arguments, Error *error) {
     Source *source;
     Buffer text;
     const char *name = arguments->positional;
+    if (arguments_flag(arguments, "follow") && arguments_text(arguments, "bytes", NULL))
+        return cli_usage(error, "logs takes --bytes or --follow, not both");
     int result = source_open(&source, cli, SOURCE_ANY, error);
     if (result)
         return result;

@@ -191,6 +191,8 @@ static int take_given(DaemonOptions *out, const Given *given, Error *error) {
     out->queue.retry_limit = given->retry_limit;
     out->queue.threads = given->threads;
     out->leave_with = (pid_t)given->leave_with;
+    if (out->leave_with && given->detach)
+        return usage(error, "leave-with", "PID", "not beside --detach, for which the daemon takes another parent");
     if (given->log_path && !text_copy(out->log_path, sizeof out->log_path, given->log_path))
         return usage(error, "log", "FILE", "the path is too long");
     if (given->gpus && gpus_read_option(given->gpus, &out->queue.room.gpus) != 0)

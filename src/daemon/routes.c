@@ -178,7 +178,8 @@ int route_status(Daemon *daemon, const Call *call, HttpResponse *response, Error
                            .uptime_seconds = clock_unix() - daemon->started_at,
                            .workers_alive = (int64_t)daemon->fleet.count,
                            .workers_capacity = (int64_t)daemon->fleet.capacity,
-                           .stopping = daemon->draining};
+                           .stopping = daemon->draining,
+                           .leaves = daemon->leave_when_idle || daemon->options.leave_with};
     snprintf(record.version, sizeof record.version, "%s (%s)", version_text(), version_commit());
     text_copy(record.home, sizeof record.home, daemon->options.home);
     text_copy(record.problem, sizeof record.problem, daemon_problem(daemon));

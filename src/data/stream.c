@@ -44,23 +44,28 @@ static Form form_of(const char *path) {
     return other ? FORM_OTHER : FORM_PLAIN;
 }
 
-static bool own_open(Stream *stream, const char *path) {
+static int own_open(Stream *stream, const char *path, Error *error) {
     int descriptor = open(path, O_RDONLY | O_CLOEXEC);
-    stream->gzip = descriptor < 0 ? NULL : gzip_new(descriptor);
-    return stream->gzip != NULL;
+    if (descriptor < 0)
+        return data_open_failed(path, error);
+    stream->gzip = gzip_new(descriptor);
+    return stream->gzip ? 0 : error_set_memory(error, "%s: no memory", path);
 }
 
-static bool other_open(Stream *stream, const char *path) {
+static int other_open(Stream *stream, const char *path, Error *error) {
     struct archive_entry *entry;
     stream->archive = archive_read_new();
     if (!stream->archive)
-        return false;
+        return error_set_memory(error, "%s: no memory", path);
     archive_read_support_filter_bzip2(stream->archive);
     archive_read_support_filter_xz(stream->archive);
     archive_read_support_filter_zstd(stream->archive);
     archive_read_support_format_raw(stream->archive);
-    return archive_read_open_filename(stream->archive, path, READ_BLOCK) >= ARCHIVE_WARN &&
-           archive_read_next_header(stream->archive, &entry) >= ARCHIVE_WARN;
+    if (archive_read_open_filename(stream->archive, path, READ_BLOCK) >= ARCHIVE_WARN &&
+        archive_read_next_header(stream->archive, &entry) >= ARCHIVE_WARN)
+        return 0;
+    const char *problem = archive_error_string(stream->archive);
+    return data_refuse(error, "%s: %s", path, problem ? problem : "cannot be read");
 }
 
 int stream_open(Stream **out, const char *path, Error *error) {
@@ -74,15 +79,12 @@ int stream_open(Stream **out, const char *path, Error *error) {
     stream->gzip = NULL;
     stream->archive = NULL;
     stream->size = stream->used = 0;
-    bool opened = form == FORM_GZIP ? own_open(stream, path) : other_open(stream, path);
-    if (!opened) {
-        const char *problem = stream->archive ? archive_error_string(stream->archive) : NULL;
-        int result = data_refuse(error, "%s: %s", path, problem ? problem : "cannot be read");
+    int result = form == FORM_GZIP ? own_open(stream, path, error) : other_open(stream, path, error);
+    if (result)
         stream_free(stream);
-        return result;
-    }
-    *out = stream;
-    return 0;
+    else
+        *out = stream;
+    return result;
 }
 
 void stream_free(Stream *stream) {

@@ -40,8 +40,8 @@ static int report_direct(Queue *queue, const AttemptRecord *attempt, double now,
     return attempt_finish(queue, &ending, "run_dropped", error);
 }
 
-/* The plan counts each flop; sums of doubles may differ in their last digits. Where nothing was told beforehand, anything may come. */
-/* more: what may be executed beside the training. */
+/* The plan counts each flop; sums of doubles may differ in their last digits. Where nothing was told beforehand, anything may come. more:
+ * what may be executed beside the training. */
 static bool flops_planned(const RunPlan *plan, double more, double flops) {
     return flops >= 0 && (plan->flops > 0 ? flops <= (plan->flops + more) * (1 + 1e-6) : isfinite(flops));
 }

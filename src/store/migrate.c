@@ -13,7 +13,7 @@ struct EmbeddedFile {
 };
 extern const struct EmbeddedFile migration_files[];
 
-enum { APPLICATION_ID = 0x73776570 }; /* "swep" */
+enum { APPLICATION_ID = 0x73776570 /* "swep" */, MIGRATION_EVAL = 5 };
 
 static int migration_number(const struct EmbeddedFile *file) {
     return (int)strtol(file->name, NULL, 10);
@@ -32,12 +32,45 @@ static int migrate_execute(Store *store, const char *sql, Error *error) {
     return 0;
 }
 
+/* A run that another version left is left as it is. */
+static int run_fill_eval(Store *store, int64_t run_id, const char *spec, Error *error) {
+    Run run;
+    Error ignored = {0};
+    if (run_parse(&run, spec, strlen(spec), "stored run", &ignored))
+        return 0;
+    return statement_run(store, error, NULL,
+                         "UPDATE runs SET flops_eval = ?2, done_flops = iif(state = 'done', flops_exact + ?2, done_flops) WHERE id = ?1",
+                         VALUES(integer(run_id), real(run_eval_flops(&run))));
+}
+
+/* SQL does not know what an item of eval executes. */
+static int migration_fill_eval(Store *store, Error *error) {
+    for (int64_t run_id = 0;;) {
+        sqlite3_stmt *row = NULL;
+        if (statement_query(store, error, &row,
+                            "SELECT id, spec FROM runs WHERE id > ? AND json_type(spec, '$.eval') = 'array' ORDER BY id LIMIT 1",
+                            VALUES(integer(run_id))) < 0)
+            return -1;
+        int result = statement_next(store, row, error);
+        if (result <= 0)
+            return result;
+        run_id = sqlite3_column_int64(row, 0);
+        char *spec = text_duplicate((const char *)sqlite3_column_text(row, 1), error);
+        statement_reset(row);
+        result = spec ? run_fill_eval(store, run_id, spec, error) : -1;
+        free(spec);
+        if (result < 0)
+            return -1;
+    }
+}
+
 static int migration_apply(Store *store, const struct EmbeddedFile *file, Error *error) {
     char version[96];
     snprintf(version, sizeof version, "PRAGMA user_version = %d; PRAGMA application_id = %d;", migration_number(file), APPLICATION_ID);
     if (migrate_execute(store, "BEGIN IMMEDIATE", error) < 0)
         return -1;
-    if (migrate_execute(store, file->text, error) < 0 || migrate_execute(store, version, error) < 0 ||
+    if (migrate_execute(store, file->text, error) < 0 ||
+        (migration_number(file) == MIGRATION_EVAL && migration_fill_eval(store, error) < 0) || migrate_execute(store, version, error) < 0 ||
         migrate_execute(store, "COMMIT", error) < 0) {
         sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
         return error_prefix(error, "migration %s", file->name);

@@ -33,13 +33,6 @@ static int submit_sweep_row(Submission *submission, const Sweep *sweep, const ch
                          VALUES(integer(submission->sweep_id), bytes(file, size)));
 }
 
-static double eval_flops(const Run *run) {
-    double flops = 0;
-    for (size_t i = 0; i < run->transfer_count; i++)
-        flops += run_transfer_flops(run, i).exact;
-    return flops;
-}
-
 static int submit_insert_run(Submission *submission, const Run *run, const char *key, int64_t *added, Error *error) {
     char model[ARCH_NAME_MAX];
     Flops flops = run_flops(run);
@@ -55,7 +48,7 @@ static int submit_insert_run(Submission *submission, const Run *run, const char 
                integer(run->model.width), integer(run->examples), integer((int64_t)run->seed), real(run->optimizer.lr),
                integer(run_params(run)), integer(run_params_body(run)), integer(run_steps(run)), real(flops.exact), real(flops.gemm),
                real(flops.paper), real(flops.nd6), integer((int64_t)run_tensor_bytes(run)), integer((int64_t)run_memory_bytes(run)),
-               integer(run->resources.gpus), real(eval_flops(run))));
+               integer(run->resources.gpus), real(run_eval_flops(run))));
 }
 
 /* An external program's directory is no part of the key: whoever shares results of another's is to know. */

@@ -16,17 +16,19 @@ static int check_labels(const RunFile *file, int64_t tests, int64_t classes, Err
         return 0;
     int result = real_read(&labels, file->path, file->digest, tests, classes, error);
     real_deinit(&labels);
-    return result ? error_prefix(error, "test.real"), result : 0;
+    return result;
 }
 
 static int check_all_labels(const Sweep *sweep, Error *error) {
     const Run *run = &sweep->draft.run;
     int result = check_labels(&run->test.real, sweep->draft.data_tests, run->model.classes, error);
+    if (result)
+        error_prefix(error, "test.real");
     for (size_t i = 0; i < run->transfer_count && !result; i++) {
         const Transfer *item = &run->transfers[i];
         result = check_labels(&item->test.real, sweep->transfer_tests[i], item->classes, error);
         if (result)
-            error_prefix(error, "eval[%zu]", i);
+            error_prefix(error, "eval[%zu].test.real", i);
     }
     return result;
 }

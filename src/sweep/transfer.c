@@ -148,3 +148,10 @@ Flops run_transfer_flops(const Run *run, size_t index) {
         return arch_training_flops(&own.model, &training);
     return arch_head_training_flops(&own.model, &training, run_transfer_keeps_features(run, index));
 }
+
+double run_eval_flops(const Run *run) {
+    double flops = 0;
+    for (size_t i = 0; i < run->transfer_count; i++)
+        flops += run_transfer_flops(run, i).exact;
+    return flops;
+}

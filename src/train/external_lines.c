@@ -98,7 +98,8 @@ static int check_rise(External *external, const char *key, double value, double 
 static int read_flops(External *external, json_t *value, Point *out, Error *error) {
     const Trainer *trainer = &external->base;
     bool last = out->step == trainer->steps;
-    out->flops = value ? json_number_value(value) : external->run_flops * (double)out->step / (double)trainer->steps;
+    double share = external->run_flops * (double)out->step / (double)trainer->steps;
+    out->flops = value ? json_number_value(value) : fmax(share, external->last_flops);
     if (value && (!json_is_number(value) || out->flops < 0))
         return refuse_line(external, error, "flops: expected a number of at least 0");
     if (out->flops > external->run_flops * (1 + AGREEMENT) || (last && !agree(out->flops, external->run_flops)))

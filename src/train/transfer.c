@@ -240,7 +240,7 @@ static int check_labels(const Run *own, const DataInfo *info, size_t index, Erro
     int result = real_read(&labels, file->path, file->digest, info->test_count, info->classes, error);
     real_deinit(&labels);
     if (result)
-        error_prefix(error, "eval[%zu]", index);
+        error_prefix(error, "eval[%zu].test.real", index);
     return result == DATA_REFUSED ? TRAIN_REFUSED : result;
 }
 

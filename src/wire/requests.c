@@ -144,17 +144,12 @@ int shutdown_request_decode(ShutdownRequest *out, const char *json, size_t size,
 }
 
 static const CodecField status_record_fields[] = {
-    CODEC_MEMBER(StatusRecord, version, CODEC_TEXT),
-    CODEC_MEMBER(StatusRecord, home, CODEC_TEXT),
-    CODEC_MEMBER(StatusRecord, pid, CODEC_INTEGER),
-    CODEC_MEMBER(StatusRecord, uptime_seconds, CODEC_NUMBER),
-    CODEC_MEMBER(StatusRecord, workers_alive, CODEC_INTEGER),
-    CODEC_MEMBER(StatusRecord, workers_capacity, CODEC_INTEGER),
-    CODEC_MEMBER(StatusRecord, pending, CODEC_INTEGER),
-    CODEC_MEMBER(StatusRecord, running, CODEC_INTEGER),
-    CODEC_MEMBER(StatusRecord, stopping, CODEC_BOOL),
-    CODEC_MEMBER(StatusRecord, problem, CODEC_TEXT),
-    CODEC_END,
+    CODEC_MEMBER(StatusRecord, version, CODEC_TEXT),          CODEC_MEMBER(StatusRecord, home, CODEC_TEXT),
+    CODEC_MEMBER(StatusRecord, pid, CODEC_INTEGER),           CODEC_MEMBER(StatusRecord, uptime_seconds, CODEC_NUMBER),
+    CODEC_MEMBER(StatusRecord, workers_alive, CODEC_INTEGER), CODEC_MEMBER(StatusRecord, workers_capacity, CODEC_INTEGER),
+    CODEC_MEMBER(StatusRecord, pending, CODEC_INTEGER),       CODEC_MEMBER(StatusRecord, running, CODEC_INTEGER),
+    CODEC_MEMBER(StatusRecord, stopping, CODEC_BOOL),         CODEC_MEMBER(StatusRecord, leaves, CODEC_BOOL),
+    CODEC_MEMBER(StatusRecord, problem, CODEC_TEXT),          CODEC_END,
 };
 
 void status_record_encode(const StatusRecord *record, Buffer *out) {

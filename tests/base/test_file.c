@@ -193,7 +193,8 @@ static void test_a_part_is_read(void **state) {
         int64_t from;
         size_t bytes;
         const char *text;
-    } parts[] = {{0, 4, "0123"}, {8, 4, "89"}, {10, 4, ""}, {99, 4, ""}, {FILE_END, 3, "789"}, {FILE_END, 99, "0123456789"}};
+    } parts[] = {
+        {0, 4, "0123"}, {8, 4, "89"}, {10, 4, ""}, {99, 4, ""}, {INT64_MAX, 4, ""}, {FILE_END, 3, "789"}, {FILE_END, 99, "0123456789"}};
     char path[PATH_TEXT_MAX];
     Error error;
     path_of(path, "parts");

@@ -95,6 +95,50 @@ static void test_a_newer_database_is_refused(void **state) {
     expect_error(*state, STORE_READ_ONLY, "newer sweepd (schema 99");
 }
 
+/* As schema 4 had it. */
+static const char before_eval[] =
+    "DROP TRIGGER runs_flops; DROP TRIGGER runs_told; ALTER TABLE runs DROP COLUMN due_flops; ALTER TABLE runs DROP COLUMN flops_eval;"
+    "ALTER TABLE runs ADD COLUMN due_flops REAL AS (iif(state IN ('pending', 'running', 'done'), flops_exact, done_flops)) VIRTUAL;"
+    "CREATE TRIGGER runs_flops AFTER UPDATE OF state, done_flops ON runs BEGIN SELECT 1; END;"
+    "CREATE TRIGGER runs_told AFTER UPDATE OF flops_exact ON runs BEGIN SELECT 1; END;"
+    "UPDATE runs SET done_flops = iif(state = 'done', flops_exact, 0);"
+    "UPDATE sweeps SET planned_flops = (SELECT total(due_flops) FROM runs), done_flops = (SELECT total(done_flops) FROM runs);"
+    "PRAGMA user_version = 4";
+
+/* Workers report what eval executes, so the plans of runs that an earlier version stored have to have it. */
+static void test_runs_of_an_earlier_schema_know_their_eval(void **state) {
+    static const char text[] = "version: 1\nname: old\ndata: {name: fashion-mnist}\nmodel: {kind: bmlp}\n"
+                               "grid: {depth: 1, width: [8, 16], examples: 50}\n"
+                               "train: {epochs: 2, batch: 10, optimizer: {name: sgd, lr: 0.1}}\n"
+                               "eval: [{kind: finetune, data: fashion-mnist, examples: 90, epochs: 7, batch: 10}]\n";
+    Store *store = store_at(*state);
+    Sweep *sweep;
+    SubmitRecord record;
+    Error error = {0};
+    RunRecord runs[2], after[2];
+    RunFilter filter = {.sweep_id = 1, .state = -1, .limit = 2};
+    size_t count;
+    int64_t next;
+    if (sweep_parse(&sweep, text, strlen(text), "t", &error))
+        fail_msg("%s", error.text);
+    if (store_sweep_submit(store, sweep, text, strlen(text), 1, &record, &error))
+        fail_msg("%s", error.text);
+    sweep_free(sweep);
+    assert_int_equal(store_run_list(store, &filter, runs, &count, &next, &error), 0);
+    assert_true(count == 2 && runs[0].eval_flops > runs[0].flops.exact && runs[1].eval_flops > runs[0].eval_flops);
+    double planned = sweep_of(store, "old").planned_flops;
+    assert_true(planned == runs[0].flops.exact + runs[0].eval_flops + runs[1].flops.exact + runs[1].eval_flops);
+    store_free(store);
+    database_execute(*state, before_eval);
+    store = store_at(*state);
+    assert_int_equal(store_run_list(store, &filter, after, &count, &next, &error), 0);
+    for (size_t i = 0; i < 2; i++)
+        assert_true(after[i].eval_flops == runs[i].eval_flops && after[i].flops.exact == runs[i].flops.exact);
+    assert_true(sweep_of(store, "old").planned_flops == planned);
+    assert_sound(store);
+    store_free(store);
+}
+
 static void test_another_programs_database_is_refused(void **state) {
     database_execute(*state, "CREATE TABLE things (name TEXT)");
     expect_error(*state, STORE_WRITE, "not a sweepd database");
@@ -181,6 +225,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_reading_beside_and_after_a_writer, home_setup, home_teardown),
         cmocka_unit_test_setup_teardown(test_reading_after_a_writer_was_cut_off, home_setup, home_teardown),
         cmocka_unit_test_setup_teardown(test_a_newer_database_is_refused, home_setup, home_teardown),
+        cmocka_unit_test_setup_teardown(test_runs_of_an_earlier_schema_know_their_eval, home_setup, home_teardown),
         cmocka_unit_test_setup_teardown(test_another_programs_database_is_refused, home_setup, home_teardown),
         cmocka_unit_test_setup_teardown(test_a_text_file_is_refused, home_setup, home_teardown),
         cmocka_unit_test_setup_teardown(test_a_damaged_file_crashes_nothing, home_setup, home_teardown),

@@ -113,7 +113,7 @@ static void labels_are_the_test_sets(void **state) {
     expect_refused(ONE, "", REAL, "test.real", "the test set has no more images");
     write_labels(10000, 10);
     expect_refused(ONE, "", REAL, "test.real", "byte 2: a class that the data do not have; they have 10");
-    expect_refused(ONE, "", ITEM, "eval[0]: test.real", "byte 2: a class that the data do not have; they have 10");
+    expect_refused(ONE, "", ITEM, "eval[0].test.real", "byte 2: a class that the data do not have; they have 10");
     write_labels(10000, 9);
     expect_good(ONE, "", ITEM);
 }

@@ -103,6 +103,17 @@ static void test_points_are_kept_with_what_they_leave_out(void **state) {
     assert_true(last->examples == 7 && last->flops == 8000 && last->seconds == 3.5);
 }
 
+/* What is said at one point and not at the next does not fall between the two. */
+static void test_what_is_said_once_is_not_undone(void **state) {
+    (void)state;
+    Run run = program_run(TOLD "echo '{\"step\":1,\"flops\":5000,\"examples\":300,\"seconds\":900}'\n" POINT(2) POINT(4));
+    Tried tried = try_run(&run);
+    if (tried.result)
+        fail_msg("%s", tried.error.text);
+    assert_int_equal(tried.points.count, 3);
+    assert_true(tried.points.points[1].flops == 5000 && tried.points.points[2].flops == 8000);
+}
+
 /* Sizes that the sweep file states are no metric. */
 static void test_sizes_of_the_sweep_file(void **state) {
     (void)state;
@@ -473,6 +484,7 @@ static void test_the_longest_line(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(test_points_are_kept_with_what_they_leave_out),
+        TEST(test_what_is_said_once_is_not_undone),
         TEST(test_sizes_of_the_sweep_file),
         TEST(test_arguments_and_environment),
         TEST(test_data_by_path),

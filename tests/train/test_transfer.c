@@ -125,7 +125,7 @@ static void test_an_item_has_labels_of_its_own(void **state) {
     Run run = run_with(items, 1);
     scratch_write(items[0].test.real.path, "[[0]]", 5);
     assert_int_equal(trainer_new(&trainer, &run, &options, &error), TRAIN_REFUSED);
-    assert_non_null(strstr(error.text, "eval[0]: "));
+    assert_non_null(strstr(error.text, "eval[0].test.real: "));
 }
 
 /* One rate for all: a run that starts from the same body under a fresh head, in the same order, comes to the same bits. */
