@@ -79,6 +79,8 @@ int builtin_evaluate(Trainer *trainer, Point *out, Error *error);
 int builtin_set_metric(Point *out, const char *name, double value, Error *error);
 int builtin_save(Trainer *trainer, const char *path, Error *error);
 int builtin_load(Trainer *trainer, const char *path, Error *error);
+/* What a checkpoint says of its step, from 0 to max, unchecked; 0 where there is none. */
+int64_t checkpoint_step(const char *path, int64_t max);
 
 /* Takes a file's tensors into the model: names and shapes must be the model's, values finite.
  * Without the head, that of the file may have any shape. 0, TRAIN_REFUSED with the model as it was,

@@ -2,6 +2,7 @@
  * whose run it is and where the run stands. docs/checkpoints.md lists the names. A file that is refused has changed nothing. */
 #include "builtin.h"
 #include "saved.h"
+#include "transfer.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -167,7 +168,20 @@ int builtin_load(Trainer *trainer, const char *path, Error *error) {
     result = list_init(&list, builtin->model, first_trained(builtin), builtin->optimizer, error);
     if (!result)
         result = checkpoint_take(builtin, &list, file, path, error);
+    if (!result)
+        transfer_resume(builtin, path);
     list_deinit(&list);
     safetensors_free(file);
     return result;
+}
+
+int64_t checkpoint_step(const char *path, int64_t max) {
+    Safetensors *file;
+    Error ignored = {0};
+    int64_t step = 0;
+    if (!file_exists(path) || safetensors_open(&file, path, &ignored))
+        return 0;
+    bool stated = saved_whole(file, meta_names[META_STEP], max, &step);
+    safetensors_free(file);
+    return stated ? step : 0;
 }

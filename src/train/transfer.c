@@ -156,6 +156,18 @@ static int item_resume(Builtin *item, const char *path, Error *error) {
     return 0;
 }
 
+void transfer_resume(Builtin *main, const char *checkpoint_path) {
+    main->base.eval_flops = 0;
+    for (size_t i = 0; i < main->base.run.transfer_count; i++) {
+        char path[PATH_TEXT_MAX];
+        Run own;
+        run_transfer(&main->base.run, i, &own);
+        int64_t steps = run_steps(&own);
+        if (!item_path(checkpoint_path, i, path, NULL))
+            main->base.eval_flops += run_transfer_flops(&main->base.run, i).exact * (double)checkpoint_step(path, steps) / (double)steps;
+    }
+}
+
 static int add_metrics(const Transfer *transfer, const Transferring *at, const Builtin *item, Point *out, Error *error) {
     char name[SWEEP_NAME_MAX];
     for (size_t i = 0; i < at->point.metric_count; i++) {

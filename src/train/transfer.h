@@ -5,6 +5,8 @@
 
 /* That every item has its data, of the shape that the model reads; before a run is trained. 0, TRAIN_REFUSED, -1. */
 int transfer_check(const Builtin *main, Error *error);
+/* Of a run whose checkpoint was loaded: how much of eval is done by the checkpoints of its items, for whoever watches. */
+void transfer_resume(Builtin *main, const char *checkpoint_path);
 /* The interface's `finish`. */
 int transfer_finish(Trainer *trainer, const TrainLoop *loop, Point *out, Error *error);
 

@@ -217,7 +217,7 @@ static int attempt_prepare(Attempt *attempt, const char *directory) {
     const Trainer *trainer = attempt->trainer;
     if (resumed)
         log_write(LOG_INFO, "resumes at step %lld of %lld", (long long)trainer->step, (long long)trainer->steps);
-    reporter_progress(attempt->reporter, (double)trainer->step, trainer->flops);
+    reporter_progress(attempt->reporter, (double)trainer->step, trainer->flops + trainer->eval_flops);
     return 0;
 }
 

@@ -204,6 +204,7 @@ static Point train_in_pieces(const Run *run, const char *path, int looks, int *a
     TrainLoop loop = fixture_loop(&points, path);
     loop.should_stop = stop_after_looks;
     checkpoint_remove(path);
+    double eval_flops = 0;
     int result = TRAIN_STOPPED;
     for (*attempts = 0; result == TRAIN_STOPPED; ++*attempts) {
         Trainer *trainer = fixture_trainer(run);
@@ -211,12 +212,15 @@ static Point train_in_pieces(const Run *run, const char *path, int looks, int *a
         looks_left = looks;
         if (*attempts > 0 && trainer->interface->load(trainer, path, &error))
             fail_msg("%s", error.text);
+        assert_true(trainer->eval_flops >= eval_flops && trainer->eval_flops <= run_eval_flops(run)); /* what is done stays done */
+        eval_flops = trainer->eval_flops;
         result = train_run(trainer, &loop, &error);
         trainer_free(trainer);
         assert_true(*attempts < 1000);
     }
     if (result)
         fail_msg("%s", error.text);
+    assert_true(eval_flops > 0);
     return points.points[points.count - 1];
 }
 
